@@ -5,6 +5,7 @@ return args switch
 {
     ["upstream", var url] => await Upstream.RunAsync(url),
     ["yarp", var url, var target] => await BareProxy.RunAsync(url, target),
+    ["limits"] => LimitBenchmarks.Run(),
     ["run", .. var rest] => await Comparison.RunAsync(rest),
     _ => Usage(),
 };
@@ -15,6 +16,8 @@ static int Usage()
         Measures Fairlead beside bare YARP and a direct call, on loopback, in one run.
 
           run --server <path of the published Fairlead.Server.dll> [--seconds 10] [--rounds 3] [--streams 1000] [--starts 7] [--only start|jobs|chat|batching] [--beside <another published Fairlead.Server.dll>] [--out RESULTS.md]
+
+          limits    Measures the reservation and settlement of one call with eight limits, in process.
 
         Roles that `run` starts by itself: upstream <url>, yarp <url> <target>.
         """);

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Net;
+using Fairlead.Limits;
 
 namespace Fairlead.Access;
 
@@ -9,6 +10,7 @@ namespace Fairlead.Access;
 public sealed class Caller
 {
     private static readonly FrozenSet<string> AllClasses = CallClasses.All.ToFrozenSet(StringComparer.Ordinal);
+    private static long _versions;
 
     public required string OrganizationId { get; init; }
 
@@ -64,6 +66,12 @@ public sealed class Caller
 
     /// <summary>If the call used a rotated secret, when that secret stops working.</summary>
     public DateTimeOffset? SecretRetiresAt { get; init; }
+
+    /// <summary>Higher for callers of a later snapshot, whose limits replace those of earlier ones.</summary>
+    internal long Version { get; } = Interlocked.Increment(ref _versions);
+
+    /// <summary>Where its limits are counted, found by its first call.</summary>
+    internal CallerLimits? ResolvedLimits { get; set; }
 
     /// <summary>Whether the key has <paramref name="scope"/>, by itself or by a wildcard such as <c>admin:*</c>.</summary>
     public bool HasScope(string scope)

@@ -7,7 +7,7 @@ namespace Fairlead.Access;
 /// The current snapshot, replaced as a whole. Reads run one after another, so that a later read never restores an earlier state. A read
 /// that fails leaves the snapshot in place: known callers stay valid while the store is unavailable. Thread-safe.
 /// </summary>
-internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<CallerSnapshots> logger) : IDisposable
+internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<CallerSnapshots> logger) : ICurrentCallers, IDisposable
 {
     private readonly SemaphoreSlim _gate = new(1, 1);
     private volatile CallerSnapshot? _current;
@@ -15,6 +15,8 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
 
     /// <summary>Null until the store was read once.</summary>
     public CallerSnapshot? Current => _current;
+
+    object? ICurrentCallers.Version => _current;
 
     /// <summary>
     /// Whether the store did not respond at the last check. A key that is not in <see cref="Current"/> may have been created since.
@@ -63,6 +65,8 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
             AuthenticationLog.RefreshFailed(logger, exception);
         }
     }
+
+    Caller? ICurrentCallers.Find(string keyId) => _current?.FindKey(keyId)?.Caller;
 
     public void Dispose() => _gate.Dispose();
 }

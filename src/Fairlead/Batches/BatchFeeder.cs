@@ -20,6 +20,8 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     /// <summary>Maximum lines of a batch that wait or run at once.</summary>
     public const int MaxOpen = 1000;
 
+    private static readonly TimeSpan BudgetPause = TimeSpan.FromSeconds(5);
+
     private const int MaxLinesPerPortion = 250;
     private const int BytesOfPortion = 8 * 1024 * 1024;
 
@@ -120,12 +122,18 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         {
             var refusal = await RefusalAsync(call, cancellationToken);
             if (refusal is null) held.Keep(record.Id, call.Reservation);
+            if (refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } reset })
+            {
+                // Other lines hold their worst case, and the budget may be enough for this one when they have ended.
+                return reset < BudgetPause ? reset : BudgetPause;
+            }
             return refusal is { IsRetryable: true } ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null;
         }
     }
 
     private async Task<GatewayError?> RefusalAsync(GatewayCall call, CancellationToken cancellationToken)
     {
+        call.RunsLater = true;
         try
         {
             return await pipeline.AdmitAsync(call, cancellationToken) is GatewayReply.Refused refused ? refused.Error : null;

@@ -6,13 +6,16 @@ namespace Fairlead.Catalogue;
 /// <summary>All available models at one moment. Immutable.</summary>
 internal sealed class CatalogueSnapshot : ICatalogueSnapshot
 {
+    private static long _versions;
+
     private readonly FrozenDictionary<string, CatalogueModel> _byName;
 
     /// <param name="models">Ids are unique.</param>
     /// <param name="providers">Every running provider, whether a model uses it or not.</param>
     public CatalogueSnapshot(IEnumerable<CatalogueModel> models, ProviderPool providers)
     {
-        var ordered = models.OrderBy(m => m.Id, StringComparer.Ordinal).ToArray();
+        var version = Interlocked.Increment(ref _versions);
+        var ordered = models.OrderBy(m => m.Id, StringComparer.Ordinal).Select(model => model with { Version = version }).ToArray();
         Models = ordered;
         Providers = providers;
         var names = new Dictionary<string, CatalogueModel>(ordered.Length * 2, StringComparer.Ordinal);

@@ -27,7 +27,7 @@ internal sealed class CallReader(IConfigurationSource configuration, MemoryBudge
             Site = request.SiteOf(configuration.Current.PublicUrl),
         };
         // Until the call reserves, and for those that never do.
-        call.Limits = new CallerLimits(limits, call);
+        call.Limits = new UnreservedLimits(limits, call);
         return call;
     }
 

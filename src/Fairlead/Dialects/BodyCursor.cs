@@ -228,6 +228,15 @@ internal ref struct BodyCursor
         return value;
     }
 
+    /// <summary>An amount of US dollars above 0. Null for null.</summary>
+    public readonly decimal? Money(FieldPath path)
+    {
+        if (IsNull) return null;
+        if (Token != JsonTokenType.Number) throw RequestErrors.Type(path, "a number", Describe());
+        if (!_reader.TryGetDecimal(out var value)) throw RequestErrors.Type(path, "a number", "a number that is too large");
+        return value > 0 ? value : throw RequestErrors.Value(path, "expected an amount of US dollars above 0.");
+    }
+
     /// <summary>One of a closed list of values. Null for null.</summary>
     public readonly string? Word(FieldPath path, ReadOnlySpan<string> words)
     {

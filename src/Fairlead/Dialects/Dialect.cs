@@ -36,6 +36,15 @@ internal sealed class Dialect
     /// <summary>Name of the field that holds the webhook's URL.</summary>
     public string WebhookField { get; init; } = "fairlead.webhook.url";
 
+    /// <summary>The field with the maximum cost of the call, for errors.</summary>
+    public string BudgetField { get; init; } = "fairlead.budget_usd";
+
+    /// <summary>
+    /// The least maximum of output tokens that its servers accept, for requests whose output the gateway caps;
+    /// <see cref="int.MaxValue"/> if they accept none.
+    /// </summary>
+    public int MinOutputCap { get; init; } = 1;
+
     /// <summary>Whether the input consists of messages; false for plain text, which has no tokens of message framing.</summary>
     public bool HasMessages { get; init; } = true;
 

@@ -22,10 +22,10 @@ internal static class ExtensionReader
     private static readonly string[] Classes = [.. CallClasses.All];
 
     private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook",
-        "structured"];
+        "structured", "budget_usd"];
 
-    // Reserved names that this version does not support. They are rejected: a budget that is not enforced would be worse than none.
-    private static readonly string[] Later = ["budget_usd", "route", "cache"];
+    // Reserved names that this version does not support. They are rejected: a wish that is not met would be worse than none.
+    private static readonly string[] Later = ["route", "cache"];
 
     /// <summary>Reads the value at the position of <paramref name="json"/>; null counts as an empty object.</summary>
     /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
@@ -93,6 +93,9 @@ internal static class ExtensionReader
                     }
                     extension = extension with { Structured = true };
                     break;
+                case 8:
+                    extension = extension with { BudgetUsd = json.Money(path) };
+                    break;
             }
         }
         return extension;
@@ -107,7 +110,8 @@ internal static class ExtensionReader
         4 => "batch_tokens"u8,
         5 => "batch_delay_ms"u8,
         6 => "webhook"u8,
-        _ => "structured"u8,
+        7 => "structured"u8,
+        _ => "budget_usd"u8,
     };
 
     // Whether the address is allowed depends on the configuration, which is checked later.

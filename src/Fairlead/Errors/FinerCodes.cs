@@ -33,6 +33,7 @@ internal static class FinerCodes
         new("invalid_function_parameters", "invalid_parameter", "The schema of a tool's parameters cannot be used."),
         new("invalid_json_schema", "invalid_parameter", "The schema of the output cannot be used."),
         new("previous_response_not_found", "invalid_parameter", "This key has no stored response with this id."),
+        new("insufficient_quota", "budget_exceeded", "A budget of the organization, project or key is used up."),
         new("websocket_connection_limit_reached", "conflict", "A Responses WebSocket closes after 60 minutes. Connect again."),
     ];
 

@@ -177,7 +177,7 @@ internal sealed class GenerationRunner(
         using var body = new PooledBuffer();
         ErrorBodyWriter.WriteBody(body, error, call.Dialect.ErrorShape, call.RequestId, call.Site);
         var details = GenerationDetails.Of(call, partial.Choices.Count > 0 ? partial : null, error);
-        return new RunResult(outcome, status, body.WrittenSpan.ToArray(), details, error, stopped);
+        return new RunResult(call.Ending!.Outcome, status, body.WrittenSpan.ToArray(), details, error, stopped);
     }
 
     /// <summary>Whether the canonical form expresses the whole request. Tried on another call, so that this one gets no warnings.</summary>

@@ -98,8 +98,8 @@ internal sealed class RunFinisher(
             if (stopped == GenerationReturn.Returned) storage.Notifier.Announce(JobNotices.Queued, record.Id);
             return stopped;
         }
-        if (result.Error is not { } error || !IsTemporary(error) || run.IsLast) return null;
-        // A run that this node could not record, or had no memory for, sent nothing, and does not count.
+        if (result.Error is not { } error || !IsTemporary(error) || run.IsLast || run.Call.StoppedByBudget) return null;
+        // A run that this node could not record, or had no memory or money for, sent nothing, and does not count.
         var isUnsent = IsUnsent(run, error);
         var jobs = configuration.Current.Jobs;
         var countedRuns = record.Runs - record.Returns;
@@ -142,7 +142,7 @@ internal sealed class RunFinisher(
     }
 
     private static bool IsUnsent(GenerationRun run, GatewayError error) =>
-        error.Code is ErrorCode.StoreUnavailable or ErrorCode.Overloaded && !run.Call.Attempts.Exists(attempt => attempt.Sent);
+        error.Code is ErrorCode.StoreUnavailable or ErrorCode.Overloaded or ErrorCode.BudgetExceeded && !run.Call.Attempts.Exists(attempt => attempt.Sent);
 
     private static bool IsTemporary(GatewayError error) => error.IsRetryable && error.Code is not ErrorCode.Conflict;
 

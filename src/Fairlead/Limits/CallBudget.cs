@@ -15,15 +15,13 @@ internal static class CallBudget
     {
         var (_, _, most) = WorstCase.Of(call);
         if (most <= budget) return null;
-        if (call.MaxOutputTokens is null && Affordable(call, budget) is > 0 and var cap)
+        if (CallAmounts.CanBeCapped(call) && WorstCase.AffordableOutput(call, budget, null) is var cap && cap >= call.Dialect.MinOutputCap)
         {
             call.CapOutput(cap);
-            call.Warn("output_capped",
-                string.Create(CultureInfo.InvariantCulture,
-                $"The output is limited to {cap} tokens, which is what the budget of the call covers."));
+            WarnOfCap(call, cap, "which is what the budget of the call covers");
             return null;
         }
-        return GatewayError.Invalid("budget_usd",
+        return GatewayError.Invalid(call.Dialect.BudgetField,
             string.Create(CultureInfo.InvariantCulture,
                 $"The call may cost {most.ToString("0.############", CultureInfo.InvariantCulture)} US dollars, "
                 + $"which is more than its budget of {budget}.")) with
@@ -41,17 +39,7 @@ internal static class CallBudget
         return spent == 0 || spent + WorstCase.Of(call).Usd <= budget;
     }
 
-    // The price of an output never falls with its length, so the limit can be found by bisection.
-    private static int Affordable(GatewayCall call, decimal budget)
-    {
-        var low = 0;
-        var high = call.Model.MaxOutputTokens ?? WorstCase.UnboundedOutputTokens;
-        while (low < high)
-        {
-            var middle = low + ((high - low + 1) / 2);
-            if (WorstCase.Of(call, middle).Usd <= budget) low = middle;
-            else high = middle - 1;
-        }
-        return low;
-    }
+    /// <summary>Says that the output is shorter than the request allows.</summary>
+    public static void WarnOfCap(GatewayCall call, int cap, string why) => call.Warn("output_capped",
+        string.Create(CultureInfo.InvariantCulture, $"The output is limited to {cap} tokens, {why}."));
 }

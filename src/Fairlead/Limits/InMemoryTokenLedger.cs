@@ -1,88 +1,193 @@
-using System.Collections.Concurrent;
+using System.Data.Common;
+using Fairlead.Access;
 using Fairlead.Conversation;
+using Fairlead.Errors;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;
 
 /// <summary>
-/// Reserves and settles in process, without limits: nothing is refused, but every call's worst case is reserved while it runs and released
-/// when it ends. A reservation that remains after all calls ended is a leak, and tests look for it. Thread-safe without a global lock.
+/// Reserves and settles in process: 1. find the limits that apply, 2. compute what the call takes of them, 3. take all of it, or nothing,
+/// 4. if the slice of a budget is too small, lease more and try again, 5. otherwise cap an output whose maximum is open, 6. otherwise refuse
+/// with the wait. Thread-safe without a global lock; steps 1 to 3 allocate only the reservation.
 /// </summary>
-internal sealed class InMemoryTokenLedger : ITokenLedger
+internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases leases, OutputHistories histories, ICurrentCallers? callers)
+    : ITokenLedger
 {
-    private readonly ConcurrentDictionary<string, Account> _accounts = new(StringComparer.Ordinal);
+    /// <summary>
+    /// How often a call asks for slices and finds them taken by others. Far more than ever happens, so that the loop has an end.
+    /// </summary>
+    private const int MaxAsks = 1000;
 
-    public ValueTask<ReservationResult> ReserveAsync(GatewayCall call, CancellationToken cancellationToken)
+    /// <summary>How often a call whose output can be capped asks for the whole before it is.</summary>
+    private const int MaxAsksBeforeCap = 2;
+
+    private static readonly TimeSpan StoreRetryAfter = TimeSpan.FromSeconds(5);
+
+    /// <summary>What all calls hold and have used since the process started.</summary>
+    public LedgerTotals Totals() => accounts.Totals();
+
+    public ValueTask<GatewayError?> ReserveAsync(GatewayCall call, ReservationParts parts, CancellationToken cancellationToken)
     {
-        var (input, output, usd) = WorstCase.Of(call);
-        var caller = call.Caller;
-        var reservation = new TokenReservation(caller.OrganizationId, caller.ProjectId, caller.KeyId, input, output, usd);
-        _accounts.GetOrAdd(caller.KeyId, static _ => new Account()).Hold(input + output, usd);
-        return new(new ReservationResult(reservation, null));
+        // 1.
+        var limits = accounts.Of(call.Caller, call.Model, call.Class);
+        call.Limits = limits;
+
+        // 2.
+        var amounts = CallAmounts.Of(call, limits, histories);
+
+        // 3.
+        var reservation = call.Reservation ?? new TokenReservation(call.Caller, call.Model.Id, call.Class, call.StartedAt) { CallersVersion = callers?.Version };
+        var status = limits.Accounts.TryReserve(reservation, limits, parts, amounts, out var isNear);
+        if (status != ReserveStatus.Reserved) return ReserveSlowlyAsync(call, reservation, limits, parts, amounts, status, cancellationToken);
+        Reserved(call, reservation, limits, isNear);
+        return default;
+    }
+
+    public async ValueTask<GatewayError?> ExtendAsync(GatewayCall call, CancellationToken cancellationToken)
+    {
+        var (tokens, usd) = (0L, 0m);
+        foreach (var attempt in call.Attempts)
+        {
+            usd += attempt.Cost.Usd;
+            tokens += attempt.Usage.TotalTokens;
+        }
+        if (!CallBudget.Allows(call)) return Stop(call, null);
+        if (call.Reservation is not { Money: { } limits } reservation || limits.Budgets.Length == 0) return null;
+
+        var next = WorstCase.Of(call);
+        var amounts = new LimitAmounts { Tokens = tokens + next.Input + next.Output, Pico = CallAmounts.ToPico(usd + next.Usd) };
+        for (var asks = 0; limits.Accounts.TryExtend(reservation, amounts) == ReserveStatus.Short; asks++)
+        {
+            var more = reservation.Missing(amounts);
+            try
+            {
+                ReturnChanged(limits);
+                var needs = new SliceNeeds(limits.Budgets, reservation.AcceptedAt, more, more);
+                if (asks < MaxAsks && await limits.Accounts.AcquireAsync(needs, leases, cancellationToken)) continue;
+            }
+            catch (Exception exception) when (exception is DbException or TimeoutException)
+            {
+                return StoreUnavailable();
+            }
+            if (limits.Accounts.Refusing(reservation, limits, ReservationParts.Money, more) is { Count: > 0 } refusing)
+                return Stop(call, LimitRefusal.Of(refusing));
+        }
+        return null;
     }
 
     public void Settle(TokenReservation reservation, in Usage usage, in Cost cost)
     {
-        if (!reservation.TrySettle()) return;
-        if (_accounts.TryGetValue(reservation.KeyId, out var account))
+        var limits = reservation.Money ?? reservation.Rates;
+        if (limits is null) return;
+        // Limits that were added while the call ran count its usage. They are known once a caller that has them was resolved.
+        if (callers is not null && !ReferenceEquals(callers.Version, reservation.CallersVersion)
+            && callers.Find(reservation.KeyId) is { } current && current.OrganizationId == reservation.OrganizationId)
         {
-            account.Settle(reservation.InputTokens + reservation.OutputTokens, reservation.Usd, usage.TotalTokens, cost.Usd);
+            accounts.Declare(current);
         }
+        var used = new LimitAmounts
+        {
+            Input = usage.InputTokens,
+            Output = usage.OutputTokens,
+            Tokens = usage.TotalTokens,
+            Pico = Money.ToPico(cost.Usd),
+        };
+        if (!limits.Accounts.Settle(reservation, used)) return;
+        if (reservation.Rates?.OutputCapacity is not null) histories.Add(reservation.KeyId, reservation.Model, usage.OutputTokens);
     }
 
-    /// <summary>
-    /// Tokens and money reserved by all calls of a key at this moment, and what its ended calls used since the process started.
-    /// </summary>
-    public (long HeldTokens, decimal HeldUsd, long UsedTokens, decimal UsedUsd, int Open) StateOf(string keyId) =>
-        _accounts.TryGetValue(keyId, out var account) ? account.Read() : default;
-
-    /// <summary>The same over all keys.</summary>
-    public (long HeldTokens, decimal HeldUsd, long UsedTokens, decimal UsedUsd, int Open) Totals()
+    private async ValueTask<GatewayError?> ReserveSlowlyAsync(GatewayCall call, TokenReservation reservation, AppliedLimits limits,
+        ReservationParts parts, LimitAmounts amounts, ReserveStatus status, CancellationToken cancellationToken)
     {
-        (long HeldTokens, decimal HeldUsd, long UsedTokens, decimal UsedUsd, int Open) sum = default;
-        foreach (var account in _accounts.Values)
+        var least = CallAmounts.LeastOf(call, amounts);
+        for (var asks = 0; ;)
         {
-            var one = account.Read();
-            sum = (sum.HeldTokens + one.HeldTokens, sum.HeldUsd + one.HeldUsd, sum.UsedTokens + one.UsedTokens, sum.UsedUsd + one.UsedUsd,
-                sum.Open + one.Open);
+            switch (status)
+            {
+                case ReserveStatus.Dropped:
+                    limits = accounts.Of(call.Caller, call.Model, call.Class);
+                    call.Limits = limits;
+                    break;
+
+                case ReserveStatus.Short:
+                    // 4.
+                    var canCap = !least.Equals(amounts);
+                    try
+                    {
+                        ReturnChanged(limits);
+                        if (asks++ < (canCap ? MaxAsksBeforeCap : MaxAsks) && await limits.Accounts.AcquireAsync(
+                            new SliceNeeds(limits.Budgets, reservation.AcceptedAt, amounts, least), leases, cancellationToken))
+                        {
+                            break;
+                        }
+                    }
+                    catch (Exception exception) when (exception is DbException or TimeoutException)
+                    {
+                        return StoreUnavailable();
+                    }
+
+                    // 5.
+                    if (canCap && TryCap(call, reservation, limits))
+                    {
+                        amounts = CallAmounts.Of(call, limits, histories);
+                        break;
+                    }
+
+                    // 6.
+                    if (limits.Accounts.Refusing(reservation, limits, parts, least) is { Count: > 0 } refusing)
+                        return LimitRefusal.Of(refusing);
+                    break;
+
+                case ReserveStatus.Refused:
+                    if (limits.Accounts.Refusing(reservation, limits, parts, amounts) is { Count: > 0 } limited)
+                        return LimitRefusal.Of(limited);
+                    break;
+            }
+
+            // Something was released meanwhile, leased or capped.
+            cancellationToken.ThrowIfCancellationRequested();
+            status = limits.Accounts.TryReserve(reservation, limits, parts, amounts, out var isNear);
+            if (status != ReserveStatus.Reserved) continue;
+            Reserved(call, reservation, limits, isNear);
+            return null;
         }
-        return sum;
     }
 
-    private sealed class Account
+    // After a limit has changed, its budget has no slice, so the next call comes here.
+    private void ReturnChanged(AppliedLimits limits)
     {
-        private readonly Lock _gate = new();
-        private long _heldTokens;
-        private decimal _heldUsd;
-        private long _usedTokens;
-        private decimal _usedUsd;
-        private int _open;
-
-        public void Hold(long tokens, decimal usd)
-        {
-            lock (_gate)
-            {
-                _heldTokens += tokens;
-                _heldUsd += usd;
-                _open++;
-            }
-        }
-
-        public void Settle(long heldTokens, decimal heldUsd, long usedTokens, decimal usedUsd)
-        {
-            lock (_gate)
-            {
-                _heldTokens -= heldTokens;
-                _heldUsd -= heldUsd;
-                _usedTokens += usedTokens;
-                _usedUsd += usedUsd;
-                _open--;
-            }
-        }
-
-        public (long HeldTokens, decimal HeldUsd, long UsedTokens, decimal UsedUsd, int Open) Read()
-        {
-            lock (_gate) return (_heldTokens, _heldUsd, _usedTokens, _usedUsd, _open);
-        }
+        if (limits.Accounts.TakeChanged() is { Count: > 0 } changed) leases.Return(changed);
     }
+
+    private static void Reserved(GatewayCall call, TokenReservation reservation, AppliedLimits limits, bool isNear)
+    {
+        reservation.OutputCap ??= call.OutputCap;
+        call.Reservation = reservation;
+        if (isNear) LimitWarnings.Add(call, limits);
+    }
+
+    /// <summary>Caps the output to what the slices still pay for.</summary>
+    private static bool TryCap(GatewayCall call, TokenReservation reservation, AppliedLimits limits)
+    {
+        var (tokens, pico) = limits.Accounts.Available(reservation, limits);
+        var cap = WorstCase.AffordableOutput(call, pico is { } money ? Money.FromPico(money) : null, tokens);
+        if (cap < call.Dialect.MinOutputCap || cap >= (call.MaxOutputTokens ?? int.MaxValue)) return false;
+        call.CapOutput(cap);
+        CallBudget.WarnOfCap(call, cap, "which is what the budgets that apply still pay for");
+        return true;
+    }
+
+    private static GatewayError Stop(GatewayCall call, GatewayError? error)
+    {
+        call.StoppedByBudget = true;
+        call.Warn("budget_exhausted", error is null
+            ? "The rest of the call's budget does not cover another attempt."
+            : "The rest of a budget does not cover another attempt.");
+        return error ?? new GatewayError(ErrorCode.BudgetExceeded, "The rest of the call's budget does not cover another attempt.");
+    }
+
+    // A budget whose truth is unknown lets nothing pass.
+    private static GatewayError StoreUnavailable() =>
+        new(ErrorCode.StoreUnavailable, "The budgets that apply to the call cannot be checked now.") { RetryAfter = StoreRetryAfter };
 }

@@ -11,6 +11,7 @@ internal static class LimitDefaults
     /// </summary>
     public static LimitSet Apply(LimitSet own, LimitSet defaults)
     {
+        if (ReferenceEquals(defaults, LimitSet.None)) return own;
         var result = Fill(own, own, defaults) with { Classes = own.Classes };
         if (defaults.Classes.Count == 0) return result;
         var classes = new Dictionary<string, LimitSet>(own.Classes, StringComparer.Ordinal);

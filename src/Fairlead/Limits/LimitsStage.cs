@@ -1,41 +1,81 @@
 using Fairlead.Conversation;
+using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
 
 namespace Fairlead.Limits;
 
-/// <summary>Reserves the worst case of the call before any work. <see cref="CallEnder"/> settles it, however the call ends.</summary>
-internal sealed class LimitsStage(ITokenLedger ledger) : IGatewayStage
+/// <summary>
+/// Reserves what the call needs before any work: 1. check the call's own budget, 2. check the limits of single requests, 3. reserve.
+/// <see cref="CallEnder"/> settles it, however the call ends. A call that is accepted now and runs later reserves only money. Its run
+/// reserves the rates, and waits for them if it must.
+/// </summary>
+internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, TokenCounter counter) : IGatewayStage
 {
+    /// <summary>A run that waits looks again this often, so that it sees changed limits.</summary>
+    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
+
+    /// <summary>A job whose money could not be reserved again goes back to the queue for at most this long.</summary>
+    private static readonly TimeSpan MaxReturn = TimeSpan.FromMinutes(1);
+
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
-        // Applies to a job too: its run has the same limit as its acceptance.
-        if (call.Facts.Extension.BudgetUsd is { } budget && call.Operation != Operation.CountTokens
-            && CallBudget.Hold(call, budget) is { } tooDear)
-        {
-            return new ValueTask<GatewayReply>(new GatewayReply.Refused(tooDear));
-        }
-
-        // An accepted job has reserved its worst case since then.
-        if (call.Operation == Operation.CountTokens || call.Reservation is not null) return next(call, cancellationToken);
-
+        if (call.Operation == Operation.CountTokens) return next(call, cancellationToken);
         var since = call.Timings.Now();
-        var reserving = ledger.ReserveAsync(call, cancellationToken);
+
+        // 1. Applies to a job too: its run has the same limit as its acceptance.
+        if (call.Facts.Extension.BudgetUsd is { } budget && CallBudget.Hold(call, budget) is { } tooDear) return Refuse(tooDear);
+
+        // 2. What was accepted is not checked again.
+        if (call.Reservation is not { } held)
+        {
+            var limits = accounts.Of(call.Caller, call.Model, call.Class);
+            call.Limits = limits;
+            if ((limits.InputPerRequest is not null || limits.OutputPerRequest is not null)
+                && RequestLimitRule.Check(call, limits, counter) is { } tooLarge)
+            {
+                return Refuse(tooLarge);
+            }
+        }
+        // Its money pays for no more.
+        else if (held.OutputCap is { } cap && !(call.MaxOutputTokens <= cap)) call.CapOutput(cap);
+
+        // 3.
+        var parts = PartsOf(call);
+        if (parts == 0) return next(call, cancellationToken);
+        var reserving = ledger.ReserveAsync(call, parts, cancellationToken);
         // In memory the reservation is immediate, and the call continues without a state machine of its own.
-        return reserving.IsCompletedSuccessfully ? ContinueAsync(call, next, since, reserving.Result, cancellationToken)
-            : AwaitAsync(call, next, since, reserving, cancellationToken);
-    }
-
-    private static async ValueTask<GatewayReply> AwaitAsync(GatewayCall call, GatewayStep next, long since,
-        ValueTask<ReservationResult> reserving, CancellationToken cancellationToken) =>
-        await ContinueAsync(call, next, since, await reserving, cancellationToken);
-
-    private static ValueTask<GatewayReply> ContinueAsync(GatewayCall call, GatewayStep next, long since, ReservationResult result,
-        CancellationToken cancellationToken)
-    {
+        if (!reserving.IsCompletedSuccessfully) return AwaitAsync(call, parts, next, since, reserving, cancellationToken);
+        if (reserving.Result is { } refusal)
+            return call.CanWaitForSlot ? AwaitAsync(call, parts, next, since, new(refusal), cancellationToken) : Refuse(refusal);
         call.Timings.Add(Phase.Limit, since);
-        if (result.Refusal is { } refusal) return new ValueTask<GatewayReply>(new GatewayReply.Refused(refusal));
-
-        call.Reservation = result.Reservation;
         return next(call, cancellationToken);
     }
+
+    private static ReservationParts PartsOf(GatewayCall call)
+    {
+        var rates = call.RunsLater || call.Reservation?.Rates is not null ? 0 : ReservationParts.Rates;
+        return call.Reservation is null ? rates | ReservationParts.Money : rates;
+    }
+
+    private async ValueTask<GatewayReply> AwaitAsync(GatewayCall call, ReservationParts parts, GatewayStep next, long since,
+        ValueTask<GatewayError?> reserving, CancellationToken cancellationToken)
+    {
+        while (await reserving is { } refusal)
+        {
+            if (!call.CanWaitForSlot) return new GatewayReply.Refused(refusal);
+            if (refusal is not { Code: ErrorCode.RateLimitExceeded, RetryAfter: { } wait }) return new GatewayReply.Refused(Later(refusal));
+            // Nobody waits on a connection. The token of the run ends the wait.
+            await Task.Delay(wait < LookAgain ? wait : LookAgain, call.Time, cancellationToken);
+            reserving = ledger.ReserveAsync(call, parts, cancellationToken);
+        }
+        call.Timings.Add(Phase.Limit, since);
+        return await next(call, cancellationToken);
+    }
+
+    // A job was accepted, so it is not refused because its budget is used up now.
+    private static GatewayError Later(GatewayError refusal) => refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } wait }
+        ? refusal with { Retryable = true, RetryAfter = wait < MaxReturn ? wait : MaxReturn } : refusal;
+
+    private static ValueTask<GatewayReply> Refuse(GatewayError error) => new(new GatewayReply.Refused(error));
 }

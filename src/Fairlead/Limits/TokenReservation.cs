@@ -1,39 +1,107 @@
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;
 
-/// <summary>Tokens and money reserved for a call before the work, corrected after it.</summary>
-internal sealed class TokenReservation(string organizationId, string projectId, string keyId, long inputTokens, long outputTokens,
-    decimal usd)
+/// <summary>The parts of a reservation. A job reserves money when it is accepted, and rates when it starts.</summary>
+[Flags]
+internal enum ReservationParts
 {
-    private int _settled;
+    /// <summary>Tokens and money of budgets, for the worst case.</summary>
+    Money = 1,
 
-    public string OrganizationId { get; } = organizationId;
+    /// <summary>Rates and concurrency, for what is expected.</summary>
+    Rates = 2,
 
-    public string ProjectId { get; } = projectId;
-
-    public string KeyId { get; } = keyId;
-
-    public long InputTokens { get; } = inputTokens;
-
-    public long OutputTokens { get; } = outputTokens;
-
-    /// <summary>The worst case in US dollars.</summary>
-    public decimal Usd { get; } = usd;
-
-    /// <summary>True for the first caller, false for all later ones, so that settling is idempotent.</summary>
-    public bool TrySettle() => Interlocked.Exchange(ref _settled, 1) == 0;
+    All = Money | Rates,
 }
 
-/// <summary>Reserves and settles. Thread-safe; in process, so that neither step waits for a store.</summary>
+/// <summary>
+/// What a call holds before and during its work, replaced by its usage afterwards. Data: it names the counters and the amounts. Everything
+/// that changes is guarded by the lock of the organization.
+/// </summary>
+internal sealed class TokenReservation(Caller caller, string model, string @class, DateTimeOffset acceptedAt)
+{
+    public string OrganizationId { get; } = caller.OrganizationId;
+
+    public string ProjectId { get; } = caller.ProjectId;
+
+    public string KeyId { get; } = caller.KeyId;
+
+    public string Model { get; } = model;
+
+    public string Class { get; } = @class;
+
+    /// <summary>Decides the periods of budgets, also if the call ends in a later one.</summary>
+    public DateTimeOffset AcceptedAt { get; } = acceptedAt;
+
+    /// <summary>Where money is held; null if none is reserved yet.</summary>
+    public AppliedLimits? Money { get; private set; }
+
+    /// <summary>Where rates and concurrency are held; null before the call starts.</summary>
+    public AppliedLimits? Rates { get; private set; }
+
+    /// <summary>What is held.</summary>
+    public LimitAmounts Amounts { get; private set; }
+
+    /// <summary>Timestamp of the start, when rates were reserved.</summary>
+    public long StartedAt { get; private set; }
+
+    /// <summary>Set by the first settlement; all later ones have no effect.</summary>
+    public bool IsSettled { get; set; }
+
+    /// <summary>The cap of the output that the money pays for, for the run of an accepted job. Null for no cap.</summary>
+    public int? OutputCap { get; set; }
+
+    /// <summary>The snapshot of callers when it was made.</summary>
+    public object? CallersVersion { get; init; }
+
+    public void HoldMoney(AppliedLimits limits, in LimitAmounts amounts)
+    {
+        Money = limits;
+        Amounts = Amounts with { Tokens = amounts.Tokens, Pico = amounts.Pico };
+    }
+
+    public void HoldRates(AppliedLimits limits, in LimitAmounts amounts, long now)
+    {
+        Rates = limits;
+        Amounts = Amounts with { Input = amounts.Input, Output = amounts.Output };
+        StartedAt = now;
+    }
+
+    /// <summary>How much of tokens and money is missing to <paramref name="amounts"/>.</summary>
+    public LimitAmounts Missing(in LimitAmounts amounts) => new()
+    {
+        Tokens = Math.Max(0, amounts.Tokens - Amounts.Tokens),
+        Pico = Math.Max(0, amounts.Pico - Amounts.Pico),
+    };
+
+    public void Raise(in LimitAmounts more) =>
+        Amounts = Amounts with { Tokens = Amounts.Tokens + more.Tokens, Pico = Amounts.Pico + more.Pico };
+}
+
+/// <summary>
+/// Reserves and settles. Thread-safe. Only a slice of a budget that is used up needs a store, so almost every reservation is immediate, and
+/// every settlement is.
+/// </summary>
 internal interface ITokenLedger
 {
-    /// <summary>Reserves the worst case of a call, or reports why not.</summary>
-    ValueTask<ReservationResult> ReserveAsync(GatewayCall call, CancellationToken cancellationToken);
+    /// <summary>
+    /// Reserves <paramref name="parts"/> of a call, or reports why not: all limits that apply, or none. Adds to
+    /// <see cref="GatewayCall.Reservation"/> if there is one. May cap the output of a call that has no maximum.
+    /// </summary>
+    ValueTask<Errors.GatewayError?> ReserveAsync(GatewayCall call, ReservationParts parts, CancellationToken cancellationToken);
 
-    /// <summary>Replaces the reservation by the usage. Idempotent; never throws for a reservation that this ledger created.</summary>
+    /// <summary>
+    /// Before each further attempt: raises the reservation to the cost of the ended attempts and the worst case of the next, or reports why
+    /// not.
+    /// </summary>
+    ValueTask<Errors.GatewayError?> ExtendAsync(GatewayCall call, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Replaces the reservation by the usage, whatever kind of end the call had: usage and cost are 0 if it was not sent, or if another call
+    /// paid for it. Idempotent; never throws for a reservation that this ledger created.
+    /// </summary>
     void Settle(TokenReservation reservation, in Usage usage, in Cost cost);
 }
-
-internal readonly record struct ReservationResult(TokenReservation? Reservation, Errors.GatewayError? Refusal);

@@ -26,16 +26,36 @@ internal static class WorstCase
             output *= Math.Max(1, call.Facts.ChargedChoices);
         }
 
-        // A repair attempt also reads the first response.
-        if (call.Facts.Structured is { Repairs: true }) (input, output) = ((2 * input) + output + RepairRequest.MaxTokens, 2 * output);
+        // A repair attempt also reads the first response, and is the last.
+        if (call.IsRepair) input += output + RepairRequest.MaxTokens;
+        else if (call.Facts.Structured is { Repairs: true }) (input, output) = ((2 * input) + output + RepairRequest.MaxTokens, 2 * output);
 
         decimal dearest = 0;
         var worst = new Usage(input, output);
-        foreach (var deployment in model.Deployments)
-        {
-            dearest = Math.Max(dearest, Dearest(deployment, worst, call));
-        }
+        var deployments = model.Deployments;
+        // Enumerators of an interface are allocated.
+        for (var i = 0; i < deployments.Count; i++) dearest = Math.Max(dearest, Dearest(deployments[i], worst, call));
         return (input, output, dearest);
+    }
+
+    /// <summary>The largest output in tokens, of each choice, that an amount of money and of tokens pays for; 0 for none.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="usd">US dollars; null for no limit.</param>
+    /// <param name="tokens">Input and output together; null for no limit.</param>
+    public static int AffordableOutput(GatewayCall call, decimal? usd, long? tokens)
+    {
+        // The price of an output never falls with its length, so the limit can be found by bisection.
+        var low = 0;
+        // Lower than a cap that was set before, never higher.
+        var high = call.MaxOutputTokens ?? call.Model.MaxOutputTokens ?? UnboundedOutputTokens;
+        while (low < high)
+        {
+            var middle = low + ((high - low + 1) / 2);
+            var worst = Of(call, middle);
+            if (!(worst.Usd > usd) && !(worst.Input + worst.Output > tokens)) low = middle;
+            else high = middle - 1;
+        }
+        return low;
     }
 
     // Input and output are priced separately, so the highest price of each together is the highest of all.
@@ -52,12 +72,21 @@ internal static class WorstCase
         // Everything may turn out to be written to a cache at a higher price. Anthropic has one that the model's prices need not mention,
         // and so has any other server of Claude that passes the one-hour setting on.
         if (deployment.Provider.ChargesCacheWrites || prices.CacheWrite is not null || prices.LongCacheWrite is not null
-            || prices.Tiers.Any(tier => tier.CacheWrite is not null || tier.LongCacheWrite is not null) || AsksForLongCache(call))
+            || HasCacheWrites(prices.Tiers) || AsksForLongCache(call))
         {
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input }).Usd);
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);
         }
         return usd;
+    }
+
+    private static bool HasCacheWrites(IReadOnlyList<PriceTier> tiers)
+    {
+        for (var i = 0; i < tiers.Count; i++)
+        {
+            if (tiers[i].CacheWrite is not null || tiers[i].LongCacheWrite is not null) return true;
+        }
+        return false;
     }
 
     // Wherever it is in the request. The price also applies to one that writes it with escapes.

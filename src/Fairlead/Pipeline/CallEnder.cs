@@ -27,6 +27,8 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
     public ValueTask EndAsync(GatewayCall call, Outcome outcome, GatewayError? error, int status)
     {
         if (call.Ending is not null || call.HandedOver) return ValueTask.CompletedTask;
+        // Another attempt might have succeeded, but no budget paid for it.
+        if (call.StoppedByBudget && outcome == Outcome.Failed) outcome = Outcome.Budget;
 
         // 1.
         CallEnding ending;

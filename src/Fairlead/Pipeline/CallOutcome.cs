@@ -8,7 +8,7 @@ internal static class CallOutcome
 {
     /// <summary>The outcome of a call that nothing stopped.</summary>
     public static Outcome Of(GatewayCall call) => call.Answering?.Meter.FinishReason is { } reason
-        ? call.Violations is { Count: > 0 } ? Outcome.InvalidOutput : Of(reason)
+        ? call.Violations is { Count: > 0 } ? call.StoppedByBudget ? Outcome.Budget : Outcome.InvalidOutput : Of(reason)
         : Outcome.Complete;
 
     public static Outcome Of(FinishReason reason) => reason switch

@@ -83,12 +83,16 @@ public sealed class GatewayCall
     /// <summary>Maximum output tokens: as the request says, unless the gateway set a cap. Null for no maximum.</summary>
     internal int? MaxOutputTokens => _outputCap > 0 ? _outputCap : Facts.MaxOutputTokens;
 
+    /// <summary>The cap of the output that the gateway set, because the request has no maximum; null for none.</summary>
+    internal int? OutputCap => _outputCap > 0 ? _outputCap : null;
+
     /// <summary>Caps the output of a call whose request has no maximum.</summary>
     /// <param name="tokens">1 or more.</param>
     internal void CapOutput(int tokens)
     {
         _outputCap = tokens;
-        Conversation = Conversation with { MaxOutputTokens = tokens };
+        // A request that is forwarded as it is need not be translated for that.
+        if (_conversation is { } read) _conversation = Capped(read);
     }
 
     /// <summary>Address of the client, for the audit record.</summary>
@@ -169,6 +173,15 @@ public sealed class GatewayCall
     /// <summary>The limits that apply to the call, for its response; null if there are none.</summary>
     internal ICallLimits? Limits { get; set; }
 
+    /// <summary>Whether it is only accepted now and runs later, as another call: then its rates are reserved when it starts.</summary>
+    internal bool RunsLater { get; set; }
+
+    /// <summary>Whether the next attempt repairs the output of the last one.</summary>
+    internal bool IsRepair { get; set; }
+
+    /// <summary>Whether a budget did not allow another attempt, so that the call ended.</summary>
+    internal bool StoppedByBudget { get; set; }
+
     /// <summary>Bytes of the spool that are reserved for its record. Only for the spool.</summary>
     internal int RecordRoom { get; set; }
 
@@ -240,7 +253,7 @@ public sealed class GatewayCall
         Body?.Count(ConversationBytes);
         try
         {
-            return translation.ToConversation(this);
+            return Capped(translation.ToConversation(this));
         }
         catch
         {
@@ -248,6 +261,10 @@ public sealed class GatewayCall
             throw;
         }
     }
+
+    // A dialect may have a default that is lower.
+    private ConversationRequest Capped(ConversationRequest conversation) =>
+        _outputCap > 0 && !(conversation.MaxOutputTokens <= _outputCap) ? conversation with { MaxOutputTokens = _outputCap } : conversation;
 
     private InvalidOperationException Untranslatable(string form) =>
         new($"A request of the dialect {Dialect.Name} has no form as a {form}.");

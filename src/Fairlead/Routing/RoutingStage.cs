@@ -15,7 +15,7 @@ namespace Fairlead.Routing;
 
 /// <summary>
 /// Finds a deployment that responds: 1. count tokens without a provider if none can count them, 2. refuse a request that no deployment can
-/// express, 3. take the next deployment, 4. skip it if it cannot serve the request, 5. stop if the budget is used up, 6. take a slot, and
+/// express, 3. take the next deployment, 4. skip it if it cannot serve the request, 5. before every further attempt, raise the reservation or stop, 6. take a slot, and
 /// wait for one only after all deployments were tried, 7. write the attempt to the spool and send it, 8. return its response if content has
 /// arrived, 9. otherwise stop, retry the deployment after a delay, or take the next one, 10. return the error that helps the client most.
 /// </summary>
@@ -28,6 +28,7 @@ internal sealed class RoutingStage(
     AttemptCharge charge,
     GatewayTelemetry telemetry,
     DeploymentSlots slots,
+    ITokenLedger ledger,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
     /// <summary>
@@ -70,11 +71,8 @@ internal sealed class RoutingStage(
             for (var retries = 0; ; retries++)
             {
                 // 5.
-                if (!CallBudget.Allows(call))
-                {
-                    call.Warn("budget_exhausted", "The rest of the call's budget does not cover another attempt.");
-                    return new GatewayReply.Refused(last ?? GatewayError.ModelNotFound(call.Model.Id));
-                }
+                if (call.Attempts.Count > 0 && await ledger.ExtendAsync(call, cancellationToken) is { } tooDear)
+                    return new GatewayReply.Refused(last ?? tooDear);
 
                 // 6.
                 var hasSlot = waits

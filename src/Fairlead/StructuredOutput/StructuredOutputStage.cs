@@ -69,6 +69,7 @@ internal sealed class StructuredOutputStage(AttemptCharge charge) : IGatewayStag
         charge.Fix(call, first);
         var asked = call.Conversation;
         call.Conversation = RepairRequest.Make(asked, answer, violations);
+        call.IsRepair = true;
         var reply = await next(call, cancellationToken);
         if (reply is GatewayReply.Streaming or GatewayReply.Complete) return reply;
 

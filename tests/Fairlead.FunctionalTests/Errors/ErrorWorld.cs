@@ -45,6 +45,9 @@ public sealed class ErrorWorld : IAsyncLifetime
     /// <summary>Has as many jobs in its queue as it may.</summary>
     public TestGateway Full { get; private set; } = null!;
 
+    /// <summary>Its organizations may use no tokens.</summary>
+    public TestGateway Poor { get; private set; } = null!;
+
     public CapturedLog Log { get; } = new();
 
     public string ExpiredKey { get; private set; } = "";
@@ -112,6 +115,8 @@ public sealed class ErrorWorld : IAsyncLifetime
             Assert.Equal(System.Net.HttpStatusCode.Accepted, accepted.StatusCode);
         }
 
+        Poor = await TestGateway.StartAsync(configure: (builder, _) => builder.Services.AddModelLimits(new LimitSet { TokensPerDay = 0 }));
+
         Storeless = await StartAsync();
         await using (var connection = new SqliteConnection($"Data Source={Path.Combine(Storeless.DataDirectory, "fairlead.db")};Pooling=False"))
         {
@@ -134,6 +139,7 @@ public sealed class ErrorWorld : IAsyncLifetime
         await Draining.DisposeAsync();
         await Heavy.DisposeAsync();
         await Full.DisposeAsync();
+        await Poor.DisposeAsync();
         await Storeless.DisposeAsync();
         await Spoolless.DisposeAsync();
         await Upstream.DisposeAsync();

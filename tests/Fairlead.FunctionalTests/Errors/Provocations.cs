@@ -55,7 +55,7 @@ internal static class Provocations
                 return new(gateway, Post(door, "{}"), known) { Parameter = "/name" };
             case ErrorCode.UnsupportedParameter when door.Generates:
                 // What other dialects know, and what is promised for later.
-                var unsupported = door == Door.Generations ? "logprobs" : "budget_usd";
+                var unsupported = door == Door.Generations ? "logprobs" : "route";
                 return new(gateway, Post(door, door.Body(simple, door.Own($"\"{unsupported}\":1"))), known) { Parameter = door.OwnName(unsupported) };
             case ErrorCode.UnsupportedParameter:
                 return new(gateway, Post(door, """{"name":"x","nonsense":1}"""), known) { Parameter = "/nonsense" };
@@ -153,6 +153,8 @@ internal static class Provocations
                 return new(world.Storeless, Get(door, "/v2/usage"), world.Storeless.Key) { Waits = true };
             case ErrorCode.StoreUnavailable:
                 return new(world.Storeless, Get(door, door.Path), TestGateway.AdminKey) { Waits = true };
+            case ErrorCode.BudgetExceeded:
+                return new(world.Poor, Post(door, door.Body(simple, stream: stream)), world.Poor.Key) { Finer = "insufficient_quota", AlsoStreamed = true };
             case ErrorCode.QueueFull:
                 // A generation of our own says so itself; other dialects by the header.
                 var job = Post(door, door == Door.Generations ? door.Body(simple, stream: true, more: ",\"delivery\":{\"mode\":\"job\"}") : door.Body(simple));

@@ -80,7 +80,7 @@ public class HostileGateway : IAsyncLifetime
         var ledger = Gateway.Services.GetRequiredService<InMemoryTokenLedger>();
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(TimeSpan.FromSeconds(60));
-        while (drain.Active > 0 || ledger.Totals() is not (0, 0, _, _, 0))
+        while (drain.Active > 0 || ledger.Totals() is not { HeldTokens: 0, HeldUsd: 0, Open: 0 })
         {
             Assert.False(limit.IsCancellationRequested, $"{drain.Active} calls are under way, and held is {ledger.Totals()}.");
             // A call's books close a moment after its last byte; one more round trip is that moment.

@@ -1,6 +1,7 @@
 using Fairlead.Generations;
 using Fairlead.Limits;
 using Fairlead.Storage;
+using Fairlead.Tests.Limits;
 using Fairlead.Tests.Storage;
 using Microsoft.Extensions.Time.Testing;
 
@@ -11,12 +12,16 @@ public sealed class HeldReservationsTests : IDisposable
     private readonly FakeTimeProvider _time = new();
     private readonly TemporaryStorage _temporary = new();
     private readonly IStorage _storage;
+    private readonly LimitAccounts _accounts;
+    private readonly InMemoryTokenLedger _ledger;
     private readonly HeldReservations _held;
 
     public HeldReservationsTests()
     {
         _storage = _temporary.Open();
-        _held = new HeldReservations(new InMemoryTokenLedger(), _storage, _time);
+        _accounts = new LimitAccounts(_time);
+        _ledger = new InMemoryTokenLedger(_accounts, new ProcessBudgetLeases(_time), new OutputHistories(), null);
+        _held = new HeldReservations(_ledger, _storage, _time);
     }
 
     public void Dispose()
@@ -25,14 +30,21 @@ public sealed class HeldReservationsTests : IDisposable
         _temporary.Dispose();
     }
 
+    private TokenReservation Reserve()
+    {
+        var call = LimitCalls.Of(_time, LimitCalls.CallerOf(), LimitCalls.ModelOf());
+        Assert.True(_ledger.ReserveAsync(call, ReservationParts.Money, TestContext.Current.CancellationToken).IsCompletedSuccessfully);
+        return call.Reservation!;
+    }
+
     [Fact]
     public void ToCheck_LongHeldReservation_IsReturnedOncePerInterval()
     {
-        var reservation = new TokenReservation("org_1", "proj_1", "key_1", 1, 1, 1);
+        var reservation = Reserve();
         _held.Keep("gen_1", reservation);
         Assert.Empty(_held.ToCheck());
         _time.Advance(TimeSpan.FromSeconds(30));
-        _held.Keep("gen_2", new TokenReservation("org_1", "proj_1", "key_1", 1, 1, 1));
+        _held.Keep("gen_2", Reserve());
         Assert.Equal(["gen_1"], _held.ToCheck());
         Assert.Empty(_held.ToCheck());
         _time.Advance(TimeSpan.FromSeconds(30));
@@ -41,5 +53,7 @@ public sealed class HeldReservationsTests : IDisposable
         Assert.Same(reservation, _held.Take("gen_1"));
         _storage.Notifier.Announce(JobNotices.Changed, "gen_2");
         Assert.Equal(0, _held.Count);
+        // Only the one that was handed on is still held.
+        Assert.Equal((1, 20), (_ledger.Totals().Open, _ledger.Totals().HeldTokens));
     }
 }

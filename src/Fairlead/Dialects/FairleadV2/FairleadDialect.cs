@@ -36,6 +36,7 @@ internal sealed class FairleadDialect
             InputField = "input",
             ClassField = "class",
             WebhookField = "delivery/webhook/url",
+            BudgetField = "budget_usd",
             Requests = parts,
             Conversations = parts,
             Responses = parts,

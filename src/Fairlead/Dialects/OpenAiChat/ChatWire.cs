@@ -20,7 +20,7 @@ internal sealed class ChatWire : NativeWire
     public override NativeStreams Streams { get; } = new ChatStreams();
 
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
-        UpstreamBody.Write(call, upstreamModel, options, output);
+        UpstreamBody.Write(call, upstreamModel, options, output, isChat: true);
 
     public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired) =>
         TryScan(body, isChat: true, meter, out repaired);

@@ -7,6 +7,8 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// <summary>The client's bytes for a provider of the same dialect (both OpenAI generation endpoints).</summary>
 internal static class UpstreamBody
 {
+    private const int DefaultMaxTokensOfCompletions = 16;
+
     private static readonly byte[] Options = """{"include_usage":true}"""u8.ToArray();
     private static readonly byte[] OptionsMember = ""","stream_options":{"include_usage":true}"""u8.ToArray();
     private static readonly byte[] IncludeUsage = "\"include_usage\":true"u8.ToArray();
@@ -18,19 +20,29 @@ internal static class UpstreamBody
 
     /// <summary>
     /// Replaces the model's name, removes the <c>fairlead</c> member, requests usage at the end of a stream, and uses older names for
-    /// servers that need them; every other byte is unchanged.
+    /// servers that need them; adds the cap of the output if the gateway set one; every other byte is unchanged.
     /// </summary>
-    public static void Write(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output)
+    public static void Write(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output, bool isChat)
     {
         var body = call.Body.WrittenSpan;
         var facts = call.Facts;
         var more = (facts.DeveloperRoles?.Count ?? 0) + (facts.AssistantRepairs?.Count ?? 0);
-        Span<BodyEdit> edits = more > 0 ? new BodyEdit[4 + more] : [default, default, default, default];
+        Span<BodyEdit> edits = more > 0 ? new BodyEdit[5 + more] : [default, default, default, default, default];
         var count = 0;
 
         ReadOnlyMemory<byte> model = BodySplicer.Quote(upstreamModel);
         var addOptions = call.Streams && !options.OmitsStreamOptions && facts.StreamOptionsRange.IsEmpty;
         if (addOptions) model = (byte[])[.. model.Span, .. OptionsMember];
+        if (call.OutputCap is { } cap)
+        {
+            // Without a maximum, servers of text completions use this one.
+            if (!isChat) cap = Math.Min(cap, DefaultMaxTokensOfCompletions);
+            var name = isChat && !options.UsesOlderNames ? "max_completion_tokens" : "max_tokens";
+            // The name of a null that the client sent; it may be renamed below.
+            if (CapOfOutput.FindNull(body, facts.NewCapName.IsEmpty ? name : "max_completion_tokens") is { } absent)
+                edits[count++] = new BodyEdit(absent, CapOfOutput.ValueOf(cap));
+            else model = (byte[])[.. model.Span, .. CapOfOutput.MemberOf(name, cap)];
+        }
         edits[count++] = new BodyEdit(facts.ModelRange, model);
         if (!facts.ExtensionMemberRange.IsEmpty) edits[count++] = new BodyEdit(facts.ExtensionMemberRange, default);
         if (options.OmitsStreamOptions)

@@ -20,7 +20,7 @@ internal sealed class CompletionsWire : NativeWire
     public override NativeStreams Streams { get; } = new CompletionsStreams();
 
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
-        UpstreamBody.Write(call, upstreamModel, options, output);
+        UpstreamBody.Write(call, upstreamModel, options, output, isChat: false);
 
     public override bool TryScan(RequestFacts facts, ReadOnlySpan<byte> body, OutputMeter meter, out byte[]? repaired) =>
         ChatWire.TryScan(body, isChat: false, meter, out repaired);

@@ -32,6 +32,7 @@ internal sealed class CompactDialect : IRequestReader, IConversationDialect, IRe
             ErrorShape = ErrorShape.OpenAi,
             Scope = Scopes.Chat,
             InputField = "input",
+            MinOutputCap = int.MaxValue,
             Requests = parts,
             Conversations = parts,
             Native = new CompactionWire(),

@@ -39,6 +39,7 @@ internal sealed class ResponsesDialect
             ErrorShape = ErrorShape.OpenAi,
             Scope = Scopes.Chat,
             InputField = "input",
+            MinOutputCap = ResponsesRequestReader.MinOutput,
             HasSessions = true,
             Requests = parts,
             Conversations = parts,

@@ -11,7 +11,7 @@ internal static class ResponsesRequestReader
     private const int MaxNameLength = 32;
     private const int MaxModelLength = 256;
     private const int MaxMetadata = 16;
-    private const int MinOutput = 16;
+    internal const int MinOutput = 16;
 
     // Their order is that of the bits that record which members were seen.
     private static readonly string[] Names =

@@ -51,6 +51,12 @@ internal static class ResponsesUpstreamBody
                 edits.Add(new BodyEdit(found.Input, input));
             }
         }
+        if (call.OutputCap is { } cap)
+        {
+            if (CapOfOutput.FindNull(call.Body.WrittenSpan, "max_output_tokens") is { } absent)
+                edits.Add(new BodyEdit(absent, CapOfOutput.ValueOf(cap)));
+            else model.Write(CapOfOutput.MemberOf("max_output_tokens", cap));
+        }
         edits.Add(new BodyEdit(facts.ModelRange, model.WrittenMemory));
         if (!facts.ExtensionMemberRange.IsEmpty) edits.Add(new BodyEdit(facts.ExtensionMemberRange, default));
         BodySplicer.Write(call.Body.WrittenSpan, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(edits), output);

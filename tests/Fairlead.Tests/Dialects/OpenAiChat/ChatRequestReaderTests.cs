@@ -162,7 +162,7 @@ public sealed class ChatRequestReaderTests
     }
 
     [Theory]
-    [InlineData("budget_usd")]
+    [InlineData("cache")]
     [InlineData("route")]
     public void Read_UnsupportedExtension_IsRefused(string name)
     {

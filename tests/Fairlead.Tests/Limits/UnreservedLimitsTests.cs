@@ -6,14 +6,14 @@ using Fairlead.Tests.Dialects;
 
 namespace Fairlead.Tests.Limits;
 
-public sealed class CallerLimitsTests
+public sealed class UnreservedLimitsTests
 {
     [Fact]
     public void Read_CallBeforeAndAfterItsModelIsKnown_HasTheLimitsThatApply()
     {
         var call = DialectCalls.Of(OpenAiChatDialect.Create(), "{}");
         var other = LimitSamples.TokensPerDay with { Model = "slow" };
-        var limits = new CallerLimits(new Reader(LimitSamples.Requests, LimitSamples.TokensPerDay, other, LimitSamples.UsdPerMonth), call);
+        var limits = new UnreservedLimits(new Reader(LimitSamples.Requests, LimitSamples.TokensPerDay, other, LimitSamples.UsdPerMonth), call);
 
         Assert.Equal([LimitSamples.Requests, LimitSamples.TokensPerDay], limits.Read());
         call.Model = null!;

@@ -1,0 +1,94 @@
+namespace Fairlead.Limits;
+
+/// <summary>
+/// A day or month of a budget on this node: the slice that was leased for it, and what calls that were accepted in it have spent and hold.
+/// Not thread-safe, like its account.
+/// </summary>
+internal sealed class BudgetPeriod(DateTimeOffset start, DateTimeOffset end)
+{
+    private const double ForecastSeconds = 4;
+
+    private long _heldSince;
+    private long? _grantedAt;
+    private long _quietUntil;
+    private long _quietLack = long.MaxValue;
+
+    public DateTimeOffset Start { get; } = start;
+
+    /// <summary>The start of the next period.</summary>
+    public DateTimeOffset End { get; } = end;
+
+    /// <summary>All slices leased so far, without what was returned.</summary>
+    public long Granted { get; private set; }
+
+    /// <summary>What ended calls used. May exceed <see cref="Granted"/> by usage that was never reserved.</summary>
+    public long Spent { get; private set; }
+
+    /// <summary>What running calls and accepted jobs have reserved.</summary>
+    public long Held { get; private set; }
+
+    public long UsedElsewhere { get; private set; }
+
+    public long HeldElsewhere { get; private set; }
+
+    /// <summary>Timestamp of the last reservation or settlement.</summary>
+    public long UsedAt { get; private set; }
+
+    /// <summary>What calls lack that wait until another request to the database has ended.</summary>
+    public long Waiting { get; set; }
+
+    /// <summary>The part of the slice that is not in use. Negative after usage that was never reserved.</summary>
+    public long Free => Granted - Spent - Held;
+
+    public bool Contains(DateTimeOffset moment) => Start <= moment && moment < End;
+
+    public void Hold(long amount, long now)
+    {
+        Held += amount;
+        _heldSince += amount;
+        UsedAt = now;
+    }
+
+    public void Settle(long held, long used, long now)
+    {
+        Held -= held;
+        Spent = Conversation.Money.Add(Spent, used);
+        UsedAt = now;
+    }
+
+    /// <summary>What the calls of the next seconds will probably reserve beyond <paramref name="lack"/>.</summary>
+    public long Forecast(long lack, LimitClock clock, long now)
+    {
+        var seconds = _grantedAt is { } since ? Math.Max(1, (now - since) / (double)clock.PerSecond) : double.PositiveInfinity;
+        var forecast = Math.Min(_heldSince / seconds * ForecastSeconds, long.MaxValue / 4);
+        return lack + (long)forecast + Waiting;
+    }
+
+    public void Add(BudgetGrant grant, long now)
+    {
+        Granted += grant.Granted;
+        (UsedElsewhere, HeldElsewhere) = (grant.UsedElsewhere, grant.HeldElsewhere);
+        _heldSince = 0;
+        _grantedAt = now;
+    }
+
+    /// <summary>Takes what is not in use out of the slice.</summary>
+    public long TakeFree()
+    {
+        var free = Math.Max(0, Free);
+        Granted -= free;
+        return free;
+    }
+
+    /// <summary>Whether the database said a moment ago that it does not have this much.</summary>
+    public bool IsExhausted(long lack, long now) => now < _quietUntil && lack >= _quietLack;
+
+    public void MarkExhausted(long lack, long now, long until)
+    {
+        _quietLack = now < _quietUntil ? Math.Min(_quietLack, lack) : lack;
+        _quietUntil = until;
+    }
+
+    /// <summary>Forgets that the budget was exhausted: its limit has changed.</summary>
+    public void Reopen() => _quietUntil = 0;
+}

@@ -1,0 +1,89 @@
+using Fairlead.Access;
+
+namespace Fairlead.Limits;
+
+/// <summary>
+/// The counters of one <see cref="LimitSet"/>: that of an organization, a project, a key, or an organization's calls to a model. A class
+/// that has a value of its own for a limit has a counter of its own; all other classes share the general one. Not thread-safe.
+/// </summary>
+internal sealed class LimitGroup(LimitScope scope, string organizationId, string scopeId, string? model)
+{
+    private readonly List<LimitCounter> _counters = [];
+    private LimitSet _set = LimitSet.None;
+    private long _version;
+
+    public LimitScope Scope { get; } = scope;
+
+    public IReadOnlyList<LimitCounter> Counters => _counters;
+
+    /// <summary>
+    /// Puts declared limits in force. What was used is kept. Declarations that are older than those in force are ignored.
+    /// </summary>
+    /// <param name="set">The limits.</param>
+    /// <param name="version">Higher for those that were declared later.</param>
+    /// <param name="clock">The clock of rates.</param>
+    /// <param name="now">Its timestamp.</param>
+    /// <param name="unused">Gets the slices of budgets whose limit has changed.</param>
+    /// <returns>Whether a counter was added or is active again.</returns>
+    public bool Apply(LimitSet set, long version, LimitClock clock, long now, List<(BudgetKey Key, long Amount)> unused)
+    {
+        if (version < _version || ReferenceEquals(set, _set)) return false;
+        (_set, _version) = (set, version);
+        var stale = _counters.Where(counter => counter.IsActive).ToHashSet();
+        var added = false;
+        Apply(set, null, set.Burst ?? 1);
+        foreach (var (name, own) in set.Classes) Apply(own, name, own.Burst ?? set.Burst ?? 1);
+        foreach (var counter in stale)
+        {
+            counter.IsActive = false;
+            if (counter is BudgetAccount budget) TakeFree(budget, unused);
+        }
+        return added;
+
+        void Apply(LimitSet values, string? @class, decimal burst)
+        {
+            foreach (var name in LimitSetValues.All)
+            {
+                if (!name.IsCounted() || values.ValueOf(name) is not { } limit) continue;
+                var counter = Find(@class, name);
+                if (counter is null)
+                {
+                    counter = Create(new LimitIdentity(scope, organizationId, scopeId, model, @class, name), clock);
+                    _counters.Add(counter);
+                }
+                added |= !counter.IsActive;
+                counter.IsActive = true;
+                stale.Remove(counter);
+                switch (counter)
+                {
+                    case RateBucket bucket: bucket.Apply(limit, burst, now); break;
+                    case ConcurrencyCounter concurrency: concurrency.Apply(limit); break;
+                    case BudgetAccount budget when budget.Apply(limit): TakeFree(budget, unused); break;
+                }
+            }
+        }
+    }
+
+    /// <summary>The counters that apply to calls of a class.</summary>
+    public IEnumerable<LimitCounter> Of(string @class) => _counters.Where(counter => counter.IsActive
+        && (counter.Identity.Class == @class
+            || (counter.Identity.Class is null && Find(@class, counter.Name) is not { IsActive: true })));
+
+    public LimitCounter? Find(string? @class, LimitName name) =>
+        _counters.Find(counter => counter.Name == name && counter.Identity.Class == @class);
+
+    private static LimitCounter Create(LimitIdentity identity, LimitClock clock) => identity.Name switch
+    {
+        LimitName.ConcurrentGenerations => new ConcurrencyCounter(identity, clock),
+        var name when name.IsRate() => new RateBucket(identity, clock),
+        _ => new BudgetAccount(identity),
+    };
+
+    private static void TakeFree(BudgetAccount budget, List<(BudgetKey Key, long Amount)> unused)
+    {
+        foreach (var period in budget.Periods)
+        {
+            if (period.TakeFree() is > 0 and var amount) unused.Add((budget.KeyOf(period), amount));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+using Fairlead.Access;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Limits;
+using Fairlead.Pipeline;
+using Fairlead.TokenCounting;
+
+namespace Fairlead.Tests.Limits;
+
+public sealed class LimitsStageTests
+{
+    private readonly ObservedTimeProvider _time = new(new DateTimeOffset(2026, 11, 30, 12, 0, 0, TimeSpan.Zero));
+    private readonly LimitAccounts _accounts;
+    private readonly InMemoryTokenLedger _ledger;
+    private readonly LimitsStage _stage;
+
+    public LimitsStageTests()
+    {
+        _accounts = new LimitAccounts(_time);
+        _ledger = new InMemoryTokenLedger(_accounts, new ProcessBudgetLeases(_time), new OutputHistories(), null);
+        _stage = new LimitsStage(_ledger, _accounts, new TokenCounter());
+    }
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    private ValueTask<GatewayReply> InvokeAsync(GatewayCall call, CancellationToken? token = null) =>
+        _stage.InvokeAsync(call, static (_, _) => new ValueTask<GatewayReply>(GatewayReply.Admitted.Instance), token ?? Cancel);
+
+    private static GatewayError ErrorOf(GatewayReply reply) => Assert.IsType<GatewayReply.Refused>(reply).Error;
+
+    [Fact]
+    public async Task Run_RateUsedUp_WaitsAsLongAsStated()
+    {
+        var caller = LimitCalls.CallerOf(key: new LimitSet { RequestsPerMinute = 120, TokensPerDay = 10_000, Burst = 0.01m });
+        Assert.IsType<GatewayReply.Admitted>(await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf())));
+        var accepted = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
+        accepted.RunsLater = true;
+        // Accepted, although no request is left.
+        Assert.IsType<GatewayReply.Admitted>(await InvokeAsync(accepted));
+        var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
+        run.Reservation = accepted.Reservation;
+        run.CanWaitForSlot = true;
+        var running = InvokeAsync(run).AsTask();
+        await _time.TimerAsync(TimeSpan.FromMilliseconds(500), Cancel);
+        Assert.False(running.IsCompleted);
+        _time.Advance(TimeSpan.FromMilliseconds(500));
+        Assert.IsType<GatewayReply.Admitted>(await running);
+        Assert.NotNull(run.Reservation!.Rates);
+        Assert.Equal(40, run.Limits!.Read().Single(state => state.Name == LimitName.TokensPerDay).Reserved);
+    }
+
+    [Fact]
+    public async Task Run_CancelledWhileItWaits_EndsTheWait()
+    {
+        var caller = LimitCalls.CallerOf(key: new LimitSet { RequestsPerMinute = 1 });
+        await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf()));
+        var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
+        run.CanWaitForSlot = true;
+        using var stop = new CancellationTokenSource();
+        var running = InvokeAsync(run, stop.Token).AsTask();
+        await _time.TimerAsync(TimeSpan.FromSeconds(1), Cancel);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+        Assert.Null(run.Reservation);
+    }
+
+    [Fact]
+    public async Task Run_BudgetUsedUp_IsReturnedToTheQueue()
+    {
+        var caller = LimitCalls.CallerOf(new LimitSet { TokensPerDay = 20 });
+        await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf()));
+        var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
+        run.CanWaitForSlot = true;
+        var error = ErrorOf(await InvokeAsync(run));
+        Assert.Equal(ErrorCode.BudgetExceeded, error.Code);
+        Assert.True(error.IsRetryable);
+        Assert.Equal(TimeSpan.FromMinutes(1), error.RetryAfter);
+    }
+
+    [Fact]
+    public async Task Run_AcceptedWithCappedOutput_HasTheSameCap()
+    {
+        var caller = LimitCalls.CallerOf(new LimitSet { TokensPerDay = 60 });
+        var accepted = LimitCalls.Of(_time, caller, LimitCalls.ModelOf(), max: null);
+        accepted.RunsLater = true;
+        Assert.IsType<GatewayReply.Admitted>(await InvokeAsync(accepted));
+        Assert.Equal(50, accepted.OutputCap);
+        var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf(), max: null);
+        run.Reservation = accepted.Reservation;
+        Assert.IsType<GatewayReply.Admitted>(await InvokeAsync(run));
+        Assert.Equal(50, run.OutputCap);
+    }
+
+    [Theory]
+    [InlineData(101, 10, "messages", "input_tokens_per_request")]
+    [InlineData(10, 51, "max_tokens", "output_tokens_per_request")]
+    public async Task RequestLimit_TooLarge_IsRefusedBeforeAnythingIsReserved(long input, int max, string parameter, string name)
+    {
+        var caller = LimitCalls.CallerOf(new LimitSet { InputTokensPerRequest = 500, OutputTokensPerRequest = 500, RequestsPerMinute = 5 }, key: new LimitSet { InputTokensPerRequest = 100, OutputTokensPerRequest = 50 });
+        var call = LimitCalls.Of(_time, caller, LimitCalls.ModelOf(), input, max);
+        var error = ErrorOf(await InvokeAsync(call));
+        Assert.Equal((ErrorCode.InvalidParameter, parameter), (error.Code, error.Parameter));
+        Assert.Equal((name, "key"), (error.Details!["name"]!.GetValue<string>(), error.Details["scope"]!.GetValue<string>()));
+        Assert.Equal(5, Assert.Single(call.Limits!.Read()).Remaining);
+    }
+
+    [Fact]
+    public async Task RequestLimit_OpenMaximum_CapsOutput()
+    {
+        var caller = LimitCalls.CallerOf(key: new LimitSet { OutputTokensPerRequest = 50, Classes = new Dictionary<string, LimitSet> { [CallClasses.Bulk] = new() { OutputTokensPerRequest = 70 } } });
+        var call = LimitCalls.Of(_time, caller, LimitCalls.ModelOf(), max: null);
+        Assert.IsType<GatewayReply.Admitted>(await InvokeAsync(call));
+        Assert.Equal(50, call.OutputCap);
+        Assert.Contains(call.Warnings, warning => warning.Code == "output_capped");
+        var bulk = LimitCalls.Of(_time, caller, LimitCalls.ModelOf(), max: null, @class: CallClasses.Bulk);
+        await InvokeAsync(bulk);
+        Assert.Equal(70, bulk.OutputCap);
+    }
+
+    [Fact]
+    public async Task BudgetUsd_WorstCaseAbove_IsRefusedAtItsField()
+    {
+        var error = ErrorOf(await InvokeAsync(LimitCalls.Of(_time, LimitCalls.CallerOf(), LimitCalls.ModelOf(outputPrice: 1), budget: 0.000009m)));
+        Assert.Equal((ErrorCode.InvalidParameter, "fairlead.budget_usd"), (error.Code, error.Parameter));
+    }
+}

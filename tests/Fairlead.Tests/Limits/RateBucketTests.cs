@@ -1,0 +1,117 @@
+using CsCheck;
+using Fairlead.Limits;
+
+namespace Fairlead.Tests.Limits;
+
+public sealed class RateBucketTests
+{
+    private readonly LimitTime _time = new();
+
+    private RateBucket Create(long perMinute, decimal burst = 1)
+    {
+        var bucket = new RateBucket(new LimitIdentity(LimitScope.Key, "org_1", "key_1", null, null, LimitName.InputTokensPerMinute), new LimitClock(_time));
+        bucket.Apply(perMinute, burst, _time.GetTimestamp());
+        return bucket;
+    }
+
+    private bool TryTake(RateBucket bucket, long amount)
+    {
+        if (!bucket.CanTake(amount, _time.GetTimestamp())) return false;
+        bucket.Take(amount);
+        return true;
+    }
+
+    [Fact]
+    public void Take_AnyArrivals_AdmitsAtMostCapacityPlusRate() =>
+        Gen.Select(Gen.Int[1, 5000], Gen.Int[1, 40], Gen.Select(Gen.Int[0, 20_000], Gen.Int[0, 3000]).Array[1, 60]).Sample((perMinute, burst, arrivals) =>
+        {
+            var bucket = Create(perMinute, burst / 10m);
+            var admitted = new List<(long At, long Amount)>();
+            foreach (var (milliseconds, amount) in arrivals)
+            {
+                _time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+                if (TryTake(bucket, amount)) admitted.Add((_time.GetTimestamp(), amount));
+            }
+            for (var first = 0; first < admitted.Count; first++)
+            {
+                Int128 sum = 0;
+                for (var last = first; last < admitted.Count; last++)
+                {
+                    sum += admitted[last].Amount;
+                    var time = admitted[last].At - admitted[first].At;
+                    Assert.True(sum * TimeSpan.TicksPerMinute <= ((Int128)bucket.Capacity * TimeSpan.TicksPerMinute) + ((Int128)perMinute * time));
+                }
+            }
+        });
+
+    [Fact]
+    public void WaitFor_AnyState_IsExact() =>
+        Gen.Select(Gen.Int[1, 5000], Gen.Int[1, 3000], Gen.Select(Gen.Int[0, 9_000], Gen.Int[0, 3000], Gen.Int[0, 6000]).Array[1, 20]).Sample((perMinute, amount, earlier) =>
+        {
+            var bucket = Create(perMinute);
+            foreach (var (milliseconds, taken, used) in earlier)
+            {
+                _time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+                if (TryTake(bucket, taken)) bucket.Settle(taken, used, _time.GetTimestamp());
+            }
+            if (bucket.WaitFor(amount, _time.GetTimestamp()) is not { } wait)
+            {
+                Assert.True(amount > bucket.Capacity);
+                return;
+            }
+            if (wait > TimeSpan.Zero)
+            {
+                _time.Advance(wait - TimeSpan.FromTicks(1));
+                Assert.False(bucket.CanTake(amount, _time.GetTimestamp()));
+                _time.Advance(TimeSpan.FromTicks(1));
+            }
+            Assert.True(bucket.CanTake(amount, _time.GetTimestamp()));
+        });
+
+    [Fact]
+    public void Settle_MoreThanReserved_IsPaidBeforeNextCall()
+    {
+        var bucket = Create(60);
+        Assert.True(TryTake(bucket, 60));
+        bucket.Settle(60, 120, _time.GetTimestamp());
+        // A minute of debt, and a second for the token.
+        Assert.Equal(TimeSpan.FromSeconds(61), bucket.WaitFor(1, _time.GetTimestamp()));
+    }
+
+    [Fact]
+    public void Apply_ChangedLimit_KeepsWhatWasUsed()
+    {
+        var bucket = Create(100);
+        Assert.True(TryTake(bucket, 80));
+        bucket.Apply(90, 1, _time.GetTimestamp());
+        Assert.False(bucket.CanTake(11, _time.GetTimestamp()));
+        Assert.True(bucket.CanTake(10, _time.GetTimestamp()));
+        bucket.Apply(50, 1, _time.GetTimestamp());
+        Assert.False(bucket.CanTake(1, _time.GetTimestamp()));
+        bucket.Apply(200, 1, _time.GetTimestamp());
+        Assert.True(bucket.CanTake(120, _time.GetTimestamp()));
+    }
+
+    [Fact]
+    public void CanTake_ClockThatRunsBackwards_RefillsNothing()
+    {
+        var bucket = Create(60);
+        var now = _time.GetTimestamp();
+        Assert.True(TryTake(bucket, 60));
+        Assert.False(bucket.CanTake(1, now - TimeSpan.TicksPerHour));
+        Assert.False(bucket.CanTake(1, now));
+        Assert.True(bucket.CanTake(1, now + TimeSpan.TicksPerSecond));
+    }
+
+    [Fact]
+    public void State_Bucket_ShowsCapacityWindowAndReset()
+    {
+        var bucket = Create(60, 2);
+        Assert.True(TryTake(bucket, 30));
+        var state = bucket.StateAt(new LimitMoment(_time.GetTimestamp(), _time.GetUtcNow()));
+        Assert.Equal((120, 0, 30, 90, 120), (state.Limit, state.Used, state.Reserved, state.Remaining, state.WindowSeconds));
+        Assert.Equal(_time.GetUtcNow().AddSeconds(30), state.ResetsAt);
+        bucket.Settle(30, 30, _time.GetTimestamp());
+        Assert.Equal(30, bucket.StateAt(new LimitMoment(_time.GetTimestamp(), _time.GetUtcNow())).Used);
+    }
+}
