@@ -1,3 +1,4 @@
+using Fairlead.Limits.Budgets;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -11,6 +12,7 @@ internal static class LimitsServiceCollectionExtensions
         services.TryAddSingleton<InMemoryTokenLedger>();
         services.TryAddSingleton<ITokenLedger>(provider => provider.GetRequiredService<InMemoryTokenLedger>());
         services.AddSingleton<IGatewayStage, LimitsStage>();
+        services.AddBudgetLeases();
         return services;
     }
 }
