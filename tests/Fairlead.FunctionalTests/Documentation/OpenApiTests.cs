@@ -77,7 +77,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("get /v2/webhooks/deliveries", "/v2/webhooks/deliveries", null),
         ("get /v2/webhooks/deliveries/{id}", "/v2/webhooks/deliveries/{delivery}", null),
         ("post /v2/webhooks/deliveries/{id}/redeliver", "/v2/webhooks/deliveries/{delivery}/redeliver", "{}"),
-        ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,key,project,organization,outcome", null),
+        ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,class,key,project,organization,outcome", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
         ("get /admin/v1/organizations", "/admin/v1/organizations", null),
         ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A"}"""),

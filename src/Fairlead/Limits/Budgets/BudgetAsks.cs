@@ -26,12 +26,13 @@ internal sealed class BudgetAsks : IDisposable
         return ask;
     }
 
-    /// <summary>Asks about budgets for which nobody was asked yet.</summary>
+    /// <summary>Asks about these budgets. A notice may be lost, so a request is repeated while it waits.</summary>
     public void Send(BudgetAsk ask, IEnumerable<BudgetKey> keys)
     {
         foreach (var key in keys)
         {
-            if (ask.MarkAsked(key)) _storage.Notifier.Announce(BudgetNotices.Ask, BudgetNotices.Write(_holder, key));
+            ask.MarkAsked(key);
+            _storage.Notifier.Announce(BudgetNotices.Ask, BudgetNotices.Write(_holder, key));
         }
     }
 
@@ -73,9 +74,9 @@ internal sealed class BudgetAsk(HashSet<BudgetKey> keys, Action<BudgetAsk> close
         }
     }
 
-    public bool MarkAsked(BudgetKey key)
+    public void MarkAsked(BudgetKey key)
     {
-        lock (_gate) return _asked.Add(key);
+        lock (_gate) _asked.Add(key);
     }
 
     public bool HasResponse(BudgetHolder holder, BudgetKey key)

@@ -95,12 +95,13 @@ internal sealed class BudgetLeaseKeeper(
         while (true)
         {
             foreach (var (key, amount) in slices?.TakeIdle(options.IdleAfter) ?? []) returns.Add(key, amount);
-            await TryAsync(async () =>
+            // Without budgets the database is left alone.
+            if (!budgets.IsEmpty) await TryAsync(async () =>
             {
                 await returns.FlushAsync(stoppingToken);
                 if (beatAt is not null && time.GetElapsedTime(beatAt.Value) < Interval / 2) return;
                 beatAt = time.GetTimestamp();
-                if (!budgets.IsEmpty) await holders.BeatAsync(stoppingToken);
+                await holders.BeatAsync(stoppingToken);
                 foreach (var lost in await holders.WriteOffAsync(stoppingToken)) logger.LeaseWrittenOff(lost.Node, options.WriteOffAfter);
                 if (cleanedAt is not null && time.GetElapsedTime(cleanedAt.Value) < CleanInterval) return;
                 await holders.CleanAsync(stoppingToken);

@@ -22,6 +22,9 @@ internal sealed class BudgetLeases(
     BudgetLeaseMetrics metrics,
     TimeProvider time) : IBudgetLeases
 {
+    /// <summary>A request that waits looks at the database again after this time, also without a notice.</summary>
+    private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(250);
+
     private readonly BudgetTurns _turns = new();
 
     public async Task<BudgetGrant[]> AcquireAsync(IReadOnlyList<BudgetNeed> needs, CancellationToken cancellationToken)
@@ -85,7 +88,8 @@ internal sealed class BudgetLeases(
                 if (state == AskState.NobodyHolds) continue;
             }
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            await Task.WhenAny(changed, replaying ?? changed, Task.Delay(left, time, timer.Token));
+            var pause = left < RepeatAfter ? left : RepeatAfter;
+            await Task.WhenAny(changed, replaying ?? changed, Task.Delay(pause, time, timer.Token));
             await timer.CancelAsync();
             cancellationToken.ThrowIfCancellationRequested();
         }
