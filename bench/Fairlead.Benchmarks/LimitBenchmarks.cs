@@ -1,3 +1,4 @@
+using Fairlead.Tests.Common;
 using BenchmarkDotNet.Attributes;
 using BenchmarkDotNet.Columns;
 using BenchmarkDotNet.Configs;

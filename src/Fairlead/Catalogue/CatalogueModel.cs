@@ -75,9 +75,6 @@ internal sealed record CatalogueModel
 
     public ModelLifecycle Lifecycle { get; init; } = ModelLifecycle.Active;
 
-    /// <summary>Limits of each organization's calls to it.</summary>
-    public LimitSet Limits { get; init; } = LimitSet.None;
-
     /// <summary>Higher for models of a later configuration, whose limits replace those of earlier ones.</summary>
     public long Version { get; init; }
 

@@ -26,6 +26,11 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
     public BudgetKey KeyOf(BudgetPeriod period) =>
         new(Identity.Scope, Identity.OrganizationId, Identity.ScopeId, Identity.Model, Identity.Class, Name, period.Start);
 
+    /// <summary>The key of the budget's period that has this moment.</summary>
+    public static BudgetKey KeyOf(LimitIdentity identity, DateTimeOffset moment) => new(
+        identity.Scope, identity.OrganizationId, identity.ScopeId, identity.Model, identity.Class, identity.Name,
+        BoundsOf(identity.Name, moment).Start);
+
     public BudgetPeriod? Find(DateTimeOffset moment)
     {
         if (_current?.Contains(moment) == true) return _current;
@@ -66,7 +71,7 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
 
     public override LimitState StateAt(LimitMoment now)
     {
-        if (Find(now.Utc) is not { } period) return State(Limit, 0, 0, Limit, null, BoundsOf(now.Utc).End);
+        if (Find(now.Utc) is not { } period) return State(Limit, 0, 0, Limit, null, BoundsOf(Name, now.Utc).End);
         // What this node has leased is its own, whatever the other nodes held when it asked.
         var remaining = (Int128)Limit - Used(period) - period.Held - period.HeldElsewhere;
         if (remaining < FreeOf(period)) remaining = FreeOf(period);
@@ -78,7 +83,7 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
     private BudgetPeriod FindOrAdd(DateTimeOffset moment)
     {
         if (Find(moment) is { } known) return known;
-        var (start, end) = BoundsOf(moment);
+        var (start, end) = BoundsOf(Name, moment);
         var added = new BudgetPeriod(start, end);
         if (_current is null || added.Start > _current.Start)
         {
@@ -94,10 +99,10 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
         return added;
     }
 
-    private (DateTimeOffset Start, DateTimeOffset End) BoundsOf(DateTimeOffset moment)
+    private static (DateTimeOffset Start, DateTimeOffset End) BoundsOf(LimitName name, DateTimeOffset moment)
     {
         var day = new DateTimeOffset(moment.UtcDateTime.Date, TimeSpan.Zero);
-        if (!Name.IsMonthly()) return (day, day.AddDays(1));
+        if (!name.IsMonthly()) return (day, day.AddDays(1));
         var month = day.AddDays(1 - day.Day);
         return (month, month.AddMonths(1));
     }

@@ -19,7 +19,9 @@ internal readonly record struct BudgetKey(
 internal readonly record struct BudgetNeed(BudgetKey Key, long Limit, long Minimum, long Wanted);
 
 /// <summary>The response to a <see cref="BudgetNeed"/>.</summary>
-/// <param name="Granted">Added to the slice of this node: from the minimum to the wanted amount, or 0.</param>
+/// <param name="Granted">
+/// Added to the slice of this node: from the minimum to the wanted amount, or 0. On SQLite, which has one process, all that is left.
+/// </param>
 /// <param name="UsedElsewhere">What all calls of the period used that this process has not settled from its own slice.</param>
 /// <param name="HeldElsewhere">Slices of other nodes and of earlier processes that are not yet used or returned.</param>
 internal readonly record struct BudgetGrant(long Granted, long UsedElsewhere, long HeldElsewhere);
@@ -34,7 +36,8 @@ internal interface IBudgetLeases
     /// Asks for more of several budgets in one transaction. Before it grants nothing, it asks other nodes to return what they do not use.
     /// </summary>
     /// <returns>One grant for each need, in their order.</returns>
-    /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
+    /// <exception cref="System.Data.Common.DbException">The database is unavailable, or the ledger is not up to date.</exception>
+    /// <exception cref="Storage.StorageException">The database is unavailable, or it is unknown whether it has committed.</exception>
     Task<BudgetGrant[]> AcquireAsync(IReadOnlyList<BudgetNeed> needs, CancellationToken cancellationToken);
 
     /// <summary>Returns parts of slices that this node no longer uses. A failure is retried in the background.</summary>

@@ -7,9 +7,13 @@ internal interface ILimitReader
 {
     /// <summary>
     /// Every limit that a call of this caller may count against: of its key, project and organization, of every class, and those of its
-    /// organization at every model. From memory.
+    /// organization at every model. From memory, so budgets that this process has not used yet are left out.
     /// </summary>
     IReadOnlyList<LimitState> OfCaller(Caller caller);
+
+    /// <summary>The same with all budgets, and with what all nodes have settled and reserved.</summary>
+    /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
+    Task<IReadOnlyList<LimitState>> OfCallerAsync(Caller caller, CancellationToken cancellationToken);
 
     /// <summary>The limits that a filter selects, of every class, with what all nodes have settled and reserved.</summary>
     /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>

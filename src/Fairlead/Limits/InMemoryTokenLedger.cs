@@ -3,6 +3,7 @@ using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Storage;
 
 namespace Fairlead.Limits;
 
@@ -66,7 +67,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
                 var needs = new SliceNeeds(limits.Budgets, reservation.AcceptedAt, more, more);
                 if (asks < MaxAsks && await limits.Accounts.AcquireAsync(needs, leases, cancellationToken)) continue;
             }
-            catch (Exception exception) when (exception is DbException or TimeoutException)
+            catch (Exception exception) when (exception is DbException or TimeoutException or StorageException)
             {
                 return StoreUnavailable();
             }
@@ -122,7 +123,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
                             break;
                         }
                     }
-                    catch (Exception exception) when (exception is DbException or TimeoutException)
+                    catch (Exception exception) when (exception is DbException or TimeoutException or StorageException)
                     {
                         return StoreUnavailable();
                     }

@@ -49,7 +49,14 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     /// The states of the limits that are declared in <paramref name="set"/>, for every class that has its own values. A limit of which
     /// nothing was used in this process is full.
     /// </summary>
-    public IReadOnlyList<LimitState> StatesOf(LimitScope scope, string organizationId, string scopeId, string? model, LimitSet set)
+    /// <param name="scope">What the limits belong to.</param>
+    /// <param name="organizationId">The payer.</param>
+    /// <param name="scopeId">Id of the organization, project or key.</param>
+    /// <param name="model">Only for <see cref="LimitScope.Model"/>.</param>
+    /// <param name="set">The limits.</param>
+    /// <param name="withUnknown">Whether budgets are listed of which only the database may know how much is used.</param>
+    public IReadOnlyList<LimitState> StatesOf(
+        LimitScope scope, string organizationId, string scopeId, string? model, LimitSet set, bool withUnknown = true)
     {
         var states = new List<LimitState>();
         Add(set, null, set.Burst ?? 1);
@@ -63,21 +70,22 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
                 if (values.ValueOf(name) is not { } limit) continue;
                 var known = name.IsCounted() && _organizations.TryGetValue(organizationId, out var accounts)
                     ? accounts.StateOf(scope, scopeId, model, @class, name) : null;
+                if (known is null && name.IsBudget() && !withUnknown) continue;
                 states.Add(known ?? Unused(new LimitIdentity(scope, organizationId, scopeId, model, @class, name), limit, burst));
             }
         }
     }
 
     /// <summary>The states of all limits that apply to a caller: of its organization, project and key, and of a model.</summary>
-    public IReadOnlyList<LimitState> StatesOf(Caller caller, CatalogueModel? model = null)
+    public IReadOnlyList<LimitState> StatesOf(Caller caller, CatalogueModel? model = null, bool withUnknown = true)
     {
         var organization = caller.OrganizationId;
         return
         [
-            .. StatesOf(LimitScope.Key, organization, caller.KeyId, null, Of(caller).KeyLimits),
-            .. StatesOf(LimitScope.Project, organization, caller.ProjectId, null, caller.ProjectLimits),
-            .. StatesOf(LimitScope.Organization, organization, organization, null, caller.OrganizationLimits),
-            .. model is null ? [] : StatesOf(LimitScope.Model, organization, organization, model.Id, model.Limits),
+            .. StatesOf(LimitScope.Key, organization, caller.KeyId, null, Of(caller).KeyLimits, withUnknown),
+            .. StatesOf(LimitScope.Project, organization, caller.ProjectId, null, caller.ProjectLimits, withUnknown),
+            .. StatesOf(LimitScope.Organization, organization, organization, null, caller.OrganizationLimits, withUnknown),
+            .. model is null ? [] : StatesOf(LimitScope.Model, organization, organization, model.Id, model.Limits, withUnknown),
         ];
     }
 
@@ -100,6 +108,10 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
             _organizations.TryRemove(new(id, accounts));
         }
     }
+
+    /// <summary>What this process has spent of a budget since its start, and what its calls have reserved.</summary>
+    public (long Spent, long Held) UseOf(BudgetKey key) =>
+        _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.UseOf(key) : default;
 
     public long TakeUnused(BudgetKey key) => _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.TakeUnused(key) : 0;
 

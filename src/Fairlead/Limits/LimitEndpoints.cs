@@ -21,13 +21,13 @@ internal sealed class LimitEndpoints(ILimitReader limits, IStorage storage, ICat
     // The order of a response: from the key to what it shares with others.
     private static readonly LimitScope[] Scopes = [LimitScope.Key, LimitScope.Project, LimitScope.Organization, LimitScope.Model];
 
-    public Task<EndpointResult> OwnAsync(EndpointRequest request)
+    public async Task<EndpointResult> OwnAsync(EndpointRequest request)
     {
         var query = new QueryReader(request.Query);
-        if (query.Error is { } error) return Task.FromResult<EndpointResult>(error);
+        if (query.Error is { } error) return error;
         var caller = request.Caller;
-        var rows = Ordered(limits.OfCaller(caller));
-        return Task.FromResult(EndpointResult.LargeJson(json =>
+        var rows = Ordered(await limits.OfCallerAsync(caller, request.Cancellation));
+        return EndpointResult.LargeJson(json =>
         {
             json.WriteStartObject();
             json.WriteString("key_id", caller.KeyId);
@@ -35,7 +35,7 @@ internal sealed class LimitEndpoints(ILimitReader limits, IStorage storage, ICat
             json.WriteString("organization_id", caller.OrganizationId);
             Write(json, "limits", rows, withOwner: false);
             json.WriteEndObject();
-        }));
+        });
     }
 
     public async Task<EndpointResult> AdminAsync(EndpointRequest request)

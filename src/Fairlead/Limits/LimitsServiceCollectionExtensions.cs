@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Errors;
 using Fairlead.Http;
+using Fairlead.Limits.Budgets;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -14,15 +15,15 @@ internal static class LimitsServiceCollectionExtensions
     {
         services.TryAddSingleton<LimitAccounts>();
         services.TryAddSingleton<IBudgetSlices>(provider => provider.GetRequiredService<LimitAccounts>());
-        services.TryAddSingleton<IBudgetLeases, ProcessBudgetLeases>();
         services.TryAddSingleton<OutputHistories>();
         services.TryAddSingleton<ICurrentCallers>(provider => provider.GetRequiredService<CallerSnapshots>());
         services.TryAddSingleton<InMemoryTokenLedger>();
         services.TryAddSingleton<ITokenLedger>(provider => provider.GetRequiredService<InMemoryTokenLedger>());
-        services.TryAddSingleton<ILimitReader, NoLimits>();
+        services.TryAddSingleton<ILimitReader, LimitReader>();
         services.AddSingleton<LimitEndpoints>();
         services.AddSingleton<IGatewayStage, LimitsStage>();
         services.AddHostedService<LimitsSweep>();
+        services.AddBudgetLeases();
         return services;
     }
 

@@ -270,6 +270,16 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         lock (_gate) return Find(scope, scopeId, model, @class, name) is { IsActive: true } counter ? counter.StateAt(now) : null;
     }
 
+    /// <summary>What this process has spent of a budget since its start, and what its calls have reserved.</summary>
+    public (long Spent, long Held) UseOf(BudgetKey key)
+    {
+        lock (_gate)
+        {
+            return Find(key.Scope, key.ScopeId, key.Model, key.Class, key.Name) is BudgetAccount budget
+                && budget.Find(key.PeriodStart) is { } period ? (period.Spent, period.Held) : default;
+        }
+    }
+
     /// <summary>Takes what a budget does not use out of its slice.</summary>
     public long TakeUnused(BudgetKey key)
     {

@@ -79,7 +79,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("post /v2/webhooks/deliveries/{id}/redeliver", "/v2/webhooks/deliveries/{delivery}/redeliver", "{}"),
         ("get /v2/limits", "/v2/limits", null),
         ("get /admin/v1/limits", "/admin/v1/limits?key_id={key}", null),
-        ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,key,project,organization,outcome", null),
+        ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,class,key,project,organization,outcome", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
         ("get /admin/v1/organizations", "/admin/v1/organizations", null),
         ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A"}"""),

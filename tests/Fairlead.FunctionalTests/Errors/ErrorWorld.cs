@@ -172,14 +172,6 @@ public sealed class ErrorWorld : IAsyncLifetime
         }
     }
 
-    private static GatewayError UsedUp(GatewayCall call)
-    {
-        var (now, wait) = (call.Time.GetUtcNow(), TimeSpan.FromHours(5));
-        const long Dollar = 1_000_000_000_000;
-        var state = new LimitState(LimitName.UsdPerDay, LimitScope.Model, call.Caller.OrganizationId, call.Model.Id, null, Dollar, Dollar, 0, 0, null, now + wait);
-        return LimitErrors.Refusal(state, Dollar / 100, wait);
-    }
-
     private Task<TestGateway> StartAsync(bool smallSpool = false, string more = "") => TestGateway.StartAsync(
         $$"""
         fairlead:
@@ -190,8 +182,6 @@ public sealed class ErrorWorld : IAsyncLifetime
             tiny: { contextWindow: 60, maxOutputTokens: 20, tokenizer: o200k, modalities: { input: [text], output: [text] }, deployments: [{ provider: simulated, model: sim-fast }] }
             tiny-embed: { contextWindow: 60, deployments: [{ provider: simulated, model: sim-embed }] }
             gone: { lifecycle: { state: retired, replacement: sim-fast }, deployments: [{ provider: simulated, model: sim-fast }] }
-            broke: { contextWindow: 8000, deployments: [{ provider: simulated, model: sim-fast }] }
-            broke-embed: { contextWindow: 8000, deployments: [{ provider: simulated, model: sim-embed }] }
             up: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: up, model: upstream-m }] }
             up-embed: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: upstream-e }] }
             cl: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: claude, prices: { input: 1, output: 10 }, deployments: [{ provider: cl, model: upstream-c }] }
@@ -202,7 +192,6 @@ public sealed class ErrorWorld : IAsyncLifetime
         (builder, _) =>
         {
             builder.Logging.SetMinimumLevel(LogLevel.Information).AddProvider(Log);
-            builder.Services.AddSingleton<ITokenLedger>(services => new RefusingLedger(services.GetRequiredService<InMemoryTokenLedger>(), call => call.Model.Id.StartsWith("broke", StringComparison.Ordinal) ? UsedUp(call) : null));
             builder.Services.AddSingleton<IModelSource>(new BadModel("bad", "chat"));
             builder.Services.AddSingleton<IModelSource>(new BadModel("bad-embed", "embedding"));
             builder.Services.AddSingleton<ICallerSource>(services => new CallersWithABug(ActivatorUtilities.CreateInstance<ApiKeyCallerSource>(services)));

@@ -125,8 +125,6 @@ internal static class Provocations
 
             case ErrorCode.RateLimitExceeded:
                 return Failing(world, door, stream, 429, waits: true);
-            case ErrorCode.BudgetExceeded:
-                return new(gateway, Post(door, door.Body(door.IsEmbeddings ? "broke-embed" : "broke", stream: stream)), known) { Waits = true, AlsoStreamed = true };
             case ErrorCode.ProviderError:
                 return Failing(world, door, stream, 500);
             case ErrorCode.ProviderUnavailable:

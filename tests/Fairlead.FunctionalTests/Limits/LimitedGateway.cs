@@ -33,7 +33,8 @@ public sealed class LimitedGateway : IAsyncLifetime
         {
             builder.Services.AddSingleton<ILimitReader, FixedReader>();
             builder.Services.AddSingleton<IModelSource, BadModel>();
-            builder.Services.AddSingleton<ITokenLedger>(services => new RefusingLedger(services.GetRequiredService<InMemoryTokenLedger>(), Refusal));
+            builder.Services.AddSingleton<ITokenLedger>(services => new RefusingLedger(services.GetRequiredService<InMemoryTokenLedger>(), Refusal,
+                call => [.. Of(call.Caller).Where(state => (state.Model is null || state.Model == call.Model.Id) && state.Class is null)]));
         });
 
     public ValueTask DisposeAsync() => Gateway.DisposeAsync();
@@ -58,6 +59,9 @@ public sealed class LimitedGateway : IAsyncLifetime
     private sealed class FixedReader : ILimitReader
     {
         public IReadOnlyList<LimitState> OfCaller(Caller caller) => Of(caller);
+
+        public Task<IReadOnlyList<LimitState>> OfCallerAsync(Caller caller, CancellationToken cancellationToken) =>
+            Task.FromResult<IReadOnlyList<LimitState>>(Of(caller));
 
         public Task<IReadOnlyList<LimitState>> OfAsync(LimitFilter filter, CancellationToken cancellationToken)
         {

@@ -5,11 +5,22 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.FunctionalTests.Limits;
 
-/// <summary>Refuses chosen calls, as a limit would, and reserves for the others.</summary>
-internal sealed class RefusingLedger(ITokenLedger inner, Func<GatewayCall, GatewayError?> refusal) : ITokenLedger
+/// <summary>Refuses chosen calls, as a limit would, reserves for the others, and shows fixed limits.</summary>
+internal sealed class RefusingLedger(ITokenLedger inner, Func<GatewayCall, GatewayError?> refusal, Func<GatewayCall, LimitState[]> limits) : ITokenLedger
 {
-    public ValueTask<ReservationResult> ReserveAsync(GatewayCall call, CancellationToken cancellationToken) =>
-        refusal(call) is { } error ? new(new ReservationResult(null, error)) : inner.ReserveAsync(call, cancellationToken);
+    public async ValueTask<GatewayError?> ReserveAsync(GatewayCall call, ReservationParts parts, CancellationToken cancellationToken)
+    {
+        var error = refusal(call) ?? await inner.ReserveAsync(call, parts, cancellationToken);
+        call.Limits = new FixedLimits(limits(call));
+        return error;
+    }
+
+    public ValueTask<GatewayError?> ExtendAsync(GatewayCall call, CancellationToken cancellationToken) => inner.ExtendAsync(call, cancellationToken);
 
     public void Settle(TokenReservation reservation, in Usage usage, in Cost cost) => inner.Settle(reservation, usage, cost);
+
+    private sealed class FixedLimits(LimitState[] states) : ICallLimits
+    {
+        public LimitState[] Read() => [.. states];
+    }
 }

@@ -16,6 +16,7 @@ public sealed class LogEventIdTests
         ["CatalogueLog"] = 3000,
         ["ConfigurationLog"] = 4000,
         ["IdempotencyLog"] = 5000,
+        ["BudgetsLog"] = 6000,
         ["UpstreamLog"] = 7000,
         ["ChatClientFailures"] = 7000,
         ["RoutingLog"] = 8000,

@@ -1,3 +1,4 @@
+using Fairlead.Tests.Common;
 using Fairlead.Generations;
 using Fairlead.Limits;
 using Fairlead.Storage;

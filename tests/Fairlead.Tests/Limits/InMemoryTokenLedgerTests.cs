@@ -1,3 +1,4 @@
+using Fairlead.Tests.Common;
 using System.Data.Common;
 using CsCheck;
 using Fairlead.Access;
@@ -53,7 +54,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         Assert.Null((await ReserveAsync(caller, model, max: 5)).Error);
         _time.Advance(error.RetryAfter!.Value);
         Assert.Null((await ReserveAsync(caller, model)).Error);
-        Assert.Equal(10 * Pico, Assert.Single(call.LimitStates).Reserved);
+        Assert.Equal(10 * Pico, Assert.Single(call.Limits!.Read()).Reserved);
     }
 
     [Fact]
@@ -89,7 +90,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         _time.Jump(TimeSpan.FromHours(-3));
         var (refused, error) = await ReserveAsync(caller);
         Assert.Equal("tokens_per_day", error!.Details!["name"]!.GetValue<string>());
-        Assert.Equal((20, 20), (refused.LimitStates[0].Used, refused.LimitStates[1].Used));
+        Assert.Equal((20, 20), (refused.Limits!.Read()[0].Used, refused.Limits!.Read()[1].Used));
     }
 
     [Fact]
@@ -122,10 +123,10 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         Assert.Equal(ErrorCode.BudgetExceeded, (await _ledger.ExtendAsync(call, Cancel))!.Code);
         Assert.True(call.StoppedByBudget);
         Settle(call, 0, 16, 0.000016m);
-        Assert.Equal((16 * Pico, 0L), (call.LimitStates[0].Used, call.LimitStates[0].Reserved));
+        Assert.Equal((16 * Pico, 0L), (call.Limits!.Read()[0].Used, call.Limits!.Read()[0].Reserved));
         // After its end, it cannot hold more.
         Assert.Null(await _ledger.ExtendAsync(call, Cancel));
-        Assert.Equal(0, call.LimitStates[0].Reserved);
+        Assert.Equal(0, call.Limits!.Read()[0].Reserved);
     }
 
     [Fact]
@@ -146,17 +147,17 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         var caller = LimitCalls.CallerOf(new LimitSet { RequestsPerMinute = 1, ConcurrentGenerations = 1, TokensPerDay = 50 });
         var accepted = LimitCalls.Of(_time, caller, Model);
         Assert.Null(await _ledger.ReserveAsync(accepted, ReservationParts.Money, Cancel));
-        Assert.Equal((0, 0, 20), (accepted.LimitStates[0].Reserved, accepted.LimitStates[1].Reserved, accepted.LimitStates[2].Reserved));
+        Assert.Equal((0, 0, 20), (accepted.Limits!.Read()[0].Reserved, accepted.Limits!.Read()[1].Reserved, accepted.Limits!.Read()[2].Reserved));
         Assert.Null((await ReserveAsync(caller)).Error);
 
         var run = LimitCalls.Of(_time, caller, Model);
         run.Reservation = accepted.Reservation;
         var refusal = await _ledger.ReserveAsync(run, ReservationParts.Rates, Cancel);
         Assert.Equal(ErrorCode.RateLimitExceeded, refusal!.Code);
-        Assert.Equal(40, run.LimitStates[2].Reserved);
+        Assert.Equal(40, run.Limits!.Read()[2].Reserved);
         // A job that is cancelled before it starts used no request.
         Settle(run);
-        Assert.Equal((1, 20), (run.LimitStates[0].Used + run.LimitStates[0].Reserved, run.LimitStates[2].Reserved));
+        Assert.Equal((1, 20), (run.Limits!.Read()[0].Used + run.Limits!.Read()[0].Reserved, run.Limits!.Read()[2].Reserved));
     }
 
     [Fact]
@@ -168,8 +169,8 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         Settle(call, 10, 10);
         var (next, error) = await ReserveAsync(changed);
         Assert.Null(error);
-        Assert.Equal((0, 10, 20), (next.LimitStates.Single(state => state.Name == LimitName.RequestsPerMinute).Used,
-            next.LimitStates.Single(state => state.Name == LimitName.InputTokensPerMinute).Used, next.LimitStates.Single(state => state.Name == LimitName.TokensPerDay).Used));
+        Assert.Equal((0, 10, 20), (next.Limits!.Read().Single(state => state.Name == LimitName.RequestsPerMinute).Used,
+            next.Limits!.Read().Single(state => state.Name == LimitName.InputTokensPerMinute).Used, next.Limits!.Read().Single(state => state.Name == LimitName.TokensPerDay).Used));
     }
 
     [Fact]
@@ -180,7 +181,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         var lowered = LimitCalls.CallerOf(new LimitSet { TokensPerDay = 50 });
         var (refused, error) = await ReserveAsync(lowered);
         Assert.Equal(ErrorCode.BudgetExceeded, error!.Code);
-        Assert.Equal((50, 60, 0), (refused.LimitStates[0].Limit, refused.LimitStates[0].Used, refused.LimitStates[0].Remaining));
+        Assert.Equal((50, 60, 0), (refused.Limits!.Read()[0].Limit, refused.Limits!.Read()[0].Used, refused.Limits!.Read()[0].Remaining));
         // At once, although the database said a moment ago that there was no more.
         Assert.Null((await ReserveAsync(LimitCalls.CallerOf(new LimitSet { TokensPerDay = 80 }))).Error);
         Assert.NotNull((await ReserveAsync(LimitCalls.CallerOf(new LimitSet { TokensPerDay = 80 }))).Error);
@@ -218,7 +219,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         _leases.Error = new BrokenStoreException();
         var (call, error) = await ReserveAsync(caller);
         Assert.Equal(ErrorCode.StoreUnavailable, error!.Code);
-        Assert.Equal(0, call.LimitStates[0].Reserved);
+        Assert.Equal(0, call.Limits!.Read()[0].Reserved);
         _leases.Error = null;
         Assert.Null((await ReserveAsync(caller)).Error);
     }
@@ -278,7 +279,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         // Of a day, what was used is not forgotten.
         Assert.Equal(1, _accounts.Count);
         Assert.Equal((0, 220), (_ledger.Totals().Open, _ledger.Totals().UsedTokens));
-        Assert.Equal(20, (await ReserveAsync(kept)).Call.LimitStates[0].Used);
+        Assert.Equal(20, (await ReserveAsync(kept)).Call.Limits!.Read()[0].Used);
     }
 
     [Fact]
@@ -291,7 +292,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         Assert.Equal(0, _accounts.Count);
         var (call, error) = await ReserveAsync(caller);
         Assert.Null(error);
-        Assert.Equal(4, call.LimitStates[0].Remaining);
+        Assert.Equal(4, call.Limits!.Read()[0].Remaining);
         Assert.Equal(1, _accounts.Count);
     }
 

@@ -1,3 +1,4 @@
+using Fairlead.Tests.Common;
 using System.Numerics;
 using CsCheck;
 using Fairlead.Access;

@@ -1,3 +1,4 @@
+using Fairlead.Tests.Common;
 using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Errors;

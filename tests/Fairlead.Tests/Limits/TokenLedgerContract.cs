@@ -36,12 +36,12 @@ public abstract class TokenLedgerContract
     {
         var caller = LimitCalls.CallerOf(key: new LimitSet { RequestsPerMinute = 4 });
         var (first, _) = await ReserveAsync(caller);
-        Assert.Equal(3, Assert.Single(first.LimitStates).Remaining);
+        Assert.Equal(3, Assert.Single(first.Limits!.Read()).Remaining);
         for (var i = 0; i < 3; i++) Assert.Null((await ReserveAsync(caller)).Error);
         var (refused, error) = await ReserveAsync(caller);
         Assert.Equal(ErrorCode.RateLimitExceeded, error!.Code);
         Assert.Null(refused.Reservation);
-        Assert.Equal(0, Assert.Single(refused.LimitStates).Remaining);
+        Assert.Equal(0, Assert.Single(refused.Limits!.Read()).Remaining);
         Assert.Equal("requests_per_minute", error.Details!["name"]!.GetValue<string>());
         Assert.Equal("key", error.Details["scope"]!.GetValue<string>());
         Assert.False(error.Details["estimated"]!.GetValue<bool>());
@@ -77,9 +77,9 @@ public abstract class TokenLedgerContract
     {
         var caller = LimitCalls.CallerOf(new LimitSet { RequestsPerMinute = 100, ConcurrentGenerations = 50 }, new LimitSet { InputTokensPerMinute = 1000 }, new LimitSet { OutputTokensPerMinute = 15 });
         var (served, _) = await ReserveAsync(caller);
-        var before = served.LimitStates;
+        var before = served.Limits!.Read();
         Assert.NotNull((await ReserveAsync(caller)).Error);
-        Assert.Equal(before, served.LimitStates);
+        Assert.Equal(before, served.Limits!.Read());
     }
 
     [Fact]
@@ -153,7 +153,7 @@ public abstract class TokenLedgerContract
         Assert.NotNull((await ReserveAsync(changed)).Error);
         // A call that was authenticated before does not bring the old value back.
         Assert.NotNull((await ReserveAsync(old)).Error);
-        Assert.Equal(6, (await ReserveAsync(changed)).Call.LimitStates.Single().Limit);
+        Assert.Equal(6, (await ReserveAsync(changed)).Call.Limits!.Read().Single().Limit);
     }
 
     /// <summary>Kinds of ends are data: what was used, and what it cost.</summary>
@@ -186,7 +186,7 @@ public abstract class TokenLedgerContract
         for (var i = 0; i < 2; i++)
         {
             Settle(call, input, output, usd);
-            foreach (var state in call.LimitStates)
+            foreach (var state in call.Limits!.Read())
             {
                 Assert.Equal(0, state.Reserved);
                 var used = state.Name switch

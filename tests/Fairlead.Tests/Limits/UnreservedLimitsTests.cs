@@ -27,6 +27,8 @@ public sealed class UnreservedLimitsTests
     {
         public IReadOnlyList<LimitState> OfCaller(Caller caller) => states;
 
+        public Task<IReadOnlyList<LimitState>> OfCallerAsync(Caller caller, CancellationToken cancellationToken) => throw new NotSupportedException();
+
         public Task<IReadOnlyList<LimitState>> OfAsync(LimitFilter filter, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
 }

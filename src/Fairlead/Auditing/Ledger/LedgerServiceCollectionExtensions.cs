@@ -16,6 +16,7 @@ internal static class LedgerServiceCollectionExtensions
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<ISchemaStep, LedgerSchema>();
         services.AddSingleton<ISchemaStep, CompactLedgerSchema>();
+        services.AddSingleton<ISchemaStep, UsageClassSchema>();
         services.AddSingleton<LedgerShipper>();
         services.AddHostedService(provider => provider.GetRequiredService<LedgerShipper>());
         services.AddHostedService<LedgerRetention>();

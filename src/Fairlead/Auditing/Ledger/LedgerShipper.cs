@@ -42,14 +42,21 @@ internal sealed class LedgerShipper : BackgroundService
     private readonly byte[] _window = new byte[2 * SpoolFile.WindowBytes];
     private readonly Lock _gate = new();
     private readonly List<(SpoolPosition Target, TaskCompletionSource Done)> _waiting = [];
+    private readonly TaskCompletionSource _replayed = NewSource();
+    private readonly ILedgerFollower? _follower;
     private TaskCompletionSource _wake = NewSource();
     private SpoolPosition _shipped;
 
     // Records that the recovery appended are always written first, so that an operator sees the lost calls after a crash.
     private SpoolPosition _recovered;
 
-    public LedgerShipper(Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger)
+    // Calls of an earlier process may be missing in the ledger for ever.
+    private bool _isReplayIncomplete;
+
+    public LedgerShipper(
+        Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger, ILedgerFollower? follower = null)
     {
+        _follower = follower;
         _spool = spool;
         _storage = storage;
         _time = time;
@@ -59,17 +66,24 @@ internal sealed class LedgerShipper : BackgroundService
         _sources = [.. spool.Adopted.Select(folder => new SpoolSource(folder, null)), _own];
     }
 
+    /// <summary>Completes when all that earlier processes of this node, and the nodes that it adopted, left is in the database.</summary>
+    public Task Replayed => _replayed.Task;
+
+    /// <summary>Whether all calls of this process have ended and are in the database. Only correct after the service has stopped.</summary>
+    public bool HasShippedAll => _replayed.Task.IsCompleted && HasReached(_spool.End) && _own.Open.Count == 0 && _spool.Waiting == 0;
+
     /// <summary>
     /// Returns when all that is on this node's spool now is in the database, or after <paramref name="timeout"/>, so that a reader sees
     /// its own last call.
     /// </summary>
-    public async Task CatchUpAsync(TimeSpan timeout, CancellationToken cancellationToken)
+    /// <returns>False after the timeout.</returns>
+    public async Task<bool> CatchUpAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         var target = _spool.End;
         Task done;
         lock (_gate)
         {
-            if (_shipped >= target) return;
+            if (_shipped >= target) return true;
             var source = NewSource();
             _waiting.Add((target, source));
             done = source.Task;
@@ -77,6 +91,7 @@ internal sealed class LedgerShipper : BackgroundService
         }
         await Task.WhenAny(done, Task.Delay(timeout, _time, cancellationToken));
         cancellationToken.ThrowIfCancellationRequested();
+        return done.IsCompletedSuccessfully;
     }
 
     /// <summary>One pass over all segments. True when something was done.</summary>
@@ -86,7 +101,7 @@ internal sealed class LedgerShipper : BackgroundService
         var worked = false;
         foreach (var source in _sources.ToArray()) worked |= await ShipAsync(source, cancellationToken);
         Announce();
-        return worked;
+        return await NoteReplayedAsync(cancellationToken) || worked;
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -167,7 +182,7 @@ internal sealed class LedgerShipper : BackgroundService
         if (calls.Count > 0)
         {
             var after = source.Position with { Offset = source.Position.Offset + at };
-            await LedgerWriter.WriteAsync(_storage, _names, source.Folder.Node, calls, after, cancellationToken);
+            await LedgerWriter.WriteAsync(_storage, _names, source.Folder.Node, calls, after, _follower, cancellationToken);
         }
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;
@@ -187,10 +202,17 @@ internal sealed class LedgerShipper : BackgroundService
         {
             if (!source.Open.Observe(record.Type, record.Payload, start.Segment)) NoteUnreadable(source, start.Segment);
             var end = start with { Offset = start.Offset + record.End };
-            if (record.Type != SpoolRecordType.CallEnded || end <= source.Known!.Value) continue;
+            if (record.Type is not (SpoolRecordType.CallEnded or SpoolRecordType.CallRecovered) || end <= source.Known!.Value) continue;
             var payload = _window.AsMemory(record.PayloadStart, record.Payload.Length);
-            if (ShippedCall.Read(payload, record.Sequence) is { } call) calls.Add(call);
-            else NoteUnreadable(source, start.Segment);
+            if (ShippedCall.Read(payload, record.Sequence) is { } call)
+            {
+                call.EndedHere = source.IsLive && source.AtEndOfEarlier && record.Type == SpoolRecordType.CallEnded;
+                calls.Add(call);
+            }
+            else
+            {
+                NoteUnreadable(source, start.Segment);
+            }
             if (calls.Count == MaxCalls) break;
         }
         return (calls, read);
@@ -223,14 +245,18 @@ internal sealed class LedgerShipper : BackgroundService
     {
         if (source.EarlierSegments.Count > 0) await SyncAsync(cancellationToken);
         var failures = _spool.FlushFailures;
-        var lost = source.Open.Lost();
-        foreach (var record in lost) _spool.Append(SpoolRecordType.CallEnded, record);
+        var lost = source.LostRecorded ? [] : source.Open.Lost();
+        foreach (var record in lost) _spool.Append(SpoolRecordType.CallRecovered, record);
         if (lost.Count > 0)
         {
             _recovered = _spool.End;
             await _spool.FlushAsync(failures);
             _logger.CallsRecovered(source.Folder.Node, lost.Count);
         }
+        source.LostRecorded = true;
+        // From here on this node's spool has all that the ledger lacks. Before the segments are deleted: otherwise no process would know
+        // that the node's leases can be released.
+        if (!source.IsLive && _follower is not null) await _follower.AdoptAsync(source.Folder.Node, _own.Folder.Node, cancellationToken);
         foreach (var segment in source.EarlierSegments) source.Discard(segment);
         source.Open.Clear();
         source.Open.IsLive = true;
@@ -244,7 +270,17 @@ internal sealed class LedgerShipper : BackgroundService
 
     private void NoteUnreadable(SpoolSource source, long segment)
     {
+        if (!source.IsLive || !source.AtEndOfEarlier) _isReplayIncomplete = true;
         if (source.Unreadable.Add(segment)) _logger.RecordUnreadable(source.Folder.Node, segment);
+    }
+
+    private async Task<bool> NoteReplayedAsync(CancellationToken cancellationToken)
+    {
+        if (_replayed.Task.IsCompleted || _sources.Count > 1 || !_own.EarlierDone || _own.Position < _recovered) return false;
+        // Otherwise what earlier processes held stays held until it is written off.
+        if (_follower is not null && !_isReplayIncomplete) await _follower.ReplayedAsync(_own.Folder.Node, cancellationToken);
+        _replayed.TrySetResult();
+        return true;
     }
 
     private void Announce()

@@ -13,13 +13,14 @@ internal static class LedgerWriter
     /// <param name="node">The node whose spool they come from.</param>
     /// <param name="calls">Calls that ended.</param>
     /// <param name="position">How far the spool has then been read.</param>
+    /// <param name="follower">Changes in the same transaction what depends on the ledger; null if nothing does.</param>
     /// <param name="cancellationToken">Stops before the commit.</param>
     public static Task WriteAsync(
         IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position,
-        CancellationToken cancellationToken) =>
+        ILedgerFollower? follower, CancellationToken cancellationToken) =>
         storage.Provider == StorageProvider.Postgres
-            ? PostgresLedgerWriter.WriteAsync(storage, node, calls, position, cancellationToken)
-            : SqliteLedgerWriter.WriteAsync(storage, names, node, calls, position, cancellationToken);
+            ? PostgresLedgerWriter.WriteAsync(storage, node, calls, position, follower, cancellationToken)
+            : SqliteLedgerWriter.WriteAsync(storage, names, node, calls, position, follower, cancellationToken);
 
     /// <summary>Returns when everything written before survives a power failure.</summary>
     public static Task SyncAsync(IStorage storage, CancellationToken cancellationToken) =>

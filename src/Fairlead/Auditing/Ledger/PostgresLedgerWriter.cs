@@ -1,7 +1,6 @@
 using System.Text;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
-using Fairlead.Conversation;
 using Fairlead.Storage;
 using Npgsql;
 using NpgsqlTypes;
@@ -33,11 +32,11 @@ internal static class PostgresLedgerWriter
 
     // In the order of the primary key: two nodes that add to the same hours then wait for each other and never deadlock.
     private const string AddToHours = """
-        INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
-        SELECT * FROM unnest(@project_id, @key_id, @hour, @model, @outcome, @organization_id, @requests, @input_tokens, @cached_input_tokens, @cache_write_tokens, @output_tokens, @reasoning_tokens, @cost_pico_usd)
-            AS sums (project_id, key_id, hour, model, outcome)
-        ORDER BY project_id COLLATE "C", key_id COLLATE "C", hour, model COLLATE "C", outcome COLLATE "C"
-        ON CONFLICT (project_id, key_id, hour, model, outcome) DO UPDATE SET
+        INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, class, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
+        SELECT * FROM unnest(@project_id, @key_id, @hour, @model, @outcome, @class, @organization_id, @requests, @input_tokens, @cached_input_tokens, @cache_write_tokens, @output_tokens, @reasoning_tokens, @cost_pico_usd)
+            AS sums (project_id, key_id, hour, model, outcome, class)
+        ORDER BY project_id COLLATE "C", key_id COLLATE "C", hour, model COLLATE "C", outcome COLLATE "C", class COLLATE "C"
+        ON CONFLICT (project_id, key_id, hour, model, outcome, class) DO UPDATE SET
             requests = usage_hours.requests + excluded.requests,
             input_tokens = usage_hours.input_tokens + excluded.input_tokens,
             cached_input_tokens = usage_hours.cached_input_tokens + excluded.cached_input_tokens,
@@ -55,7 +54,7 @@ internal static class PostgresLedgerWriter
         """;
 
     public static Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position,
-        CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+        ILedgerFollower? follower, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = (NpgsqlConnection)await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -67,9 +66,10 @@ internal static class PostgresLedgerWriter
             if (hours.Count > 0)
             {
                 batch.BatchCommands.Add(
-                    HoursOf([.. hours.Values.OrderBy(row => row.ProjectId, StringComparer.Ordinal)
-                    .ThenBy(row => row.KeyId, StringComparer.Ordinal).ThenBy(row => row.Hour)
-                    .ThenBy(row => row.Model, StringComparer.Ordinal).ThenBy(row => row.Outcome, StringComparer.Ordinal)]));
+                    HoursOf([.. hours.Values.OrderBy(row => row.Key.ProjectId, StringComparer.Ordinal)
+                    .ThenBy(row => row.Key.KeyId, StringComparer.Ordinal).ThenBy(row => row.Key.Hour)
+                    .ThenBy(row => row.Key.Model, StringComparer.Ordinal).ThenBy(row => row.Key.Outcome, StringComparer.Ordinal)
+                    .ThenBy(row => row.Key.Class, StringComparer.Ordinal)]));
             }
 
             batch.BatchCommands.Add(new NpgsqlBatchCommand(SetPosition)
@@ -78,6 +78,8 @@ internal static class PostgresLedgerWriter
             });
             await batch.ExecuteNonQueryAsync(cancellationToken);
         }
+        if (follower is not null && HourSums.UsageHere(hours.Values) is { Count: > 0 } usage)
+            await follower.SettleAsync(connection, usage, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     });
 
@@ -102,10 +104,10 @@ internal static class PostgresLedgerWriter
         return ids;
     }
 
-    private static Dictionary<(string, string, long, string, string), HourSums> Sum(
+    private static Dictionary<HourKey, HourSums> Sum(
         IReadOnlyList<ShippedCall> calls, HashSet<string> records, HashSet<string> entries)
     {
-        var hours = new Dictionary<(string, string, long, string, string), HourSums>();
+        var hours = new Dictionary<HourKey, HourSums>();
         foreach (var call in calls)
         {
             HourSums? sums = null;
@@ -113,25 +115,18 @@ internal static class PostgresLedgerWriter
             if (records.Remove(Text(call.Id)) && call.Counts) (sums = SumsOf(call)).Requests++;
             foreach (var attempt in call.Attempts)
             {
-                if (entries.Remove(Text(attempt.Id))) (sums ??= SumsOf(call)).Add(attempt);
+                if (entries.Remove(Text(attempt.Id))) (sums ??= SumsOf(call)).Add(call, attempt);
             }
         }
         return hours;
 
         HourSums SumsOf(ShippedCall call)
         {
-            var key = (Text(call.ProjectId), Text(call.KeyId), HourOf(call.At), call.Model is { } model ? Text(model) : "",
-                Text(call.Outcome));
-            if (!hours.TryGetValue(key, out var sums))
-                hours[key] = sums = new HourSums(key.Item1, key.Item2, key.Item3, key.Item4, key.Item5, Text(call.OrganizationId));
+            var key = new HourKey(Text(call.ProjectId), Text(call.KeyId), HourSums.HourOf(call.At),
+                call.Model is { } model ? Text(model) : "", Text(call.Outcome), Text(call.Class));
+            if (!hours.TryGetValue(key, out var sums)) hours[key] = sums = new HourSums(key, Text(call.OrganizationId));
             return sums;
         }
-    }
-
-    private static long HourOf(long at)
-    {
-        const long Hour = 3_600_000;
-        return (Math.DivRem(at, Hour, out var rest) - (rest < 0 ? 1 : 0)) * Hour;
     }
 
     private static NpgsqlBatchCommand RecordsOf(string node, IReadOnlyList<ShippedCall> calls) => new(InsertRecords)
@@ -172,9 +167,10 @@ internal static class PostgresLedgerWriter
     {
         Parameters =
         {
-            Strings("project_id", hours, row => row.ProjectId), Strings("key_id", hours, row => row.KeyId),
-                Numbers("hour", hours, row => row.Hour), Strings("model", hours, row => row.Model),
-            Strings("outcome", hours, row => row.Outcome), Strings("organization_id", hours, row => row.OrganizationId),
+            Strings("project_id", hours, row => row.Key.ProjectId), Strings("key_id", hours, row => row.Key.KeyId),
+                Numbers("hour", hours, row => row.Key.Hour), Strings("model", hours, row => row.Key.Model),
+            Strings("outcome", hours, row => row.Key.Outcome), Strings("class", hours, row => row.Key.Class),
+                Strings("organization_id", hours, row => row.OrganizationId),
                 Numbers("requests", hours, row => row.Requests),
             Numbers("input_tokens", hours, row => row.InputTokens), Numbers("cached_input_tokens", hours, row => row.CachedInputTokens),
                 Numbers("cache_write_tokens", hours, row => row.CacheWriteTokens),
@@ -200,43 +196,4 @@ internal static class PostgresLedgerWriter
     }
 
     private static string Text(ReadOnlyMemory<byte> utf8) => SqlFlavour.Postgres.Storable(Encoding.UTF8.GetString(utf8.Span));
-
-    private sealed class HourSums(string projectId, string keyId, long hour, string model, string outcome, string organizationId)
-    {
-        public string ProjectId => projectId;
-
-        public string KeyId => keyId;
-
-        public long Hour => hour;
-
-        public string Model => model;
-
-        public string Outcome => outcome;
-
-        public string OrganizationId => organizationId;
-
-        public long Requests { get; set; }
-
-        public long InputTokens { get; private set; }
-
-        public long CachedInputTokens { get; private set; }
-
-        public long CacheWriteTokens { get; private set; }
-
-        public long OutputTokens { get; private set; }
-
-        public long ReasoningTokens { get; private set; }
-
-        public long CostPicoUsd { get; private set; }
-
-        public void Add(ShippedAttempt attempt)
-        {
-            InputTokens += attempt.InputTokens;
-            CachedInputTokens += attempt.CachedInputTokens;
-            CacheWriteTokens += attempt.CacheWriteTokens;
-            OutputTokens += attempt.OutputTokens;
-            ReasoningTokens += attempt.ReasoningTokens;
-            CostPicoUsd = Money.Add(CostPicoUsd, attempt.CostPicoUsd);
-        }
-    }
 }

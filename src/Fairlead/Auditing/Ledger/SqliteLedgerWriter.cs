@@ -1,7 +1,6 @@
 using System.Text;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
-using Fairlead.Conversation;
 using Fairlead.Storage;
 using Microsoft.Data.Sqlite;
 
@@ -13,8 +12,6 @@ namespace Fairlead.Auditing.Ledger;
 /// </summary>
 internal static class SqliteLedgerWriter
 {
-    private const int MillisecondsPerHour = 3_600_000;
-
     private const string InsertRecord = """
         INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
@@ -27,9 +24,9 @@ internal static class SqliteLedgerWriter
         """;
 
     private const string AddToHour = """
-        INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (project_id, key_id, hour, model, outcome) DO UPDATE SET
+        INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, class, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (project_id, key_id, hour, model, outcome, class) DO UPDATE SET
             requests = requests + excluded.requests,
             input_tokens = input_tokens + excluded.input_tokens,
             cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
@@ -53,7 +50,7 @@ internal static class SqliteLedgerWriter
         """;
 
     public static async Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls,
-        SpoolPosition position, CancellationToken cancellationToken)
+        SpoolPosition position, ILedgerFollower? follower, CancellationToken cancellationToken)
     {
         await using var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
         await TuneAsync(connection, Relaxed, cancellationToken);
@@ -61,7 +58,9 @@ internal static class SqliteLedgerWriter
         {
             // Takes the write lock at once; the rest uses only memory and the database's log.
             await using var transaction = connection.BeginTransaction();
-            Write(connection, names, node, calls, position);
+            var hours = Write(connection, names, node, calls, position);
+            if (follower is not null && HourSums.UsageHere(hours) is { Count: > 0 } usage)
+                await follower.SettleAsync(connection, usage, cancellationToken);
             await transaction.CommitAsync(cancellationToken);
             names.Committed();
         }
@@ -107,8 +106,8 @@ internal static class SqliteLedgerWriter
     private static Task<int> TuneAsync(SqliteConnection connection, string settings, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(settings, [], cancellationToken);
 
-    private static void Write(SqliteConnection connection, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls,
-        SpoolPosition position)
+    private static IReadOnlyCollection<HourSums> Write(SqliteConnection connection, LedgerNames names, string node,
+        IReadOnlyList<ShippedCall> calls, SpoolPosition position)
     {
         var hours = new Dictionary<HourKey, HourSums>();
         using (var numbers = names.Begin(connection))
@@ -136,13 +135,14 @@ internal static class SqliteLedgerWriter
                         .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens)
                         .Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
                         .Bind(numbers.Of(attempt.Basis)).Bind(attempt.CostPicoUsd);
-                    if (entries.Run() > 0) (sums ??= SumsOf(hours, call)).Add(attempt);
+                    if (entries.Run() > 0) (sums ??= SumsOf(hours, call)).Add(call, attempt);
                 }
             }
         }
         WriteHours(connection, hours);
         using var place = new SqliteStatement(connection, SetPosition);
         place.Bind(node).Bind(position.Segment).Bind(position.Offset).Run();
+        return hours.Values;
     }
 
     private static SqliteStatement Name(SqliteStatement statement, LedgerNames.Numbers numbers, ReadOnlyMemory<byte>? name) =>
@@ -150,11 +150,11 @@ internal static class SqliteLedgerWriter
 
     private static HourSums SumsOf(Dictionary<HourKey, HourSums> hours, ShippedCall call)
     {
-        var hour = Math.DivRem(call.At, MillisecondsPerHour, out var rest) - (rest < 0 ? 1 : 0);
-        var key = new HourKey(Encoding.UTF8.GetString(call.ProjectId.Span), Encoding.UTF8.GetString(call.KeyId.Span), hour,
-            call.Model is { } model ? Encoding.UTF8.GetString(model.Span) : "", Encoding.UTF8.GetString(call.Outcome.Span));
+        var key = new HourKey(Encoding.UTF8.GetString(call.ProjectId.Span), Encoding.UTF8.GetString(call.KeyId.Span),
+            HourSums.HourOf(call.At), call.Model is { } model ? Encoding.UTF8.GetString(model.Span) : "",
+            Encoding.UTF8.GetString(call.Outcome.Span), Encoding.UTF8.GetString(call.Class.Span));
         if (hours.TryGetValue(key, out var sums)) return sums;
-        return hours[key] = new HourSums(call.OrganizationId.ToArray());
+        return hours[key] = new HourSums(key, Encoding.UTF8.GetString(call.OrganizationId.Span));
     }
 
     private static void WriteHours(SqliteConnection connection, Dictionary<HourKey, HourSums> hours)
@@ -163,41 +163,10 @@ internal static class SqliteLedgerWriter
         using var statement = new SqliteStatement(connection, AddToHour);
         foreach (var (key, sums) in hours)
         {
-            statement.Bind(key.ProjectId).Bind(key.KeyId).Bind(key.Hour * MillisecondsPerHour).Bind(key.Model).Bind(key.Outcome)
-                .Bind((ReadOnlyMemory<byte>)sums.OrganizationId)
+            statement.Bind(key.ProjectId).Bind(key.KeyId).Bind(key.Hour).Bind(key.Model).Bind(key.Outcome).Bind(key.Class)
+                .Bind(sums.OrganizationId)
                 .Bind(sums.Requests).Bind(sums.InputTokens).Bind(sums.CachedInputTokens).Bind(sums.CacheWriteTokens).Bind(sums.OutputTokens)
                 .Bind(sums.ReasoningTokens).Bind(sums.CostPicoUsd).Run();
-        }
-    }
-
-    private readonly record struct HourKey(string ProjectId, string KeyId, long Hour, string Model, string Outcome);
-
-    private sealed class HourSums(byte[] organizationId)
-    {
-        public byte[] OrganizationId { get; } = organizationId;
-
-        public long Requests { get; set; }
-
-        public long InputTokens { get; private set; }
-
-        public long CachedInputTokens { get; private set; }
-
-        public long CacheWriteTokens { get; private set; }
-
-        public long OutputTokens { get; private set; }
-
-        public long ReasoningTokens { get; private set; }
-
-        public long CostPicoUsd { get; private set; }
-
-        public void Add(ShippedAttempt attempt)
-        {
-            InputTokens += attempt.InputTokens;
-            CachedInputTokens += attempt.CachedInputTokens;
-            CacheWriteTokens += attempt.CacheWriteTokens;
-            OutputTokens += attempt.OutputTokens;
-            ReasoningTokens += attempt.ReasoningTokens;
-            CostPicoUsd = Money.Add(CostPicoUsd, attempt.CostPicoUsd);
         }
     }
 }

@@ -87,6 +87,8 @@ internal sealed record UsageGroup(string Word, string? Member, string Sql, TimeS
 
     private static readonly UsageGroup Model = new("model", "model", "model", default);
 
+    private static readonly UsageGroup Class = new("class", "class", "class", default);
+
     private static readonly UsageGroup Key = new("key", "key_id", "key_id", default);
 
     private static readonly UsageGroup Project = new("project", "project_id", "project_id", default);
@@ -95,7 +97,7 @@ internal sealed record UsageGroup(string Word, string? Member, string Sql, TimeS
 
     private static readonly UsageGroup Outcome = new("outcome", "outcome", "outcome", default);
 
-    public static IReadOnlyList<UsageGroup> All { get; } = [Day, Hour, Model, Key, Project, Organization, Outcome];
+    public static IReadOnlyList<UsageGroup> All { get; } = [Day, Hour, Model, Class, Key, Project, Organization, Outcome];
 
-    public static IReadOnlyList<UsageGroup> Own { get; } = [Day, Hour, Model, Key, Outcome];
+    public static IReadOnlyList<UsageGroup> Own { get; } = [Day, Hour, Model, Class, Key, Outcome];
 }

@@ -27,6 +27,9 @@ internal static class AuditRecordMembers
 
     public static ReadOnlySpan<byte> Attempts => ",\"attempts\":"u8;
 
+    /// <summary>The first of the parameters that a column exists for.</summary>
+    public static ReadOnlySpan<byte> Class => ",\"class\":"u8;
+
     /// <summary>Of a record and of an attempt.</summary>
     public static ReadOnlySpan<byte> Usage => ",\"usage\":"u8;
 

@@ -174,7 +174,7 @@ internal static class AuditRecordWriter
         var facts = call.Facts;
         json.Raw(",\"parameters\":{\"stream\":"u8);
         json.Bool(call.Streams);
-        json.Raw(",\"class\":"u8);
+        json.Raw(AuditRecordMembers.Class);
         json.String(call.Class);
         if (call.MaxOutputTokens is { } cap)
         {

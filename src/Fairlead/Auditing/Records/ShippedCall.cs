@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 
@@ -13,6 +14,8 @@ namespace Fairlead.Auditing.Records;
 /// </summary>
 internal sealed class ShippedCall
 {
+    private static readonly ReadOnlyMemory<byte> DefaultClass = Encoding.UTF8.GetBytes(CallClasses.Default);
+
     public long Sequence { get; private set; }
 
     public ReadOnlyMemory<byte> Record { get; private set; }
@@ -39,7 +42,13 @@ internal sealed class ShippedCall
 
     public ReadOnlyMemory<byte>? Model { get; private set; }
 
+    /// <summary>The default class for a record without one.</summary>
+    public ReadOnlyMemory<byte> Class { get; private set; } = DefaultClass;
+
     public ReadOnlyMemory<byte> Outcome { get; private set; }
+
+    /// <summary>Whether this process has ended the call itself: it is not one that an earlier process left.</summary>
+    public bool EndedHere { get; set; }
 
     public List<ShippedAttempt> Attempts { get; } = new(1);
 
@@ -66,6 +75,8 @@ internal sealed class ShippedCall
         call.KeyId = frame.Text(AuditRecordMembers.KeyId);
         frame.SkipTo(AuditRecordMembers.Model);
         call.Model = frame.TextOrNull();
+        frame.SkipTo(AuditRecordMembers.Class);
+        call.Class = frame.TextOrNull() ?? DefaultClass;
         frame.SkipTo(AuditRecordMembers.Attempts);
         frame.Skip("["u8);
         while (frame.StartsWith("{"u8)) call.Attempts.Add(ReadAttempt(ref frame));
@@ -136,9 +147,21 @@ internal sealed class ShippedCall
         else if (Is(reader, AuditRecordMembers.ProjectId)) ProjectId = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.KeyId)) KeyId = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.Model)) Model = Text(ref reader);
+        else if (reader.ValueTextEquals("parameters"u8)) ReadParameters(ref reader);
         else if (Is(reader, AuditRecordMembers.Outcome)) Outcome = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.Attempts)) ReadAttempts(ref reader);
         else Skip(ref reader);
+    }
+
+    private void ReadParameters(ref Utf8JsonReader reader)
+    {
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartObject) reader.Skip();
+        else while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (Is(reader, AuditRecordMembers.Class)) Class = Text(ref reader) ?? DefaultClass;
+            else Skip(ref reader);
+        }
     }
 
     private void ReadAttempts(ref Utf8JsonReader reader)

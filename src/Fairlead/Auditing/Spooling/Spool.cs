@@ -26,6 +26,7 @@ internal sealed class Spool : ISpool, IDisposable
     private readonly Queue<(byte[] Record, int Held)> _waiting = new();
     private readonly List<SpoolFolder> _adopted = [];
     private long _waitingBytes;
+    private bool _hasEndedCalls;
 
     /// <exception cref="SpoolUnavailableException">The folder cannot be created or written.</exception>
     public Spool(SpoolOptions options, TimeProvider time, ILogger<Spool> logger)
@@ -63,6 +64,9 @@ internal sealed class Spool : ISpool, IDisposable
 
     /// <summary>Number of the first segment of this process; earlier ones belong to a previous process.</summary>
     public long FirstSegment { get; }
+
+    /// <summary>Whether a call with an attempt has ended in this process.</summary>
+    public bool HasEndedCalls => Volatile.Read(ref _hasEndedCalls);
 
     /// <summary>End of what has been appended.</summary>
     public SpoolPosition End
@@ -168,6 +172,7 @@ internal sealed class Spool : ISpool, IDisposable
     {
         var held = call.RecordRoom;
         call.RecordRoom = 0;
+        if (held > 0) Volatile.Write(ref _hasEndedCalls, true);
         ReadOnlySpan<byte> record;
         try
         {

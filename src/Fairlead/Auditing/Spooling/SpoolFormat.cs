@@ -19,7 +19,7 @@ internal readonly ref struct SpoolRecord
 {
     public SpoolRecordType Type { get; init; }
 
-    /// <summary>For <see cref="SpoolRecordType.CallEnded"/> the number of the record within its node, from 1.</summary>
+    /// <summary>For an audit record the number of the record within its node, from 1.</summary>
     public long Sequence { get; init; }
 
     /// <summary>Where the payload starts in the window.</summary>

@@ -14,4 +14,9 @@ internal enum SpoolRecordType : byte
 
     /// <summary>A copy of <see cref="AttemptStarted"/> for a call that still ran when its segment was deleted.</summary>
     AttemptCarried = 4,
+
+    /// <summary>
+    /// As <see cref="CallEnded"/>, for a call that an earlier process left unfinished: no reservation of this process has paid for it.
+    /// </summary>
+    CallRecovered = 5,
 }

@@ -106,7 +106,7 @@ internal sealed class SpoolSegments
     public void Write(SpoolRecordType type, ReadOnlySpan<byte> payload, uint checksum)
     {
         if (_closed) throw new SpoolUnavailableException("The spool is closed.");
-        var sequence = type == SpoolRecordType.CallEnded ? _sequence + 1 : 0;
+        var sequence = type is SpoolRecordType.CallEnded or SpoolRecordType.CallRecovered ? _sequence + 1 : 0;
         if (_active.FlushFailed || !_active.TryAppend(type, sequence, payload, checksum))
         {
             Rotate();

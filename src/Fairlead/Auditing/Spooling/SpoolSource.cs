@@ -22,6 +22,9 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
     /// <summary>Whether what an earlier process left has been read, recovered and removed.</summary>
     public bool EarlierDone { get; set; }
 
+    /// <summary>Whether the calls that an earlier process left unfinished are on this process's spool.</summary>
+    public bool LostRecorded { get; set; }
+
     /// <summary>Calls that have started and not ended, as far as has been read.</summary>
     public OpenCalls Open { get; } = new();
 

@@ -286,7 +286,7 @@ public abstract class LedgerEndpointsTests : IDisposable
     {
         await _fixture.ExecuteAsync("""
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)
-            INSERT INTO usage_hours SELECT 'p', 'key_' || i, 1795392000000, 'm', 'complete', 'o', 1, 1, 0, 0, 1, 0, 1 FROM n
+            INSERT INTO usage_hours SELECT 'p', 'key_' || i, 1795392000000, 'm', 'complete', 'standard', 'o', 1, 1, 0, 0, 1, 0, 1 FROM n
             """);
         var error = await GetAsync(_endpoints.AdminUsageAsync, "?group_by=key&from=2026-11-23&to=2026-11-24", expectedStatus: 400);
         Assert.Contains("10000", (string)error["detail"]!, StringComparison.Ordinal);

@@ -48,6 +48,24 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
+    public async Task Ship_CallsOfTwoClasses_AreSummedApart()
+    {
+        var spool = _fixture.Spools.Open();
+        var shipper = _fixture.Ship(spool);
+        foreach (var name in (string[])["bulk", "realtime", "bulk"])
+        {
+            var call = RecordedCalls.New();
+            call.Class = name;
+            await spool.AttemptStartedAsync(call, call.Try());
+            await spool.CallEndedAsync(call.End(), 200);
+        }
+        await LedgerFixture.ShipAllAsync(shipper);
+        Assert.Equal(2, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours WHERE class = 'bulk'"));
+        Assert.Equal(1, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours WHERE class = 'realtime'"));
+        Assert.Equal(3, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours"));
+    }
+
+    [Fact]
     public async Task Ship_PositionLost_WritesNoDuplicates()
     {
         var spool = _fixture.Spools.Open();

@@ -39,6 +39,28 @@ public sealed class ShippedCallTests
         }
     }
 
+    [Theory]
+    [InlineData("large")]
+    [InlineData("a\"b")]
+    public void Read_ClassOfCall_IsRead(string model)
+    {
+        var call = RecordedCalls.New(model: model);
+        call.Class = "bulk";
+        call.Try();
+        Assert.Equal("bulk", Encoding.UTF8.GetString(ShippedCall.Read(Record(call.End()), 1)!.Class.Span));
+    }
+
+    /// <summary>Records of earlier versions may have none.</summary>
+    [Fact]
+    public void Read_RecordWithoutClass_HasTheDefault()
+    {
+        var call = RecordedCalls.New();
+        call.Try();
+        var text = Encoding.UTF8.GetString(Record(call.End()).Span).Replace(",\"class\":\"standard\"", "", StringComparison.Ordinal);
+        Assert.DoesNotContain("class", text, StringComparison.Ordinal);
+        Assert.Equal("standard", Encoding.UTF8.GetString(ShippedCall.Read(Encoding.UTF8.GetBytes(text), 1)!.Class.Span));
+    }
+
     /// <summary>A name that a client chose may hold anything; then it is parsed.</summary>
     [Theory]
     [InlineData("a\"b")]

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 
-namespace Fairlead.Limits;
+using Fairlead.Limits;
+
+namespace Fairlead.Tests.Common;
 
 /// <summary>
 /// Budgets of one process without a database: what other processes use is not known, and a restart forgets what was used. Thread-safe.

@@ -1,0 +1,29 @@
+using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Storage;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace Fairlead.Limits.Budgets;
+
+internal static class BudgetLeaseServiceCollectionExtensions
+{
+    /// <summary>Leases of budgets. Must come before the ledger, so that it stops after it.</summary>
+    internal static IServiceCollection AddBudgetLeases(this IServiceCollection services)
+    {
+        services.AddMetrics();
+        services.TryAddSingleton(new BudgetLeaseOptions());
+        services.AddSingleton<ISchemaStep, BudgetLeaseSchema>();
+        services.AddSingleton(provider => BudgetHolder.Of(provider.GetRequiredService<Spool>()));
+        services.AddSingleton<LeasedBudgets>();
+        services.AddSingleton<ILedgerFollower, BudgetSettlement>();
+        services.AddSingleton<BudgetGrants>();
+        services.AddSingleton<BudgetReturns>();
+        services.AddSingleton<BudgetAsks>();
+        services.AddSingleton<BudgetHolders>();
+        services.AddSingleton<BudgetLeaseMetrics>();
+        services.AddSingleton<IBudgetLeases, BudgetLeases>();
+        services.AddHostedService<BudgetLeaseKeeper>();
+        return services;
+    }
+}
