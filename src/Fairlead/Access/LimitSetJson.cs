@@ -20,6 +20,8 @@ internal static class LimitSetJson
     private const string ElasticMax = "max";
     private const string Classes = "classes";
 
+    private static readonly string[] ElasticMembers = [ElasticMin, ElasticMax];
+
     /// <summary>The members of a class.</summary>
     public static IReadOnlyList<string> ClassMembers { get; } = [.. LimitField.All.Select(field => field.Name), Burst, Elastic];
 
@@ -139,7 +141,7 @@ internal static class LimitSetJson
         var isValid = true;
         foreach (var member in patch.EnumerateObject())
         {
-            if (!IsKnown(member, [ElasticMin, ElasticMax], pointer, report))
+            if (!IsKnown(member, ElasticMembers, pointer, report))
             {
                 isValid = false;
                 continue;
