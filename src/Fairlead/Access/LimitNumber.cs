@@ -100,7 +100,11 @@ internal sealed class LimitNumber
         var power = exponent - fraction.Length + Decimals;
         var significant = digits.TrimEnd('0');
         power += digits.Length - significant.Length;
-        if (significant.IsEmpty) return InRange(0, out problem);
+        if (significant.IsEmpty)
+        {
+            problem = Accepts(0) ? "" : "Out of range.";
+            return Accepts(0);
+        }
         if (isNegative) return Fails("Out of range.", out problem);
         if (power < 0)
         {
@@ -115,12 +119,6 @@ internal sealed class LimitNumber
         units = (long)value;
         problem = "";
         return true;
-    }
-
-    private bool InRange(long value, out string problem)
-    {
-        problem = Accepts(value) ? "" : "Out of range.";
-        return problem.Length == 0;
     }
 
     private static bool TryReadExponent(ReadOnlySpan<char> text, out long exponent)

@@ -20,6 +20,8 @@ internal static class LimitSetJson
     private const string ElasticMax = "max";
     private const string Classes = "classes";
 
+    private static readonly string[] ElasticMembers = [ElasticMin, ElasticMax];
+
     /// <summary>The members of a class.</summary>
     public static IReadOnlyList<string> ClassMembers { get; } = [.. LimitField.All.Select(field => field.Name), Burst, Elastic];
 
@@ -136,18 +138,27 @@ internal static class LimitSetJson
         if (patch.ValueKind is JsonValueKind.False or JsonValueKind.Null) return null;
         if (!IsObject(patch, "true, false, null or an object with min and max", pointer, report)) return target;
         var result = target ?? ElasticRange.Default;
+        var isValid = true;
         foreach (var member in patch.EnumerateObject())
         {
-            if (!IsKnown(member, [ElasticMin, ElasticMax], pointer, report)) continue;
+            if (!IsKnown(member, ElasticMembers, pointer, report))
+            {
+                isValid = false;
+                continue;
+            }
             var isMin = member.Name == ElasticMin;
             var number = isMin ? LimitNumber.ElasticMin : LimitNumber.ElasticMax;
             decimal factor;
             if (IsNull(member.Value)) factor = isMin ? ElasticRange.Default.Min : ElasticRange.Default.Max;
             else if (Number(member.Value, number, $"{pointer}/{member.Name}", report) is { } units) factor = number.ToDecimal(units);
-            else continue;
+            else
+            {
+                isValid = false;
+                continue;
+            }
             result = isMin ? result with { Min = factor } : result with { Max = factor };
         }
-        return result;
+        return isValid ? result : target;
     }
 
     private static IReadOnlyDictionary<string, LimitSet> MergeClasses(

@@ -122,7 +122,8 @@ internal sealed class ConfigObjectType<T>(Func<T> seed, string[] later, params C
             {
                 if (key.Name != name && map.Find(key.Name) is not null)
                 {
-                    context.Error(value, entry, null, $"The key is another name of '{key.Name}', which is set too.", "Keep one of the two.");
+                    context.Error(value, entry, null, $"The key is another name of '{key.Name}', which is set too.",
+                        "Keep one of the two.");
                     continue;
                 }
                 if (key.Type.Read(value, entry, context) is { } read) result = key.Apply(result, read);

@@ -2,7 +2,9 @@ using System.Text.Json.Nodes;
 
 namespace Fairlead.Configuration;
 
-/// <summary>A section for which <c>true</c> stands if all its keys have their defaults. <c>false</c> and no value mean no section.</summary>
+/// <summary>
+/// A section for which <c>true</c> stands if all its keys have their defaults. <c>false</c> and no value mean no section.
+/// </summary>
 internal sealed class ConfigSwitchedSection(ConfigObjectType section) : ConfigType
 {
     public ConfigObjectType Section => section;
