@@ -56,7 +56,7 @@ public sealed class LimitEndpointTests(LimitedGateway fixture) : IClassFixture<L
 
     [Theory]
     [InlineData("", "/organization_id")]
-    [InlineData("?"?key_id=a&project_id=b", "/key_id")]
+    [InlineData("?key_id=a&project_id=b", "/key_id")]
     [InlineData("?key_id=a&model=sim-fast", "/model")]
     [InlineData("?nonsense=1", "/nonsense")]
     [InlineData("?key_id=", "/key_id")]
