@@ -39,8 +39,10 @@ internal sealed record ModelPrices(decimal Input, decimal Output)
     {
         var (input, output, cached, write, longWrite, audio, audioOut) = (Input, Output, CachedInput, CacheWrite, LongCacheWrite,
             AudioInput, AudioOutput);
-        foreach (var tier in Tiers)
+        // An enumerator of an interface is allocated.
+        for (var i = 0; i < Tiers.Count; i++)
         {
+            var tier = Tiers[i];
             if (usage.InputTokens <= tier.AboveInputTokens) break;
             (input, output) = (tier.Input, tier.Output);
             cached = tier.CachedInput ?? (cached is null ? null : tier.Input);

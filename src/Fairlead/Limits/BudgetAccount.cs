@@ -48,10 +48,13 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
     /// <summary>
     /// What the next call can take without asking the database. After the limit was lowered, the slice may be larger than what is left.
     /// </summary>
-    public long FreeOf(BudgetPeriod period)
+    public long FreeOf(BudgetPeriod period) => Math.Min(period.Free, LeftOf(period));
+
+    /// <summary>What is left of the limit, as far as this node knows.</summary>
+    public long LeftOf(BudgetPeriod period)
     {
         var left = (Int128)Limit - period.Spent - period.UsedElsewhere - period.Held;
-        return left < period.Free ? left < long.MinValue ? long.MinValue : (long)left : period.Free;
+        return left < long.MinValue ? long.MinValue : (long)left;
     }
 
     /// <summary>Takes what is not in use out of the slices of all periods but that of <paramref name="now"/>.</summary>

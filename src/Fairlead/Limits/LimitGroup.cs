@@ -27,8 +27,10 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
     /// <returns>Whether a counter was added or is active again.</returns>
     public bool Apply(LimitSet set, long version, LimitClock clock, long now, List<(BudgetKey Key, long Amount)> unused)
     {
-        if (version < _version || ReferenceEquals(set, _set)) return false;
-        (_set, _version) = (set, version);
+        if (version < _version) return false;
+        _version = version;
+        if (ReferenceEquals(set, _set)) return false;
+        _set = set;
         var stale = _counters.Where(counter => counter.IsActive).ToHashSet();
         var added = false;
         Apply(set, null, set.Burst ?? 1);

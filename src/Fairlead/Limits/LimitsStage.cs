@@ -74,7 +74,8 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
     }
 
     // A job was accepted, so it is not refused because its budget is used up now.
-    private static GatewayError Later(GatewayError refusal) => refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } wait }
+    private static GatewayError Later(GatewayError refusal) =>
+        refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } wait } && wait > TimeSpan.Zero
         ? refusal with { Retryable = true, RetryAfter = wait < MaxReturn ? wait : MaxReturn } : refusal;
 
     private static ValueTask<GatewayReply> Refuse(GatewayError error) => new(new GatewayReply.Refused(error));

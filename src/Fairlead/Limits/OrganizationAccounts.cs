@@ -222,6 +222,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
                 refusing.Add(new RefusingLimit(budget.StateAt(now with { Utc = reservation.AcceptedAt }), amount,
                     amount > budget.Limit ? null : wait > TimeSpan.Zero ? wait : TimeSpan.Zero, false));
             }
+            AddLaterPeriods(refusing, limits, amounts, now);
         }
         return refusing;
     }
@@ -345,6 +346,28 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             if (!counter.CanTake) return false;
         }
         return true;
+    }
+
+    /// <summary>
+    /// The wait may end in a period that is used up already, because the clock was there before it jumped back. Then it is longer.
+    /// </summary>
+    private static void AddLaterPeriods(List<RefusingLimit> refusing, AppliedLimits limits, in LimitAmounts amounts, LimitMoment now)
+    {
+        var wait = TimeSpan.Zero;
+        foreach (var limit in refusing)
+        {
+            if (limit.Wait > wait) wait = limit.Wait.Value;
+        }
+        if (wait == TimeSpan.Zero) return;
+        for (var i = 0; i < limits.Budgets.Length; i++)
+        {
+            var (budget, amount) = (limits.Budgets[i], amounts.Of(limits.Budgets[i].Name));
+            if (amount == 0 || amount > budget.Limit || budget.Find(now.Utc + wait) is not { } later || budget.LeftOf(later) >= amount) continue;
+            // All of them must allow it then.
+            wait = later.End - now.Utc;
+            refusing.Add(new RefusingLimit(budget.StateAt(now with { Utc = later.Start }), amount, wait, false));
+            i = -1;
+        }
     }
 
     private void ChargeAdded(TokenReservation reservation, in LimitAmounts used, long now)

@@ -64,9 +64,10 @@ internal static class WorstCase
         var facts = call.Facts;
         var prices = deployment.Prices;
         var (input, output) = (worst.InputTokens, worst.OutputTokens);
-        var usd = prices.CostOf(worst).Usd;
+        var plain = prices.CostOf(worst).Usd;
+        var usd = plain;
         if (facts.Has(RequestFeatures.AudioOutput)) usd = Math.Max(usd, prices.CostOf(worst with { AudioOutputTokens = output }).Usd);
-        var dearestOutput = usd - prices.CostOf(worst).Usd;
+        var dearestOutput = usd - plain;
         if (facts.Has(RequestFeatures.Audio))
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { AudioInputTokens = input }).Usd);
         // Everything may turn out to be written to a cache at a higher price. Anthropic has one that the model's prices need not mention,

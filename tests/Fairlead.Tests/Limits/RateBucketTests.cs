@@ -7,16 +7,20 @@ public sealed class RateBucketTests
 {
     private readonly LimitTime _time = new();
 
-    private RateBucket Create(long perMinute, decimal burst = 1)
+    private RateBucket Create(long perMinute, decimal burst = 1) => Create(_time, perMinute, burst);
+
+    private static RateBucket Create(LimitTime time, long perMinute, decimal burst = 1)
     {
-        var bucket = new RateBucket(new LimitIdentity(LimitScope.Key, "org_1", "key_1", null, null, LimitName.InputTokensPerMinute), new LimitClock(_time));
-        bucket.Apply(perMinute, burst, _time.GetTimestamp());
+        var bucket = new RateBucket(new LimitIdentity(LimitScope.Key, "org_1", "key_1", null, null, LimitName.InputTokensPerMinute), new LimitClock(time));
+        bucket.Apply(perMinute, burst, time.GetTimestamp());
         return bucket;
     }
 
-    private bool TryTake(RateBucket bucket, long amount)
+    private bool TryTake(RateBucket bucket, long amount) => TryTake(_time, bucket, amount);
+
+    private static bool TryTake(LimitTime time, RateBucket bucket, long amount)
     {
-        if (!bucket.CanTake(amount, _time.GetTimestamp())) return false;
+        if (!bucket.CanTake(amount, time.GetTimestamp())) return false;
         bucket.Take(amount);
         return true;
     }
@@ -25,12 +29,13 @@ public sealed class RateBucketTests
     public void Take_AnyArrivals_AdmitsAtMostCapacityPlusRate() =>
         Gen.Select(Gen.Int[1, 5000], Gen.Int[1, 40], Gen.Select(Gen.Int[0, 20_000], Gen.Int[0, 3000]).Array[1, 60]).Sample((perMinute, burst, arrivals) =>
         {
-            var bucket = Create(perMinute, burst / 10m);
+            var time = new LimitTime();
+            var bucket = Create(time, perMinute, burst / 10m);
             var admitted = new List<(long At, long Amount)>();
             foreach (var (milliseconds, amount) in arrivals)
             {
-                _time.Advance(TimeSpan.FromMilliseconds(milliseconds));
-                if (TryTake(bucket, amount)) admitted.Add((_time.GetTimestamp(), amount));
+                time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+                if (TryTake(time, bucket, amount)) admitted.Add((time.GetTimestamp(), amount));
             }
             for (var first = 0; first < admitted.Count; first++)
             {
@@ -38,8 +43,8 @@ public sealed class RateBucketTests
                 for (var last = first; last < admitted.Count; last++)
                 {
                     sum += admitted[last].Amount;
-                    var time = admitted[last].At - admitted[first].At;
-                    Assert.True(sum * TimeSpan.TicksPerMinute <= ((Int128)bucket.Capacity * TimeSpan.TicksPerMinute) + ((Int128)perMinute * time));
+                    var elapsed = admitted[last].At - admitted[first].At;
+                    Assert.True(sum * TimeSpan.TicksPerMinute <= ((Int128)bucket.Capacity * TimeSpan.TicksPerMinute) + ((Int128)perMinute * elapsed));
                 }
             }
         });
@@ -48,24 +53,25 @@ public sealed class RateBucketTests
     public void WaitFor_AnyState_IsExact() =>
         Gen.Select(Gen.Int[1, 5000], Gen.Int[1, 3000], Gen.Select(Gen.Int[0, 9_000], Gen.Int[0, 3000], Gen.Int[0, 6000]).Array[1, 20]).Sample((perMinute, amount, earlier) =>
         {
-            var bucket = Create(perMinute);
+            var time = new LimitTime();
+            var bucket = Create(time, perMinute);
             foreach (var (milliseconds, taken, used) in earlier)
             {
-                _time.Advance(TimeSpan.FromMilliseconds(milliseconds));
-                if (TryTake(bucket, taken)) bucket.Settle(taken, used, _time.GetTimestamp());
+                time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+                if (TryTake(time, bucket, taken)) bucket.Settle(taken, used, time.GetTimestamp());
             }
-            if (bucket.WaitFor(amount, _time.GetTimestamp()) is not { } wait)
+            if (bucket.WaitFor(amount, time.GetTimestamp()) is not { } wait)
             {
                 Assert.True(amount > bucket.Capacity);
                 return;
             }
             if (wait > TimeSpan.Zero)
             {
-                _time.Advance(wait - TimeSpan.FromTicks(1));
-                Assert.False(bucket.CanTake(amount, _time.GetTimestamp()));
-                _time.Advance(TimeSpan.FromTicks(1));
+                time.Advance(wait - TimeSpan.FromTicks(1));
+                Assert.False(bucket.CanTake(amount, time.GetTimestamp()));
+                time.Advance(TimeSpan.FromTicks(1));
             }
-            Assert.True(bucket.CanTake(amount, _time.GetTimestamp()));
+            Assert.True(bucket.CanTake(amount, time.GetTimestamp()));
         });
 
     [Fact]
