@@ -264,6 +264,7 @@ public abstract class LedgerEndpointsTests : IDisposable
         await ShipAsync();
         _callers.Scopes = [.. Scopes.Default];
 
+        Assert.Equal("standard", (string?)(await GetAsync(_endpoints.OwnUsageAsync, "?group_by=class"))["data"]![0]!["group"]!["class"]);
         var usage = await GetAsync(_endpoints.OwnUsageAsync, "?group_by=key");
         Assert.Equal(["key_a", "key_b"], usage["data"]!.AsArray().Select(row => (string)row!["group"]!["key_id"]!));
         Assert.Empty((await GetAsync(_endpoints.OwnUsageAsync, "?key_id=key_c"))["data"]!.AsArray());
@@ -286,7 +287,9 @@ public abstract class LedgerEndpointsTests : IDisposable
     {
         await _fixture.ExecuteAsync("""
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)
-            INSERT INTO usage_hours SELECT 'p', 'key_' || i, 1795392000000, 'm', 'complete', 'standard', 'o', 1, 1, 0, 0, 1, 0, 1 FROM n
+            INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, class, organization_id, requests, input_tokens, cached_input_tokens,
+                cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
+            SELECT 'p', 'key_' || i, 1795392000000, 'm', 'complete', 'standard', 'o', 1, 1, 0, 0, 1, 0, 1 FROM n
             """);
         var error = await GetAsync(_endpoints.AdminUsageAsync, "?group_by=key&from=2026-11-23&to=2026-11-24", expectedStatus: 400);
         Assert.Contains("10000", (string)error["detail"]!, StringComparison.Ordinal);
