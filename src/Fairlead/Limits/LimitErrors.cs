@@ -30,6 +30,7 @@ internal static class LimitErrors
             Retryable = isTooLarge ? false : null,
             Remedy = isTooLarge
                 ? "Send less input, lower the output limit, or ask an administrator to raise the limit: waiting does not help." : null,
+            OpenAiCode = state.Name.IsBudget() ? "insufficient_quota" : null,
             OpenAiType = state.Name is LimitName.InputTokensPerMinute or LimitName.OutputTokensPerMinute ? "tokens" : null,
             Details = Details(state, requested, wait, isEstimated && !isTooLarge),
         };

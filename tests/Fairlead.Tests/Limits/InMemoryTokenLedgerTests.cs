@@ -46,7 +46,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         var (call, error) = await ReserveAsync(caller, model);
         Assert.Equal(ErrorCode.BudgetExceeded, error!.Code);
         Assert.Equal("insufficient_quota", error.OpenAiCode);
-        Assert.False(error.IsRetryable);
+        Assert.True(error.IsRetryable);
         Assert.Equal(TimeSpan.FromHours(12), error.RetryAfter);
         Assert.Equal(0.00003m, error.Details!["reserved"]!.GetValue<decimal>());
         Assert.Contains("2026-12-01T00:00:00Z", error.Message, StringComparison.Ordinal);

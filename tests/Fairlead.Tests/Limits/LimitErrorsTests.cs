@@ -67,7 +67,7 @@ public sealed class LimitErrorsTests
         var state = LimitSamples.UsdPerMonth with { Remaining = LimitSamples.Dollar / 100 };
         var error = LimitErrors.Refusal(state, LimitSamples.Dollar / 2, state.ResetsAt - LimitSamples.Now);
         Assert.Equal("insufficient_quota", Body(error, ErrorShape.OpenAi).GetProperty("error").GetProperty("type").GetString());
-        Assert.Equal("budget_exceeded", Body(error, ErrorShape.OpenAi).GetProperty("error").GetProperty("code").GetString());
+        Assert.Equal("insufficient_quota", Body(error, ErrorShape.OpenAi).GetProperty("error").GetProperty("code").GetString());
         Assert.Equal("billing_error", Body(error, ErrorShape.Anthropic).GetProperty("error").GetProperty("type").GetString());
         Assert.Equal(402, ErrorBodyWriter.StatusOf(error, ErrorShape.Anthropic));
         var problem = Body(error, ErrorShape.Problem);
