@@ -26,7 +26,7 @@ public sealed class LimitsGuideTests
         var result = ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.yaml",
             Encoding.UTF8.GetBytes(yaml[..yaml.IndexOf("```", StringComparison.Ordinal)]));
         Assert.Empty(result.Errors);
-        Assert.Equal((60, 5_000_000_000_000), (result.Configuration!.Limits.Defaults.RequestsPerMinute, result.Configuration.Limits.Defaults.PicoUsdPerDay));
-        Assert.Equal(200_000, result.Configuration.Models["fast"].Limits.InputTokensPerMinute);
+        Assert.Equal((60, 5_000_000_000_000), (result.Configuration!.Limits.Defaults.RequestsPerMinute, result.Configuration!.Limits.Defaults.PicoUsdPerDay));
+        Assert.Equal(200_000, result.Configuration!.Models["fast"].Limits.InputTokensPerMinute);
     }
 }
