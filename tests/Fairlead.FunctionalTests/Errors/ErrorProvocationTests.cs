@@ -70,7 +70,8 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         var link = provocation.Gateway.Url + definition.DocPath;
         Assert.Equal(door.Shape switch { ErrorShape.OpenAi => definition.OpenAiType, ErrorShape.Anthropic => definition.AnthropicType, _ => link }, error.Type);
         Assert.Equal(link, error.DocUrl);
-        Assert.Equal(definition.Retryable, error.Retryable);
+        var isRetryable = definition.Retryable && !provocation.NeverSucceeds;
+        Assert.Equal(isRetryable, error.Retryable);
         Assert.False(string.IsNullOrWhiteSpace(error.Message), seen);
         Assert.False(string.IsNullOrWhiteSpace(error.Remedy), seen);
         if (door.Shape == ErrorShape.Problem)
@@ -81,7 +82,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         if (provocation.Parameter is { } parameter) Assert.True(error.Parameters.Any(at => at.TrimStart('/') == parameter.TrimStart('/')), $"Expected {parameter}: {seen}");
         else Assert.True(error.Parameters.Count == 0, seen);
 
-        CheckHeaders(response, door, definition, error, provocation, seen);
+        CheckHeaders(response, door, isRetryable, error, provocation, seen);
         foreach (var secret in Secrets.All) Assert.DoesNotContain(secret, $"{text} {response.Headers}", StringComparison.OrdinalIgnoreCase);
     }
 
@@ -112,7 +113,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
         foreach (var secret in Secrets.All) Assert.DoesNotContain(secret, $"{text} {response.Headers}", StringComparison.OrdinalIgnoreCase);
     }
 
-    private static void CheckHeaders(HttpResponseMessage response, Door door, ErrorDefinition definition, ErrorBody error, Provocation provocation, string seen)
+    private static void CheckHeaders(HttpResponseMessage response, Door door, bool isRetryable, ErrorBody error, Provocation provocation, string seen)
     {
         string? Header(string name) => response.Headers.TryGetValues(name, out var values) ? string.Join(", ", values) : null;
 
@@ -127,7 +128,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
 
         Assert.True(provocation.Waits == error.RetryAfterMs is not null, seen);
         var waitsLong = error.RetryAfterMs > 60_000;
-        if (error.RetryAfterMs is { } ms && definition.Retryable && !waitsLong)
+        if (error.RetryAfterMs is { } ms && isRetryable && !waitsLong)
         {
             Assert.Equal(ms.ToString(CultureInfo.InvariantCulture), Header("retry-after-ms"));
             Assert.Equal(((ms + 999) / 1000).ToString(CultureInfo.InvariantCulture), Header("Retry-After"));
@@ -137,7 +138,7 @@ public sealed class ErrorProvocationTests(ErrorWorld world) : IClassFixture<Erro
             Assert.Null(Header("Retry-After"));
             Assert.Null(Header("retry-after-ms"));
         }
-        Assert.Equal((!definition.Retryable || waitsLong) && status is 408 or 409 or 429 or >= 500 ? "false" : null, Header("x-should-retry"));
+        Assert.Equal((!isRetryable || waitsLong) && status is 408 or 409 or 429 or >= 500 ? "false" : null, Header("x-should-retry"));
     }
 
     private static IEnumerable<(ErrorCode Code, Door Door)> Pairs() =>

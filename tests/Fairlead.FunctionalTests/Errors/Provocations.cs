@@ -20,6 +20,9 @@ internal sealed record Provocation(TestGateway Gateway, HttpRequestMessage Reque
     /// <summary>Whether the response says how long to wait.</summary>
     public bool Waits { get; init; }
 
+    /// <summary>Whether this request can never succeed, although the code says that a later one may.</summary>
+    public bool NeverSucceeds { get; init; }
+
     /// <summary>Methods of the address.</summary>
     public string? Allow { get; init; }
 
@@ -152,7 +155,7 @@ internal static class Provocations
             case ErrorCode.StoreUnavailable:
                 return new(world.Storeless, Get(door, door.Path), TestGateway.AdminKey) { Waits = true };
             case ErrorCode.BudgetExceeded:
-                return new(world.Poor, Post(door, door.Body(simple, stream: stream)), world.Poor.Key) { Finer = "insufficient_quota", AlsoStreamed = true };
+                return new(world.Poor, Post(door, door.Body(simple, stream: stream)), world.Poor.Key) { Finer = "insufficient_quota", AlsoStreamed = true, NeverSucceeds = true };
             case ErrorCode.QueueFull:
                 // A generation of our own says so itself; other dialects by the header.
                 var job = Post(door, door == Door.Generations ? door.Body(simple, stream: true, more: ",\"delivery\":{\"mode\":\"job\"}") : door.Body(simple));

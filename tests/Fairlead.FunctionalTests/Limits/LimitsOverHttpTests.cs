@@ -74,7 +74,7 @@ public sealed class LimitsOverHttpTests : IAsyncLifetime
         Assert.False(sent.TryGetProperty("fairlead", out _));
         Assert.Contains(sent.EnumerateObject(), member => member.Name.StartsWith("max_", StringComparison.Ordinal) && member.Value.GetInt64() <= 100);
 
-        using var refused = await AskAsync(gateway, ",\"max_tokens\":5000,\"fairlead\":{\"budget_usd\":0.001}");
+        using var refused = await AskAsync(gateway, ",\"max_tokens\":1000,\"fairlead\":{\"budget_usd\":0.001}");
         Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
         var error = JsonDocument.Parse(await refused.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("error");
         Assert.Equal("fairlead.budget_usd", error.GetProperty("param").GetString());
