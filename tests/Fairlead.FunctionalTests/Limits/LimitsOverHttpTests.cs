@@ -4,7 +4,7 @@ using Fairlead.Access;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
 using Microsoft.Extensions.DependencyInjection;
-using static Fairlead.FunctionalTests.Common.FakeUpstream;
+using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Limits;
 
