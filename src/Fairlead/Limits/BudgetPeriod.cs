@@ -77,6 +77,8 @@ internal sealed class BudgetPeriod(DateTimeOffset start, DateTimeOffset end)
     {
         var free = Math.Max(0, Free);
         Granted -= free;
+        // Others can lend that now, and calls lack more than before.
+        if (free > 0) Reopen();
         return free;
     }
 
@@ -89,6 +91,6 @@ internal sealed class BudgetPeriod(DateTimeOffset start, DateTimeOffset end)
         _quietUntil = until;
     }
 
-    /// <summary>Forgets that the budget was exhausted: its limit has changed.</summary>
+    /// <summary>Forgets that the budget was exhausted: its limit or its slice has changed.</summary>
     public void Reopen() => _quietUntil = 0;
 }
