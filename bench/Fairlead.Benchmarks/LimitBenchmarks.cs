@@ -85,7 +85,8 @@ public class LimitBenchmarks
     public bool ReserveAndSettle()
     {
         _call.Reservation = null;
-        var reserved = _ledger.ReserveAsync(_call, ReservationParts.All, CancellationToken.None).IsCompletedSuccessfully;
+        var reserving = _ledger.ReserveAsync(_call, ReservationParts.All, CancellationToken.None);
+        var reserved = reserving.IsCompletedSuccessfully && reserving.Result is null;
         _ledger.Settle(_call.Reservation!, Used, Paid);
         return reserved;
     }

@@ -12,8 +12,6 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
     private LimitSet _set = LimitSet.None;
     private long _version;
 
-    public LimitScope Scope { get; } = scope;
-
     public IReadOnlyList<LimitCounter> Counters => _counters;
 
     /// <summary>

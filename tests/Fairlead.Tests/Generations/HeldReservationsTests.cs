@@ -34,7 +34,8 @@ public sealed class HeldReservationsTests : IDisposable
     private TokenReservation Reserve()
     {
         var call = LimitCalls.Of(_time, LimitCalls.CallerOf(), LimitCalls.ModelOf());
-        Assert.True(_ledger.ReserveAsync(call, ReservationParts.Money, TestContext.Current.CancellationToken).IsCompletedSuccessfully);
+        var reserving = _ledger.ReserveAsync(call, ReservationParts.Money, TestContext.Current.CancellationToken);
+        Assert.True(reserving.IsCompletedSuccessfully && reserving.Result is null);
         return call.Reservation!;
     }
 

@@ -18,7 +18,7 @@ public sealed class LimitErrorsTests
         return JsonDocument.Parse(output.WrittenMemory).RootElement;
     }
 
-    private static IHeaderDictionary Headers(GatewayError error, ErrorShape shape)
+    private static HeaderDictionary Headers(GatewayError error, ErrorShape shape)
     {
         var headers = new HeaderDictionary();
         ErrorResponses.WriteHeaders(headers, error, shape);

@@ -98,7 +98,7 @@ internal sealed class StructuredField
         return bytes;
     }
 
-    private object Integer()
+    private long Integer()
     {
         var start = _at;
         if (_text[_at] == '-') _at++;

@@ -106,7 +106,7 @@ internal static class SqliteLedgerWriter
     private static Task<int> TuneAsync(SqliteConnection connection, string settings, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(settings, [], cancellationToken);
 
-    private static IReadOnlyCollection<HourSums> Write(SqliteConnection connection, LedgerNames names, string node,
+    private static Dictionary<HourKey, HourSums>.ValueCollection Write(SqliteConnection connection, LedgerNames names, string node,
         IReadOnlyList<ShippedCall> calls, SpoolPosition position)
     {
         var hours = new Dictionary<HourKey, HourSums>();

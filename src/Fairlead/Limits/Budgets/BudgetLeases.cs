@@ -126,7 +126,7 @@ internal sealed class BudgetLeases(
         /// <summary>Indexes of the needs whose minimum was not granted.</summary>
         public List<int> Open { get; } = [.. Enumerable.Range(0, needs.Count)];
 
-        public IReadOnlyList<BudgetNeed> OpenNeeds() => Open.ConvertAll(i => needs[i]);
+        public List<BudgetNeed> OpenNeeds() => Open.ConvertAll(i => needs[i]);
 
         public IEnumerable<BudgetKey> OpenKeys() => Open.Select(i => needs[i].Key);
 

@@ -8,7 +8,7 @@ namespace Fairlead.Limits.Budgets;
 /// Parts of slices that go back to their budgets. They wait here until the database has them; a batch is repeated with the same number
 /// until its outcome is known, so that nothing is returned twice. Thread-safe.
 /// </summary>
-internal sealed class BudgetReturns(IStorage storage, BudgetHolder holder)
+internal sealed class BudgetReturns(IStorage storage, BudgetHolder holder) : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _turn = new(1, 1);
@@ -16,6 +16,8 @@ internal sealed class BudgetReturns(IStorage storage, BudgetHolder holder)
     private (long Number, Dictionary<BudgetKey, long> Amounts)? _sending;
     private long _number;
     private TaskCompletionSource _added = NewSource();
+
+    public void Dispose() => _turn.Dispose();
 
     /// <summary>Completes when something waits that was added since the last <see cref="FlushAsync"/> started.</summary>
     public Task Added
