@@ -15,7 +15,7 @@ internal sealed class LedgerFixture : IDisposable
     public LedgerFixture(StorageProvider provider)
     {
         Database = new TemporaryStorage(provider);
-        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema());
+        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new ReconciliationSchema());
     }
 
     public TemporarySpool Spools { get; } = new();
