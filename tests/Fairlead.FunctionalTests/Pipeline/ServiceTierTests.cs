@@ -117,7 +117,7 @@ public sealed class ServiceTierTests : IAsyncLifetime
 
     private static string Body(string path, bool stream, string more) => path switch
     {
-        "/v2/generations" => $$"""{"model":"m","input":"Say hello.","delivery":{"mode":"{{(stream ? "stream" : "sync")}}"}}""",
+        "/v2/generations" => $$$"""{"model":"m","input":"Say hello.","delivery":{"mode":"{{{(stream ? "stream" : "sync")}}}"}}""",
         "/v1/responses" => $$"""{"model":"m",{{more}}"input":"Say hello.","stream":{{(stream ? "true" : "false")}}}""",
         _ => $$"""{"model":"m",{{more}}"max_tokens":500,"messages":[{"role":"user","content":"Say hello."}],"stream":{{(stream ? "true" : "false")}}}""",
     };
@@ -142,16 +142,15 @@ public sealed class ServiceTierTests : IAsyncLifetime
 
     private static async Task AnswerMessageAsync(HttpContext context, string tier, bool streams, bool cut)
     {
-        const string Counts = "\"input_tokens\":7,\"cache_read_input_tokens\":4,\"cache_creation_input_tokens\":0";
         if (!streams)
         {
-            await Json(context, $$$"""{"id":"msg_1","type":"message","role":"assistant","model":"upstream-m","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{{{Counts}}},"output_tokens":3,"service_tier":{{{tier}}}}}""");
+            await Json(context, $$"""{"id":"msg_1","type":"message","role":"assistant","model":"upstream-m","content":[{"type":"text","text":"hello"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{{UsageOf(3)}}}""");
             return;
         }
         await BeginAsync(context);
         foreach (var (name, data) in new[]
         {
-            ("message_start", $$$"""{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"upstream-m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{{{{Counts}}},"output_tokens":1,"service_tier":{{{tier}}}}}}"""),
+            ("message_start", $$$"""{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"upstream-m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{{{UsageOf(1)}}}}}"""),
             ("content_block_start", """{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"""),
             ("content_block_delta", """{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hello"}}"""),
             ("content_block_stop", """{"type":"content_block_stop","index":0}"""),
@@ -162,12 +161,15 @@ public sealed class ServiceTierTests : IAsyncLifetime
             await context.Response.WriteAsync($"event: {name}\ndata: {data}\n\n", context.RequestAborted);
             if (cut && name == "content_block_delta") return;
         }
+
+        string UsageOf(int output) => $$"""{"input_tokens":7,"cache_read_input_tokens":4,"cache_creation_input_tokens":0,"output_tokens":{{output}},"service_tier":{{tier}}}""";
     }
 
     private static async Task AnswerResponseAsync(HttpContext context, string tier, bool streams)
     {
         const string Message = """{"id":"msg_1","type":"message","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hello","annotations":[]}]}""";
-        var whole = $$"""{"id":"resp_1","object":"response","created_at":1700000000,"model":"upstream-m","status":"completed","service_tier":{{tier}},"output":[{{Message}}],"usage":{"input_tokens":11,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14}}""";
+        const string Counts = """{"input_tokens":11,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":14}""";
+        var whole = $$"""{"id":"resp_1","object":"response","created_at":1700000000,"model":"upstream-m","status":"completed","service_tier":{{tier}},"output":[{{Message}}],"usage":{{Counts}}}""";
         if (!streams)
         {
             await Json(context, whole);
