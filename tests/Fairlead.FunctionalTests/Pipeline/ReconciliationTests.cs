@@ -107,7 +107,7 @@ public abstract class ReconciliationTests : IAsyncLifetime
     [Fact]
     public async Task Calls_RefusedByProvider_AreLeftOut()
     {
-        using var response = await SendAsync(stream: false, context => Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400));
+        using var response = await PostAsync(stream: false, context => Json(context, """{"error":{"message":"no","type":"invalid_request_error"}}""", 400));
         Assert.False(response.IsSuccessStatusCode);
         Assert.Equal(0, (await ReadAsync()).GetProperty("data").GetArrayLength());
     }
@@ -146,7 +146,7 @@ public abstract class ReconciliationTests : IAsyncLifetime
 
     private static string Body(bool stream) => $$"""{"model":"m","max_tokens":50,"messages":[{"role":"user","content":"Say hello."}],"stream":{{(stream ? "true" : "false")}}}""";
 
-    private Task<HttpResponseMessage> SendAsync(bool stream, Func<HttpContext, Task> answer)
+    private Task<HttpResponseMessage> PostAsync(bool stream, Func<HttpContext, Task> answer)
     {
         _upstream.Answer = answer;
         return _gateway.Client.PostJsonAsync("/v1/chat/completions", Body(stream));
@@ -154,7 +154,7 @@ public abstract class ReconciliationTests : IAsyncLifetime
 
     private async Task CallAsync(bool stream, Func<HttpContext, Task> answer)
     {
-        using var response = await SendAsync(stream, answer);
+        using var response = await PostAsync(stream, answer);
         if (stream) await SeenStream.ReadAsync(response, Cancel);
         else Assert.True(response.IsSuccessStatusCode, await response.Content.ReadAsStringAsync(Cancel));
     }

@@ -39,7 +39,7 @@ public sealed class ServiceTierFactorsTests
     /// <summary>What is charged never exceeds what was reserved, unless a provider works in another tier than the one it was asked for.</summary>
     [Fact]
     public void Dearest_AnyFactors_CoversEveryPermittedTier() =>
-        Gen.Select(Gen.Decimal[0, 10], Gen.Decimal[0, 10], Gen.OneOfConst<string?>(null, "auto", "a", "b", "c"), Gen.OneOfConst<string?>(null, "a", "b", "c")).Sample((a, b, requested, reported) =>
+        Gen.Select(Gen.Decimal[0, 10], Gen.Decimal[0, 10], Gen.OneOf<string?>(null, "auto", "a", "b", "c"), Gen.OneOf<string?>(null, "a", "b", "c")).Sample((a, b, requested, reported) =>
         {
             var factors = new ServiceTierFactors([new("a", a), new("b", b)]);
             var charged = reported is null ? factors.OfUnreported(requested) : factors.Of(reported);

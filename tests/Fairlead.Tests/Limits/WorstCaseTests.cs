@@ -64,7 +64,7 @@ public sealed class WorstCaseTests
     /// <summary>For any prices, dates and tiers that the request permits: the charge stays within the reservation.</summary>
     [Fact]
     public void Of_AnyPricesAndUsage_CoversCharge() => Gen.Select(
-        Gen.Select(Gen.Decimal[0, 20], Gen.Decimal[0, 20], Gen.Decimal[0, 3], Gen.Decimal[0, 3]).Array[1, 4], Gen.Int[-3, 6], Gen.OneOfConst<string?>(null, "auto", "flex", "priority", "default"),
+        Gen.Select(Gen.Decimal[0, 20], Gen.Decimal[0, 20], Gen.Decimal[0, 3], Gen.Decimal[0, 3]).Array[1, 4], Gen.Int[-3, 6], Gen.OneOf<string?>(null, "auto", "flex", "priority", "default"),
         Gen.Bool, Gen.Int[0, 500], Gen.Int[0, 1000]).Sample((entries, at, requested, hasReport, input, output) =>
         {
             var list = new PriceList(entries.Select((entry, i) => new DatedPrices(NewYear.AddHours(i),
