@@ -40,7 +40,10 @@ internal sealed record ReconciliationQuery
         ReconciliationCursor? after = null;
         if (reader.Text("cursor", MaxCursorLength) is { } cursor && (after = ReconciliationCursor.Parse(cursor)) is null)
             reader.AddError("cursor", "Must be a next_cursor of an earlier page.");
-        var to = Midnight((reader.Time("to") ?? time.GetUtcNow()) + TimeSpan.FromDays(1) - TimeSpan.FromTicks(1));
+        // Without an end, all of today.
+        var to = reader.Time("to") is { } end
+            ? Midnight(end + TimeSpan.FromDays(1) - TimeSpan.FromTicks(1))
+            : Midnight(time.GetUtcNow() + TimeSpan.FromDays(1));
         var from = Midnight(reader.Time("from") ?? to - Default);
         if (from >= to) reader.AddError("to", "Must be later than from.");
         else if (to - from > Longest) reader.AddError("from", "From and to must be at most 366 days apart.");

@@ -10,7 +10,7 @@ namespace Fairlead.Auditing.Ledger;
 internal static class ReservedUsage
 {
     public static bool Fits(UsageQuery query, DateTimeOffset now) =>
-        query.To > now && query.Outcome is null && query.Groups.All(group => group.OfReserved is not null);
+        query.To >= now && query.Outcome is null && query.Groups.All(group => group.OfReserved is not null);
 
     /// <summary>The rows with the amounts of their groups; a group that has only reservations becomes a row.</summary>
     public static IReadOnlyList<UsageRow> AddTo(IReadOnlyList<UsageRow> rows, UsageQuery query, IReadOnlyList<ReservedAmount> amounts)
