@@ -52,6 +52,7 @@ internal static class ConfigurationPage
     {
         ConfigObjectType section => ("section", section, ""),
         ConfigMapType { Item: ConfigObjectType section } map => ($"sections by name of {map.What}", section, $".<{map.What}>"),
+        ConfigOneOrMany { Item: ConfigObjectType section } => (type.Describe(), section, ""),
         ConfigListType { Item: ConfigObjectType section } => ("list of sections", section, "[]"),
         _ => (type.Describe(), null, ""),
     };

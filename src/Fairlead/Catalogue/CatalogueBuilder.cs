@@ -124,8 +124,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
     private void AddListed(Scope scope, string name, ModelConfig config)
     {
         var key = $"models.{name}";
-        scope.Errors.AddRange(ModelConfigRules.Check(key, name, config));
         var before = scope.Errors.Count;
+        scope.Errors.AddRange(ModelConfigRules.Check(key, name, config));
         var candidates = config.Deployments.Count > 0 ? Stated(scope, key, name, config) : Implied(scope, key, name);
         if (candidates.Count == 0) return;
 
@@ -318,7 +318,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
     }
 
     private static Deployment ToDeployment(
-        Scope scope, DeploymentConfig config, string upstream, ModelPrices prices, Provider? provider, ProviderTimeouts timeouts) => new()
+        Scope scope, DeploymentConfig config, string upstream, PriceList prices, Provider? provider, ProviderTimeouts timeouts) => new()
     {
         Name = $"{config.Provider}/{upstream}",
         ProviderName = config.Provider,

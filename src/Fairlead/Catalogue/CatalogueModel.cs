@@ -60,7 +60,7 @@ internal sealed record CatalogueModel
     /// <summary>Family that shares a learned correction, such as <c>claude-2026</c>.</summary>
     public string TokenizerName { get; init; } = "estimated";
 
-    public ModelPrices Prices { get; init; } = ModelPrices.Free;
+    public PriceList Prices { get; init; } = PriceList.Free;
 
     /// <summary>Native length of the vectors of an embedding model.</summary>
     public int? EmbeddingDimensions { get; init; }

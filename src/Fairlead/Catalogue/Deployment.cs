@@ -29,8 +29,8 @@ internal sealed record Deployment
     /// </summary>
     internal bool SaysReasoning { get; init; }
 
-    /// <summary>Prices of this deployment; the model's prices unless it states its own.</summary>
-    public ModelPrices Prices { get; init; } = ModelPrices.Free;
+    /// <summary>What its attempts cost, over time.</summary>
+    public PriceList Prices { get; init; } = PriceList.Free;
 
     /// <summary>The adapter that calls it.</summary>
     internal Provider Provider { get; init; } = null!;

@@ -22,7 +22,9 @@ internal sealed record ModelConfig
             "What it can do beyond text."),
         new("tokenizer", ConfigTypes.Text, m => m.Tokenizer, (m, v) => m with { Tokenizer = (string)v },
             "o200k or cl100k (counted exactly), or the name of a family (estimated)."),
-        new("prices", PricesConfig.Keys, m => m.Prices, (m, v) => m with { Prices = (PricesConfig)v }, "What it costs."),
+        new("prices", new ConfigOneOrMany<PricesConfig>(PricesConfig.Keys), m => m.Prices,
+            (m, v) => m with { Prices = (IReadOnlyList<PricesConfig>)v },
+            "What it costs: one section, or a list of sections in the order of their `from`."),
         new("aliases", ConfigTypes.Texts, m => m.Aliases, (m, v) => m with { Aliases = (IReadOnlyList<string>)v },
             "Other names clients may send."),
         new("lifecycle", LifecycleConfig.Keys, m => m.Lifecycle, (m, v) => m with { Lifecycle = (LifecycleConfig)v },
@@ -54,7 +56,8 @@ internal sealed record ModelConfig
     /// <summary>o200k, cl100k or the name of an estimated family.</summary>
     public string? Tokenizer { get; init; }
 
-    public PricesConfig? Prices { get; init; }
+    /// <summary>Prices in the order of their times; one for prices that are always the same.</summary>
+    public IReadOnlyList<PricesConfig>? Prices { get; init; }
 
     public IReadOnlyList<string> Aliases { get; init; } = [];
 

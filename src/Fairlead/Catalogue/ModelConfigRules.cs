@@ -41,7 +41,7 @@ internal static class ModelConfigRules
         }
         if (config.Prices is { } prices)
         {
-            foreach (var error in Check($"{key}.prices", prices)) yield return error;
+            foreach (var error in PricesConfigRules.Check($"{key}.prices", prices)) yield return error;
         }
         if (config.Lifecycle is { } lifecycle)
         {
@@ -70,36 +70,6 @@ internal static class ModelConfigRules
                     "A weight is at least 1; take a deployment out of the list to stop using it.");
             }
             foreach (var error in Positive($"{at}.maxConcurrency", deployment.MaxConcurrency)) yield return error;
-        }
-    }
-
-    private static IEnumerable<CatalogueError> Check(string key, PricesConfig prices)
-    {
-        foreach (var (name, value) in new (string, decimal?)[] { ("input", prices.Input), ("cachedInput", prices.CachedInput),
-            ("cacheWrite", prices.CacheWrite), ("longCacheWrite", prices.LongCacheWrite), ("audioInput", prices.AudioInput),
-            ("output", prices.Output), ("audioOutput", prices.AudioOutput) })
-        {
-            if (value < 0) yield return new($"{key}.{name}", $"{value}", "A price is in US dollars per million tokens and not negative.");
-        }
-        var steps = new HashSet<int>();
-        for (var i = 0; i < prices.Tiers.Count; i++)
-        {
-            var tier = prices.Tiers[i];
-            if (tier.AboveInputTokens < 1)
-            {
-                yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}",
-                    "A step must start above at least one token of input.");
-            }
-            else if (!steps.Add(tier.AboveInputTokens))
-            {
-                yield return new($"{key}.tiers[{i}].aboveInputTokens", $"{tier.AboveInputTokens}",
-                    "Two steps start at the same size; keep one.");
-            }
-            if (tier.Input < 0 || tier.CachedInput < 0 || tier.CacheWrite < 0 || tier.LongCacheWrite < 0 || tier.AudioInput < 0
-                || tier.AudioOutput < 0 || tier.Output < 0)
-            {
-                yield return new($"{key}.tiers[{i}]", null, "A price is not negative.");
-            }
         }
     }
 

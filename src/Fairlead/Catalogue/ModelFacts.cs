@@ -29,7 +29,7 @@ internal static class ModelFacts
         Capabilities = config.Capabilities is { } stated ? Override(facts.Capabilities, stated) : facts.Capabilities,
         Tokenizer = config.Tokenizer is { } tokenizer ? TokenizerNames.FamilyOf(tokenizer) : facts.Tokenizer,
         TokenizerName = config.Tokenizer ?? facts.TokenizerName,
-        Prices = config.Prices is { } prices ? ToPrices(prices) : facts.Prices,
+        Prices = config.Prices is { } prices ? ToPriceList(prices) : facts.Prices,
         Lifecycle = config.Lifecycle is { } lifecycle ? ToLifecycle(lifecycle) : facts.Lifecycle,
         // Not those of the facts: limits belong to the name that clients send.
         Limits = config.Limits,
@@ -52,13 +52,20 @@ internal static class ModelFacts
             : new ModelCapabilities(),
     };
 
-    public static ModelPrices ToPrices(PricesConfig config) => new(config.Input, config.Output)
+    /// <param name="entries">At least one, checked by <see cref="PricesConfigRules"/>.</param>
+    public static PriceList ToPriceList(IReadOnlyList<PricesConfig> entries) =>
+        new(entries.Select(entry => new DatedPrices(entry.From ?? DateTimeOffset.MinValue, ToPrices(entry))));
+
+    private static ModelPrices ToPrices(PricesConfig config) => new(config.Input, config.Output)
     {
         CachedInput = config.CachedInput,
         AudioInput = config.AudioInput,
         CacheWrite = config.CacheWrite,
         LongCacheWrite = config.LongCacheWrite,
         AudioOutput = config.AudioOutput,
+        ServiceTiers = config.BatchFactor is { } batch
+            ? new ServiceTierFactors([.. config.ServiceTiers, new(ServiceTierFactors.Batch, batch)])
+            : config.ServiceTiers.Count == 0 ? ServiceTierFactors.None : new ServiceTierFactors(config.ServiceTiers),
         Tiers =
         [
             .. config.Tiers.OrderBy(t => t.AboveInputTokens).Select(t => new PriceTier(t.AboveInputTokens, t.Input, t.Output)
@@ -111,11 +118,16 @@ internal static class ModelFacts
             // It is not known beforehand which deployment responds, so no count is exact.
             Tokenizer = sameVocabulary ? a.Tokenizer : TokenizerFamily.Estimated,
             TokenizerName = sameVocabulary ? a.TokenizerName : "mixed",
-            Prices = a.Prices.Input + a.Prices.Output >= b.Prices.Input + b.Prices.Output ? a.Prices : b.Prices,
+            Prices = PlainSum(a) >= PlainSum(b) ? a.Prices : b.Prices,
             EmbeddingDimensions = a.EmbeddingDimensions == b.EmbeddingDimensions ? a.EmbeddingDimensions : null,
             Task = a.Task == b.Task ? a.Task : null,
         };
     }
+
+    // The built-in catalogue has one entry for each model; of a list, the latest entry is compared.
+    private static decimal PlainSum(CatalogueModel model) => SumOf(model.Prices.Entries[^1].Prices);
+
+    private static decimal SumOf(ModelPrices prices) => prices.Input + prices.Output;
 
     private static ModelCapabilities Both(ModelCapabilities a, ModelCapabilities b) => new()
     {

@@ -31,10 +31,13 @@ internal sealed record ModelPrices(decimal Input, decimal Output)
     /// <summary>Price steps by size of the input, ascending; a step applies to the whole request.</summary>
     public IReadOnlyList<PriceTier> Tiers { get; init; } = [];
 
+    /// <summary>Factors of the whole cost by the service tier of the provider.</summary>
+    public ServiceTierFactors ServiceTiers { get; init; } = ServiceTierFactors.None;
+
     /// <summary>The day of the prices, or null.</summary>
     public DateOnly? AsOf { get; init; }
 
-    /// <summary>The cost of <paramref name="usage"/>. Exact; the basis is that of the usage.</summary>
+    /// <summary>The cost of <paramref name="usage"/> in the plain service tier. Exact; the basis is that of the usage.</summary>
     public Cost CostOf(in Usage usage)
     {
         var (input, output, cached, write, longWrite, audio, audioOut) = (Input, Output, CachedInput, CacheWrite, LongCacheWrite,

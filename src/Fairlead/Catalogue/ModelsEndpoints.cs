@@ -13,14 +13,15 @@ namespace Fairlead.Catalogue;
 /// The models that a key may use: in OpenAI's format, in Anthropic's for clients that send <c>anthropic-version</c>, and with all facts in
 /// v2. Thread-safe.
 /// </summary>
-internal sealed class ModelsEndpoints(ICatalogue catalogue)
+internal sealed class ModelsEndpoints(ICatalogue catalogue, TimeProvider time)
 {
     private const int DefaultLimit = 20;
     private const int MaxLimit = 1000;
 
     internal static void Map(IEndpointRouteBuilder endpoints)
     {
-        var models = new ModelsEndpoints(endpoints.ServiceProvider.GetRequiredService<ICatalogue>());
+        var models = new ModelsEndpoints(
+            endpoints.ServiceProvider.GetRequiredService<ICatalogue>(), endpoints.ServiceProvider.GetRequiredService<TimeProvider>());
         var v1 = new EndpointRoutes(endpoints, "/v1/models", new EndpointPolicy(Scopes.Models, ErrorShape.OpenAi)
         {
             ServesAnthropicClients = true,
@@ -44,7 +45,8 @@ internal sealed class ModelsEndpoints(ICatalogue catalogue)
     private Task<EndpointResult> ListV2Async(EndpointRequest request) => Task.FromResult(ListV2(request));
 
     private Task<EndpointResult> GetV2Async(EndpointRequest request) =>
-        Task.FromResult(IdOf(request) is { } id ? Get(request, id, ModelsWriter.Full) : ListV2(request));
+        Task.FromResult(IdOf(request) is { } id ? Get(request, id, (json, model) => ModelsWriter.Full(json, model, time.GetUtcNow()))
+            : ListV2(request));
 
     private EndpointResult ListV1(EndpointRequest request)
     {
@@ -57,7 +59,7 @@ internal sealed class ModelsEndpoints(ICatalogue catalogue)
 
     private EndpointResult ListV2(EndpointRequest request) => ReadCursor(request.Query, Allowed(request.Caller), out var page) is { } error
         ? error
-        : Result(request, json => ModelsWriter.FullList(json, page.Models, page.HasMore));
+        : Result(request, json => ModelsWriter.FullList(json, page.Models, page.HasMore, time.GetUtcNow()));
 
     private EndpointResult Get(EndpointRequest request, string id, Action<Utf8JsonWriter, CatalogueModel> write)
     {

@@ -99,17 +99,19 @@ internal static class ModelsWriter
         json.WriteEndObject();
     }
 
-    public static void FullList(Utf8JsonWriter json, IReadOnlyList<CatalogueModel> models, bool hasMore)
+    /// <param name="now">The prices shown are those of calls that are accepted now.</param>
+    public static void FullList(Utf8JsonWriter json, IReadOnlyList<CatalogueModel> models, bool hasMore, DateTimeOffset now)
     {
         json.WriteStartObject();
         json.WriteStartArray("data");
-        foreach (var model in models) Full(json, model);
+        foreach (var model in models) Full(json, model, now);
         json.WriteEndArray();
         json.WriteString("next_cursor", hasMore ? models[^1].Id : null);
         json.WriteEndObject();
     }
 
-    public static void Full(Utf8JsonWriter json, CatalogueModel model)
+    /// <param name="now">The prices shown are those of calls that are accepted now.</param>
+    public static void Full(Utf8JsonWriter json, CatalogueModel model, DateTimeOffset now)
     {
         json.WriteStartObject();
         json.WriteString("id", model.Id);
@@ -130,7 +132,7 @@ internal static class ModelsWriter
         json.WriteString("tokenizer", model.TokenizerName);
         json.WriteString("task", model.Task);
         WriteStrings(json, "aliases", model.Aliases);
-        Prices(json, model.Prices);
+        Prices(json, model.Prices.At(now));
         json.WriteStartObject("lifecycle");
         json.WriteString("state", NameOf(model.Lifecycle.State));
         json.WriteString("deprecated_at", Time(model.Lifecycle.DeprecatedAt));
@@ -192,6 +194,9 @@ internal static class ModelsWriter
             json.WriteEndObject();
         }
         json.WriteEndArray();
+        json.WriteStartObject("service_tiers");
+        foreach (var (tier, factor) in prices.ServiceTiers.All) json.WriteNumber(tier, factor);
+        json.WriteEndObject();
         json.WriteString("as_of", prices.AsOf?.ToString("yyyy-MM-dd", System.Globalization.CultureInfo.InvariantCulture));
         json.WriteEndObject();
     }

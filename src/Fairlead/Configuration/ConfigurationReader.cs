@@ -149,8 +149,8 @@ internal static class ConfigurationReader
     private static ConfigNode Put(ConfigNode? node, ConfigType? type, ReadOnlySpan<string> segments, string value, ConfigOrigin origin)
     {
         if (segments.IsEmpty) return new ConfigScalar(value, origin);
-        if (type is ConfigListType && int.TryParse(segments[0], NumberStyles.None, CultureInfo.InvariantCulture, out var index)
-            && index < 1000)
+        var isIndex = int.TryParse(segments[0], NumberStyles.None, CultureInfo.InvariantCulture, out var index) && index < 1000;
+        if (isIndex && (type is ConfigListType || (type is ConfigOneOrMany && node is null or ConfigList or ConfigScalar { Value: null })))
         {
             var items = node is ConfigList list ? list.Items.ToList() : [];
             while (items.Count <= index) items.Add(new ConfigScalar(null, origin));
@@ -160,6 +160,8 @@ internal static class ConfigurationReader
         // A section that is switched on in one word can get keys as well.
         if (node is not (null or ConfigMap or ConfigScalar { Value: null }) && !(type is ConfigSwitchedSection && node is ConfigScalar))
             return node;
+        // Without an index, the one section is meant.
+        if (type is ConfigOneOrMany) type = type.Item;
         var map = node as ConfigMap ?? new ConfigMap(origin);
         var segment = segments[0];
         var section = type as ConfigObjectType ?? (type as ConfigSwitchedSection)?.Section;

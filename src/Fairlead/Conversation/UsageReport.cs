@@ -67,6 +67,9 @@ internal sealed class UsageReport
     /// <summary>The gateway itself counted (simulated models), so the counts are always right.</summary>
     public bool IsOwn { get; private init; }
 
+    /// <summary>The service tier beside the counts (Anthropic); null if there is none.</summary>
+    public string? ServiceTier { get; private set; }
+
     private bool SaysPlainInput { get; set; }
 
     private bool SaysWholeInput { get; set; }
@@ -182,6 +185,7 @@ internal sealed class UsageReport
         result.ReasoningIsOutsideOutput |= later.ReasoningIsOutsideOutput;
         result.HasUnreadable |= later.HasUnreadable;
         result.RanTools |= later.RanTools;
+        result.ServiceTier = later.ServiceTier ?? result.ServiceTier;
         result.SaysPlainInput |= later.SaysPlainInput;
         result.SaysWholeInput |= later.SaysWholeInput;
         result.SaysOuterCache |= later.SaysOuterCache;
@@ -196,6 +200,7 @@ internal sealed class UsageReport
         HasUnreadable = from.HasUnreadable,
         RanTools = from.RanTools,
         IsOwn = from.IsOwn,
+        ServiceTier = from.ServiceTier,
         SaysPlainInput = from.SaysPlainInput,
         SaysWholeInput = from.SaysWholeInput,
         SaysOuterCache = from.SaysOuterCache,
@@ -269,6 +274,10 @@ internal sealed class UsageReport
                     break;
                 case "outputaudiotokens" or "completionaudiotokens":
                     Count(ref json, UsageMember.AudioOutput);
+                    break;
+                case "servicetier":
+                    ServiceTier = ServiceTierName.Read(json) ?? ServiceTier;
+                    json.Skip();
                     break;
                 case "servertooluse" when json.TokenType == JsonTokenType.StartObject:
                     ReadTools(ref json);

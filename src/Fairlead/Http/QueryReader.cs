@@ -41,13 +41,14 @@ internal sealed class QueryReader
         if (_errors.Count < 32) _errors.Add(new FieldError("/" + name, detail));
     }
 
-    public string? Text(string name)
+    /// <param name="maxLength">Maximum characters.</param>
+    public string? Text(string name, int maxLength = MaxTextLength)
     {
         if (!_query.TryGetValue(name, out var values) || values.Count != 1) return null;
         var value = values[0] ?? "";
         // No id, name or time contains control characters, and PostgreSQL rejects any text with NUL.
-        if (value.Length is >= 1 and <= MaxTextLength && !value.Any(char.IsControl)) return value;
-        AddError(name, $"Must have 1 to {MaxTextLength} characters and no control characters.");
+        if (value.Length >= 1 && value.Length <= maxLength && !value.Any(char.IsControl)) return value;
+        AddError(name, $"Must have 1 to {maxLength} characters and no control characters.");
         return null;
     }
 

@@ -58,11 +58,12 @@ internal static class WorstCase
         return low;
     }
 
-    // Input and output are priced separately, so the highest price of each together is the highest of all.
+    // Input and output are priced separately, so the highest price of each together is the highest of all. The call keeps the prices that
+    // were in force when it was accepted, however long it waits and runs.
     private static decimal Dearest(Deployment deployment, in Usage worst, GatewayCall call)
     {
         var facts = call.Facts;
-        var prices = deployment.Prices;
+        var prices = deployment.Prices.At(call.StartedAt);
         var (input, output) = (worst.InputTokens, worst.OutputTokens);
         var plain = prices.CostOf(worst).Usd;
         var usd = plain;
@@ -78,7 +79,7 @@ internal static class WorstCase
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input }).Usd);
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);
         }
-        return usd;
+        return usd * prices.ServiceTiers.Dearest(deployment.Provider.ServiceTierFor(call));
     }
 
     private static bool HasCacheWrites(IReadOnlyList<PriceTier> tiers)

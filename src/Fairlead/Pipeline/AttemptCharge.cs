@@ -12,7 +12,23 @@ internal sealed class AttemptCharge(TokenCounter counter)
     public void Fix(GatewayCall call, Attempt attempt)
     {
         (attempt.Usage, attempt.UsageDoubt) = UsageOf(call, attempt);
-        attempt.Cost = attempt.Deployment.Prices.CostOf(attempt.Usage);
+        attempt.Cost = CostOf(call, attempt, attempt.Usage);
+    }
+
+    /// <summary>
+    /// What a usage of the attempt costs: at the prices in force when the call was accepted, times the factor of the service tier in which
+    /// the provider worked.
+    /// </summary>
+    public static Cost CostOf(GatewayCall call, Attempt attempt, in Usage usage)
+    {
+        var prices = attempt.Deployment.Prices.At(call.StartedAt);
+        var cost = prices.CostOf(usage);
+        var tiers = prices.ServiceTiers;
+        if (tiers.All.Count == 0) return cost;
+        var factor = attempt.Meter.ServiceTier is { } reported
+            ? tiers.Of(reported)
+            : tiers.OfUnreported(attempt.Deployment.Provider.ServiceTierFor(call));
+        return cost with { Usd = cost.Usd * factor };
     }
 
     /// <summary>

@@ -151,6 +151,9 @@ internal sealed class RequestFacts
 
     public string? ReasoningEffort { get; set; }
 
+    /// <summary>The service tier that the request names, under the provider's name for it; null for none.</summary>
+    public string? ServiceTier { get; set; }
+
     /// <summary>UTF-8 bytes of everything that becomes prompt text (JSON-escaped length is an acceptable upper bound).</summary>
     public int TextBytes { get; set; }
 

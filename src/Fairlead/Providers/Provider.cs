@@ -47,6 +47,12 @@ internal abstract class Provider(string name, string kind)
     /// <summary>The wire by which the call's own bytes are forwarded; null when the call is translated.</summary>
     internal NativeWire? WireOf(GatewayCall call) => !call.MustTranslate && Speaks(call.Dialect) ? call.Dialect.Native : null;
 
+    /// <summary>The service tier that this provider is asked for; null if the request names none or the field is not sent here.</summary>
+    internal string? ServiceTierFor(GatewayCall call) =>
+        call.Facts.ServiceTier is { } tier
+            && (WireOf(call) is not null || (call.Dialect.Native is { Family: ApiFamily.OpenAi } && OpenAiTypeOf(call) is not null))
+            ? tier : null;
+
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 

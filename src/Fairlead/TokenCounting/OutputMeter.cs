@@ -46,6 +46,9 @@ internal sealed class OutputMeter
     /// <summary>The model's name as the provider reports it.</summary>
     public string? UpstreamModel { get; set; }
 
+    /// <summary>The service tier that the provider reported last; null if it reported none.</summary>
+    public string? ServiceTier { get; private set; }
+
     /// <summary>Malformed events that were skipped.</summary>
     public int SkippedEvents { get; set; }
 
@@ -58,7 +61,15 @@ internal sealed class OutputMeter
     public double? MeanLogprob => _logprobCount == 0 ? null : _logprobSum / _logprobCount;
 
     /// <summary>Adds a report of the provider.</summary>
-    public void ReportUsage(UsageReport report) => Volatile.Write(ref _report, _report is null ? report : _report.Then(report));
+    public void ReportUsage(UsageReport report)
+    {
+        ReportTier(report.ServiceTier);
+        Volatile.Write(ref _report, _report is null ? report : _report.Then(report));
+    }
+
+    /// <summary>Notes in which service tier the provider works; null changes nothing.</summary>
+    /// <param name="tier">From <see cref="ServiceTierName"/>.</param>
+    public void ReportTier(string? tier) => ServiceTier = tier ?? ServiceTier;
 
     /// <summary>Adds what the gateway itself counted.</summary>
     public void ReportUsage(in Usage usage) => Volatile.Write(ref _report, UsageReport.OfOwn(usage));

@@ -80,6 +80,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("get /v2/limits", "/v2/limits", null),
         ("get /admin/v1/limits", "/admin/v1/limits?key_id={key}", null),
         ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,class,key,project,organization,outcome", null),
+        ("get /admin/v1/reconciliation", "/admin/v1/reconciliation?limit=5", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
         ("get /admin/v1/organizations", "/admin/v1/organizations", null),
         ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A"}"""),
@@ -107,7 +108,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
 
     public static TheoryData<int> Indices => [.. Enumerable.Range(0, Calls.Length)];
 
-    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/admin/v1/limits", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries"];
+    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/admin/v1/limits", "/admin/v1/reconciliation", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries"];
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 

@@ -113,7 +113,7 @@ public sealed class PostgresProgramTests : IDisposable
         await UntilAsync(async () => await StatusAsync(server, AwayCalls.UnknownKey) == HttpStatusCode.ServiceUnavailable);
         using (var unknown = ClientOf(server, AwayCalls.UnknownKey)) await AwayCalls.AssertRefusedAsync(unknown, new AwayCall(HttpMethod.Post, "/v1/chat/completions", Call, []));
         Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(server, "fl_mistyped"));
-        foreach (var path in (string[])["/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage"])
+        foreach (var path in (string[])["/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/admin/v1/reconciliation"])
         {
             using var refused = await AdminAsync(server, HttpMethod.Get, path, null);
             var text = await refused.Content.ReadAsStringAsync(Cancel);

@@ -65,7 +65,7 @@ internal static class RecordedCalls
         {
             var attempt = call.Attempts[^1];
             usage = attempt.Usage = new Usage(100, output);
-            cost = attempt.Cost = attempt.Deployment.Prices.CostOf(usage);
+            cost = attempt.Cost = AttemptCharge.CostOf(call, attempt, usage);
             attempt.Outcome = outcome.ToWire();
             if (outcome == Outcome.Complete) call.Answering = attempt;
         }

@@ -24,20 +24,20 @@ public sealed class BuiltInModelsTests
             Assert.Equal((int?)row["max_output_tokens"], model.MaxOutputTokens);
             Assert.Equal((int?)row["max_input_tokens"], model.MaxInputTokens);
             var prices = row["price_usd_per_1m"]!;
-            Assert.Equal(Money(prices["input"]), model.Prices.Input);
-            Assert.Equal(Money(prices["cached_input"]), model.Prices.CachedInput);
-            Assert.Equal(Money(prices["output"]), model.Prices.Output);
-            Assert.Equal(Money(row["cache_write_per_1m"]), model.Prices.CacheWrite);
-            Assert.Equal(Money(row["cache_write_1h_per_1m"]), model.Prices.LongCacheWrite);
-            Assert.Equal(Money(row["audio_input_per_1m"]), model.Prices.AudioInput);
+            Assert.Equal(Money(prices["input"]), model.Prices.At(default).Input);
+            Assert.Equal(Money(prices["cached_input"]), model.Prices.At(default).CachedInput);
+            Assert.Equal(Money(prices["output"]), model.Prices.At(default).Output);
+            Assert.Equal(Money(row["cache_write_per_1m"]), model.Prices.At(default).CacheWrite);
+            Assert.Equal(Money(row["cache_write_1h_per_1m"]), model.Prices.At(default).LongCacheWrite);
+            Assert.Equal(Money(row["audio_input_per_1m"]), model.Prices.At(default).AudioInput);
             var tiers = row["price_tiers"]?.AsArray() ?? [];
-            Assert.Equal(tiers.Count, model.Prices.Tiers.Count);
+            Assert.Equal(tiers.Count, model.Prices.At(default).Tiers.Count);
             for (var i = 0; i < tiers.Count; i++)
             {
-                Assert.Equal((int)tiers[i]!["above_input_tokens"]!, model.Prices.Tiers[i].AboveInputTokens);
-                Assert.Equal(Money(tiers[i]!["input"]), model.Prices.Tiers[i].Input);
-                Assert.Equal(Money(tiers[i]!["cached_input"]), model.Prices.Tiers[i].CachedInput);
-                Assert.Equal(Money(tiers[i]!["output"]), model.Prices.Tiers[i].Output);
+                Assert.Equal((int)tiers[i]!["above_input_tokens"]!, model.Prices.At(default).Tiers[i].AboveInputTokens);
+                Assert.Equal(Money(tiers[i]!["input"]), model.Prices.At(default).Tiers[i].Input);
+                Assert.Equal(Money(tiers[i]!["cached_input"]), model.Prices.At(default).Tiers[i].CachedInput);
+                Assert.Equal(Money(tiers[i]!["output"]), model.Prices.At(default).Tiers[i].Output);
             }
             Assert.Equal(Strings(row["modalities"]!["input"]), model.InputModalities.Order());
             Assert.Equal(Strings(row["modalities"]!["output"]), model.OutputModalities.Order());
@@ -57,9 +57,9 @@ public sealed class BuiltInModelsTests
         foreach (var model in BuiltInModels.All)
         {
             Assert.True(model.ContextWindow > 0, model.Id);
-            Assert.NotNull(model.Prices.AsOf);
+            Assert.NotNull(model.Prices.At(default).AsOf);
             Assert.True(model.InputModalities.Contains("text"), model.Id);
-            Assert.Equal(model.Prices.Tiers.OrderBy(t => t.AboveInputTokens), model.Prices.Tiers);
+            Assert.Equal(model.Prices.At(default).Tiers.OrderBy(t => t.AboveInputTokens), model.Prices.At(default).Tiers);
             if (model.Kind == ModelKind.Embedding) Assert.True(model.EmbeddingDimensions > 0, model.Id);
         }
         Assert.Equal(

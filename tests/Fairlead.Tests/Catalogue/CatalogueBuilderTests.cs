@@ -21,7 +21,7 @@ public sealed class CatalogueBuilderTests
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi))));
         var model = catalogue.Find("gpt-4o-mini")!;
         Assert.Equal(128_000, model.ContextWindow);
-        Assert.Equal(0.15m, model.Prices.Input);
+        Assert.Equal(0.15m, model.Prices.At(default).Input);
         Assert.Equal("openai/gpt-4o-mini", Assert.Single(model.Deployments).Name);
         Assert.Equal("openai", model.Deployments[0].Provider.Name);
         Assert.NotNull(catalogue.Find("text-embedding-3-small"));
@@ -130,9 +130,9 @@ public sealed class CatalogueBuilderTests
         Assert.False(fast.Capabilities.Prefill);
         Assert.False(fast.Capabilities.Sampling);
         Assert.True(fast.Capabilities.SamplingWithoutReasoning);
-        Assert.Equal(0.10m, fast.Deployments[0].Prices.Input);
-        Assert.Equal(1.0m, fast.Deployments[1].Prices.Input);
-        Assert.Equal(1.0m, fast.Prices.Input);
+        Assert.Equal(0.10m, fast.Deployments[0].Prices.At(default).Input);
+        Assert.Equal(1.0m, fast.Deployments[1].Prices.At(default).Input);
+        Assert.Equal(1.0m, fast.Prices.At(default).Input);
         Assert.Equal(TokenizerFamily.Estimated, fast.Tokenizer);
         Assert.NotNull(catalogue.Find("gpt-6-luna"));
     }
@@ -140,13 +140,13 @@ public sealed class CatalogueBuilderTests
     [Fact]
     public void Build_BuiltInModelListed_OverridesOnlyConfiguredFacts()
     {
-        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi), ("second", OpenAi))).WithModels(Models(("gpt-4o", new ModelConfig { MaxOutputTokens = 1000, Prices = new PricesConfig { Input = 9, Output = 10 }, Capabilities = new CapabilitiesConfig { Tools = false } }))));
+        var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("openai", OpenAi), ("second", OpenAi))).WithModels(Models(("gpt-4o", new ModelConfig { MaxOutputTokens = 1000, Prices = [new PricesConfig { Input = 9, Output = 10 }], Capabilities = new CapabilitiesConfig { Tools = false } }))));
         var model = catalogue.Find("gpt-4o")!;
         Assert.Equal(128_000, model.ContextWindow);
         Assert.Equal(1000, model.MaxOutputTokens);
         Assert.False(model.Capabilities.Tools);
         Assert.True(model.Capabilities.JsonSchema);
-        Assert.Equal(9, model.Deployments[0].Prices.Input);
+        Assert.Equal(9, model.Deployments[0].Prices.At(default).Input);
         // Provider "second" has no base URL, so it is OpenAI too.
         Assert.Equal(["openai/gpt-4o", "second/gpt-4o"], model.Deployments.Select(d => d.Name));
     }
@@ -157,7 +157,7 @@ public sealed class CatalogueBuilderTests
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("vllm", new ProviderConfig { Kind = "openai", BaseUrl = "http://10.0.0.5:8000/v1", Timeouts = new ProviderTimeouts { Connect = TimeSpan.FromSeconds(1) } }))).WithModels(Models(("mine", new ModelConfig
             {
                 ContextWindow = 32_768,
-                Prices = new PricesConfig { Input = 0.1m, Output = 0.2m, Tiers = [new(20_000, 1, null, 2), new(10_000, 0.5m, null, 1)] },
+                Prices = [new PricesConfig { Input = 0.1m, Output = 0.2m, Tiers = [new(20_000, 1, null, 2), new(10_000, 0.5m, null, 1)] }],
                 Capabilities = new CapabilitiesConfig { Tools = true },
                 Tokenizer = "llama3",
                 Modalities = new ModalitiesConfig(["text", "image"], ["text"]),
@@ -168,7 +168,7 @@ public sealed class CatalogueBuilderTests
         Assert.True(model.Capabilities.Tools);
         Assert.False(model.Capabilities.JsonSchema);
         Assert.True(model.Capabilities.Sampling);
-        Assert.Equal([10_000, 20_000], model.Prices.Tiers.Select(t => t.AboveInputTokens));
+        Assert.Equal([10_000, 20_000], model.Prices.At(default).Tiers.Select(t => t.AboveInputTokens));
         Assert.Equal("llama3", model.TokenizerName);
         Assert.Equal(TimeSpan.FromSeconds(1), model.Deployments[0].Timeouts.Connect);
     }
@@ -177,7 +177,7 @@ public sealed class CatalogueBuilderTests
     public void Build_AzureDeploymentWithCatalogueName_UsesCatalogueFacts()
     {
         var catalogue = Build(new GatewayConfiguration().WithProviders(Providers(("azure", new ProviderConfig { Kind = "azure", BaseUrl = "https://me.openai.azure.com" }))).WithModels(Models(("gpt-4o", new ModelConfig { Deployments = [new DeploymentConfig { Provider = "azure", Model = "team-4o" }] }))));
-        Assert.Equal(2.5m, catalogue.Find("gpt-4o")!.Deployments[0].Prices.Input);
+        Assert.Equal(2.5m, catalogue.Find("gpt-4o")!.Deployments[0].Prices.At(default).Input);
         Assert.Equal("team-4o", catalogue.Find("gpt-4o")!.Deployments[0].UpstreamModel);
     }
 
@@ -212,9 +212,9 @@ public sealed class CatalogueBuilderTests
         { "models.m.deployments", With("m", new()) },
         { "models.gpt-4o.deployments", new GatewayConfiguration().WithProviders(Providers(("claude", Anthropic))).WithModels(Models(("gpt-4o", new()))) },
         { "models.m.deployments[1].provider", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "opeani", Model = "gpt-4o" }] }) },
-        { "models.m.contextWindow", With("m", new() { Deployments = [new() { Provider = "openai", Model = "unheard-of" }], Prices = new(), Capabilities = new() }) },
+        { "models.m.contextWindow", With("m", new() { Deployments = [new() { Provider = "openai", Model = "unheard-of" }], Prices = [new()], Capabilities = new() }) },
         { "models.m.prices", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "openai", Model = "unheard-of" }], ContextWindow = 1, Capabilities = new() }) },
-        { "models.m.capabilities", With("m", new() { Deployments = [new() { Provider = "openai", Model = "unheard-of" }], ContextWindow = 1, Prices = new() }) },
+        { "models.m.capabilities", With("m", new() { Deployments = [new() { Provider = "openai", Model = "unheard-of" }], ContextWindow = 1, Prices = [new()] }) },
         { "models.m.deployments", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }, new() { Provider = "openai", Model = "text-embedding-3-small" }] }) },
         { "models.m.deployments", With("m", new() { Deployments = [new() { Provider = "openai", Model = "text-embedding-3-large" }, new() { Provider = "openai", Model = "text-embedding-3-small" }] }) },
         { "models.m.kind", With("m", new() { Kind = "embedding", Deployments = [new() { Provider = "openai", Model = "gpt-4o" }] }) },
@@ -224,8 +224,10 @@ public sealed class CatalogueBuilderTests
         { "models.m.deployments[0].weight", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o", Weight = 0 }] }) },
         { "models.m.deployments[0].priority", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o", Priority = 0 }] }) },
         { "models.m.deployments[0].maxConcurrency", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o", MaxConcurrency = 0 }] }) },
-        { "models.m.prices.input", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = new() { Input = -1 } }) },
-        { "models.m.prices.tiers[1].aboveInputTokens", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = new() { Tiers = [new(5, 1, null, 1), new(5, 2, null, 2)] } }) },
+        { "models.m.prices.input", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = [new() { Input = -1 }] }) },
+        { "models.m.prices.tiers[1].aboveInputTokens", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = [new() { Tiers = [new(5, 1, null, 1), new(5, 2, null, 2)] }] }) },
+        { "models.m.prices[1].from", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = [new(), new()] }) },
+        { "models.m.prices.batchFactor", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Prices = [new() { BatchFactor = -1 }] }) },
         { "models.m.modalities.input[0]", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Modalities = new(["smell"], []) }) },
         { "models.m.lifecycle.state", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], Lifecycle = new() { State = "old" } }) },
         { "models.m.contextWindow", With("m", new() { Deployments = [new() { Provider = "openai", Model = "gpt-4o" }], ContextWindow = 0 }) },

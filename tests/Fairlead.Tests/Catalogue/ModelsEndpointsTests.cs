@@ -12,20 +12,29 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Fairlead.Tests.Catalogue;
 
 public sealed class ModelsEndpointsTests : IAsyncDisposable
 {
+    private static readonly DateTimeOffset NewYear = new(2027, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
     private static readonly CatalogueModel[] Models =
     [
         Model("alpha") with { ContextWindow = 1000, MaxOutputTokens = 100, Prices = new ModelPrices(1.5m, 6m) { CachedInput = 0.15m } },
         Model("beta:free"),
         Model("org/gamma") with { Aliases = ["gamma"], Lifecycle = new ModelLifecycle(LifecycleState.Deprecated) { RetiresAt = new DateTimeOffset(2027, 1, 2, 0, 0, 0, TimeSpan.Zero), Replacement = "alpha" } },
+        Model("dated") with
+        {
+            Prices = new PriceList([new(DateTimeOffset.MinValue, new ModelPrices(1, 1)), new(NewYear, new ModelPrices(2, 2) { ServiceTiers = new ServiceTierFactors([new("flex", 0.5m)]) })]),
+            Lifecycle = new ModelLifecycle(LifecycleState.Retired),
+        },
         Model("retired") with { Lifecycle = new ModelLifecycle(LifecycleState.Retired) },
     ];
 
     private readonly HttpClient _client = new();
+    private readonly FakeTimeProvider _time = new(NewYear.AddTicks(-1));
     private WebApplication? _app;
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -126,6 +135,17 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Get_V2_ShowsPricesInForce()
+    {
+        var (_, before) = await GetAsync("/v2/models/dated");
+        Assert.Equal((1m, "{}"), ((decimal)before["prices"]!["input"]!, before["prices"]!["service_tiers"]!.ToJsonString()));
+        // Without any change of the catalogue.
+        _time.Advance(TimeSpan.FromTicks(1));
+        var (_, after) = await GetAsync("/v2/models/dated");
+        Assert.Equal((2m, """{"flex":0.5}"""), ((decimal)after["prices"]!["input"]!, after["prices"]!["service_tiers"]!.ToJsonString()));
+    }
+
+    [Fact]
     public async Task List_V2_ReturnsAllModelDetailsAndPaginates()
     {
         var (_, body) = await GetAsync("/v2/models?limit=1");
@@ -164,6 +184,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
             var builder = WebApplication.CreateSlimBuilder();
             builder.Logging.ClearProviders();
             builder.WebHost.UseKestrel().UseUrls("http://127.0.0.1:0");
+            builder.Services.AddSingleton<TimeProvider>(_time);
             builder.Services.AddSingleton<ICatalogue>(new FixedCatalogue());
             builder.Services.AddSingleton<ICallerSource>(new FixedCallers());
             builder.Services.AddEndpoints();

@@ -59,8 +59,8 @@ public sealed class ConfigurationReaderTests
         Assert.Equal(["text", "image"], fast.Modalities!.Input);
         Assert.True(fast.Capabilities!.Tools);
         Assert.Null(fast.Capabilities.Prefill);
-        Assert.Equal(0.15m, fast.Prices!.Input);
-        Assert.Equal(272_000, fast.Prices.Tiers[0].AboveInputTokens);
+        Assert.Equal(0.15m, fast.Prices![0].Input);
+        Assert.Equal(272_000, fast.Prices[0].Tiers[0].AboveInputTokens);
         Assert.Equal(["quick"], fast.Aliases);
         Assert.Equal("deprecated", fast.Lifecycle!.State);
         Assert.Equal(new DateTimeOffset(2027, 3, 1, 0, 0, 0, TimeSpan.Zero), fast.Lifecycle.RetiresAt);

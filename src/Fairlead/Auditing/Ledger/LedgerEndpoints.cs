@@ -2,13 +2,16 @@ using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
 /// Reads audit records and usage. Each read first lets the shipper catch up, so that a caller sees its own last call. Thread-safe.
 /// </summary>
-internal sealed class LedgerEndpoints(LedgerShipper shipper, AuditReader audit, UsageReader usage, TimeProvider time)
+internal sealed class LedgerEndpoints(
+    LedgerShipper shipper, AuditReader audit, UsageReader usage, ReconciliationReader reconciliation, TimeProvider time,
+    IReservedAmounts? reserved = null)
 {
     private static readonly TimeSpan MaxCatchUp = TimeSpan.FromSeconds(2);
 
@@ -21,23 +24,38 @@ internal sealed class LedgerEndpoints(LedgerShipper shipper, AuditReader audit, 
         return EndpointResult.LargeJson(json => Write(json, page));
     }
 
+    public async Task<EndpointResult> ReconciliationAsync(EndpointRequest request)
+    {
+        var query = ReconciliationQuery.Read(request.Query, time, out var parameters);
+        if (parameters.Error is { } error) return error;
+        await shipper.CatchUpAsync(MaxCatchUp, request.Cancellation);
+        var page = await reconciliation.ReadAsync(query, request.Cancellation);
+        return EndpointResult.LargeJson(json => ReconciliationJson.Write(json, page));
+    }
+
     public Task<EndpointResult> AdminUsageAsync(EndpointRequest request)
     {
         var query = UsageQuery.ReadAdmin(request.Query, time, out var parameters);
-        return UsageAsync(query, parameters, request.Cancellation);
+        return UsageAsync(query, parameters, reserved, request.Cancellation);
     }
 
     public Task<EndpointResult> OwnUsageAsync(EndpointRequest request)
     {
         var query = UsageQuery.ReadOwn(request.Query, time, request.Caller.ProjectId, out var parameters);
-        return UsageAsync(query, parameters, request.Cancellation);
+        return UsageAsync(query, parameters, null, request.Cancellation);
     }
 
-    private async Task<EndpointResult> UsageAsync(UsageQuery query, QueryReader parameters, CancellationToken cancellationToken)
+    private async Task<EndpointResult> UsageAsync(
+        UsageQuery query, QueryReader parameters, IReservedAmounts? amounts, CancellationToken cancellationToken)
     {
         if (parameters.Error is { } invalid) return invalid;
         await shipper.CatchUpAsync(MaxCatchUp, cancellationToken);
-        if (await usage.ReadAsync(query, cancellationToken) is { } rows) return EndpointResult.LargeJson(json => Write(json, query, rows));
+        if (await usage.ReadAsync(query, cancellationToken) is { } rows)
+        {
+            if (amounts is not null && ReservedUsage.Fits(query, time.GetUtcNow()))
+                rows = ReservedUsage.AddTo(rows, query, await amounts.ReadAsync(cancellationToken));
+            return EndpointResult.LargeJson(json => Write(json, query, rows));
+        }
         parameters.AddError("group_by",
             $"The result has more than {UsageReader.MaxRows} rows; choose a shorter time, a filter or fewer groups.");
         return parameters.Error!;
@@ -106,5 +124,6 @@ internal sealed class LedgerEndpoints(LedgerShipper shipper, AuditReader audit, 
         json.WriteNumber("output_tokens", row.OutputTokens);
         json.WriteNumber("reasoning_tokens", row.ReasoningTokens);
         json.WriteNumber("cost_usd", Money.Trim(row.CostUsd));
+        if (row.ReservedUsd is { } reserved) json.WriteNumber("reserved_usd", Money.Trim(reserved));
     }
 }

@@ -17,16 +17,20 @@ internal static class LedgerServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, LedgerSchema>();
         services.AddSingleton<ISchemaStep, CompactLedgerSchema>();
         services.AddSingleton<ISchemaStep, UsageClassSchema>();
+        services.AddSingleton<ISchemaStep, ReconciliationSchema>();
         services.AddSingleton<LedgerShipper>();
         services.AddHostedService(provider => provider.GetRequiredService<LedgerShipper>());
         services.AddHostedService<LedgerRetention>();
         services.AddSingleton<AuditReader>();
         services.AddSingleton<UsageReader>();
+        services.AddSingleton<ReconciliationReader>();
         services.AddSingleton<LedgerEndpoints>();
         return services;
     }
 
-    /// <summary><c>GET /admin/v1/audit</c>, <c>GET /admin/v1/usage</c> and <c>GET /v2/usage</c>.</summary>
+    /// <summary>
+    /// <c>GET /admin/v1/audit</c>, <c>GET /admin/v1/usage</c>, <c>GET /admin/v1/reconciliation</c> and <c>GET /v2/usage</c>.
+    /// </summary>
     internal static void MapLedger(this IEndpointRouteBuilder endpoints)
     {
         var ledger = endpoints.ServiceProvider.GetRequiredService<LedgerEndpoints>();
@@ -40,6 +44,7 @@ internal static class LedgerServiceCollectionExtensions
         var admin = new EndpointRoutes(endpoints, AdminApi.Root, policy);
         admin.Read("/audit", ledger.AuditAsync);
         admin.Read("/usage", ledger.AdminUsageAsync);
+        admin.Read("/reconciliation", ledger.ReconciliationAsync);
         new EndpointRoutes(endpoints, "/v2", policy with { Scope = Scopes.UsageRead }).Read("/usage", ledger.OwnUsageAsync);
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
@@ -46,6 +47,29 @@ internal static class PostgresLedgerWriter
             cost_pico_usd = LEAST(usage_hours.cost_pico_usd::numeric + excluded.cost_pico_usd, 9223372036854775807)::bigint
         """;
 
+    // Locks rows in the order of the primary key, as above.
+    private const string AddToDays = $"""
+        INSERT INTO reconciliation_days (day, provider, model, cause, {ReconciliationDays.SumColumns})
+        SELECT * FROM unnest(@day, @provider, @model, @cause, @v0, @v1, @v2, @v3, @v4, @v5, @v6, @v7, @v8, @v9, @v10, @v11, @v12)
+            AS sums (day, provider, model, cause)
+        ORDER BY day, provider COLLATE "C", model COLLATE "C", cause COLLATE "C"
+        ON CONFLICT (day, provider, model, cause) DO UPDATE SET
+            attempts = reconciliation_days.attempts + excluded.attempts,
+            input_tokens = reconciliation_days.input_tokens + excluded.input_tokens,
+            cached_input_tokens = reconciliation_days.cached_input_tokens + excluded.cached_input_tokens,
+            cache_write_tokens = reconciliation_days.cache_write_tokens + excluded.cache_write_tokens,
+            output_tokens = reconciliation_days.output_tokens + excluded.output_tokens,
+            reasoning_tokens = reconciliation_days.reasoning_tokens + excluded.reasoning_tokens,
+            cost_pico_usd = LEAST(reconciliation_days.cost_pico_usd::numeric + excluded.cost_pico_usd, 9223372036854775807)::bigint,
+            reported_input_tokens = reconciliation_days.reported_input_tokens + excluded.reported_input_tokens,
+            reported_cached_input_tokens = reconciliation_days.reported_cached_input_tokens + excluded.reported_cached_input_tokens,
+            reported_cache_write_tokens = reconciliation_days.reported_cache_write_tokens + excluded.reported_cache_write_tokens,
+            reported_output_tokens = reconciliation_days.reported_output_tokens + excluded.reported_output_tokens,
+            reported_reasoning_tokens = reconciliation_days.reported_reasoning_tokens + excluded.reported_reasoning_tokens,
+            reported_cost_pico_usd =
+                LEAST(reconciliation_days.reported_cost_pico_usd::numeric + excluded.reported_cost_pico_usd, 9223372036854775807)::bigint
+        """;
+
     // Never backwards: a process that reads the start of a spool again must not reset the position.
     private const string SetPosition = """
         INSERT INTO spool_positions (node, segment, at_byte) VALUES (@node, @segment, @at_byte)
@@ -59,7 +83,8 @@ internal static class PostgresLedgerWriter
         await using var connection = (NpgsqlConnection)await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         var (records, entries) = await InsertAsync(connection, node, calls, cancellationToken);
-        var hours = Sum(calls, records, entries);
+        var days = new ReconciliationDays();
+        var hours = Sum(calls, records, entries, days);
         await using (var batch = new NpgsqlBatch(connection))
         {
             // In the order in which every node locks them.
@@ -71,6 +96,8 @@ internal static class PostgresLedgerWriter
                     .ThenBy(row => row.Key.Model, StringComparer.Ordinal).ThenBy(row => row.Key.Outcome, StringComparer.Ordinal)
                     .ThenBy(row => row.Key.Class, StringComparer.Ordinal)]));
             }
+
+            if (days.Count > 0) batch.BatchCommands.Add(DaysOf([.. days.InOrder]));
 
             batch.BatchCommands.Add(new NpgsqlBatchCommand(SetPosition)
             {
@@ -105,7 +132,7 @@ internal static class PostgresLedgerWriter
     }
 
     private static Dictionary<HourKey, HourSums> Sum(
-        IReadOnlyList<ShippedCall> calls, HashSet<string> records, HashSet<string> entries)
+        IReadOnlyList<ShippedCall> calls, HashSet<string> records, HashSet<string> entries, ReconciliationDays days)
     {
         var hours = new Dictionary<HourKey, HourSums>();
         foreach (var call in calls)
@@ -115,7 +142,9 @@ internal static class PostgresLedgerWriter
             if (records.Remove(Text(call.Id)) && call.Counts) (sums = SumsOf(call)).Requests++;
             foreach (var attempt in call.Attempts)
             {
-                if (entries.Remove(Text(attempt.Id))) (sums ??= SumsOf(call)).Add(call, attempt);
+                if (!entries.Remove(Text(attempt.Id))) continue;
+                (sums ??= SumsOf(call)).Add(call, attempt);
+                days.Add(call, attempt, SqlFlavour.Postgres.Storable);
             }
         }
         return hours;
@@ -178,6 +207,24 @@ internal static class PostgresLedgerWriter
                 Numbers("cost_pico_usd", hours, row => row.CostPicoUsd),
         },
     };
+
+    private static NpgsqlBatchCommand DaysOf(IReadOnlyList<ReconciliationDay> days)
+    {
+        var command = new NpgsqlBatchCommand(AddToDays)
+        {
+            Parameters =
+            {
+                Numbers("day", days, row => row.Day), Strings("provider", days, row => row.Provider),
+                    Strings("model", days, row => row.Model), Strings("cause", days, row => row.Cause),
+            },
+        };
+        for (var i = 0; i < ReconciliationDay.ValueCount; i++)
+        {
+            var column = i;
+            command.Parameters.Add(Numbers(string.Create(CultureInfo.InvariantCulture, $"v{i}"), days, row => row.Values[column]));
+        }
+        return command;
+    }
 
     private static NpgsqlParameter Texts<T>(string name, IReadOnlyList<T> rows, Func<T, ReadOnlyMemory<byte>?> value) =>
         Strings(name, rows, row => value(row) is { } text ? Text(text) : null);

@@ -36,6 +36,25 @@ internal static class SqliteLedgerWriter
             cost_pico_usd = MIN(cost_pico_usd + excluded.cost_pico_usd, 9223372036854775807)
         """;
 
+    private const string AddToDay = $"""
+        INSERT INTO reconciliation_days (day, provider, model, cause, {ReconciliationDays.SumColumns})
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (day, provider, model, cause) DO UPDATE SET
+            attempts = attempts + excluded.attempts,
+            input_tokens = input_tokens + excluded.input_tokens,
+            cached_input_tokens = cached_input_tokens + excluded.cached_input_tokens,
+            cache_write_tokens = cache_write_tokens + excluded.cache_write_tokens,
+            output_tokens = output_tokens + excluded.output_tokens,
+            reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens,
+            cost_pico_usd = MIN(cost_pico_usd + excluded.cost_pico_usd, 9223372036854775807),
+            reported_input_tokens = reported_input_tokens + excluded.reported_input_tokens,
+            reported_cached_input_tokens = reported_cached_input_tokens + excluded.reported_cached_input_tokens,
+            reported_cache_write_tokens = reported_cache_write_tokens + excluded.reported_cache_write_tokens,
+            reported_output_tokens = reported_output_tokens + excluded.reported_output_tokens,
+            reported_reasoning_tokens = reported_reasoning_tokens + excluded.reported_reasoning_tokens,
+            reported_cost_pico_usd = MIN(reported_cost_pico_usd + excluded.reported_cost_pico_usd, 9223372036854775807)
+        """;
+
     // Changes nothing, but marks a page as changed. A commit without one, also after an UPDATE to the same values, would not flush the log.
     private const string Touch = """
         INSERT INTO spool_positions (node, segment, at_byte) VALUES ('', 0, 0) ON CONFLICT (node) DO NOTHING;
@@ -110,6 +129,7 @@ internal static class SqliteLedgerWriter
         IReadOnlyList<ShippedCall> calls, SpoolPosition position)
     {
         var hours = new Dictionary<HourKey, HourSums>();
+        var days = new ReconciliationDays();
         using (var numbers = names.Begin(connection))
         using (var records = new SqliteStatement(connection, InsertRecord))
         using (var entries = new SqliteStatement(connection, InsertEntry))
@@ -135,11 +155,14 @@ internal static class SqliteLedgerWriter
                         .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens)
                         .Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
                         .Bind(numbers.Of(attempt.Basis)).Bind(attempt.CostPicoUsd);
-                    if (entries.Run() > 0) (sums ??= SumsOf(hours, call)).Add(call, attempt);
+                    if (entries.Run() == 0) continue;
+                    (sums ??= SumsOf(hours, call)).Add(call, attempt);
+                    days.Add(call, attempt);
                 }
             }
         }
         WriteHours(connection, hours);
+        WriteDays(connection, days);
         using var place = new SqliteStatement(connection, SetPosition);
         place.Bind(node).Bind(position.Segment).Bind(position.Offset).Run();
         return hours.Values;
@@ -167,6 +190,18 @@ internal static class SqliteLedgerWriter
                 .Bind(sums.OrganizationId)
                 .Bind(sums.Requests).Bind(sums.InputTokens).Bind(sums.CachedInputTokens).Bind(sums.CacheWriteTokens).Bind(sums.OutputTokens)
                 .Bind(sums.ReasoningTokens).Bind(sums.CostPicoUsd).Run();
+        }
+    }
+
+    private static void WriteDays(SqliteConnection connection, ReconciliationDays days)
+    {
+        if (days.Count == 0) return;
+        using var statement = new SqliteStatement(connection, AddToDay);
+        foreach (var day in days.InOrder)
+        {
+            statement.Bind(day.Day).Bind(day.Provider).Bind(day.Model).Bind(day.Cause);
+            foreach (var value in day.Values) statement.Bind(value);
+            statement.Run();
         }
     }
 }

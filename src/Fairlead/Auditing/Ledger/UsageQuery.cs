@@ -1,4 +1,6 @@
 using Fairlead.Http;
+using Fairlead.Pipeline;
+using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Auditing.Ledger;
@@ -60,8 +62,7 @@ internal sealed record UsageQuery
             else if (groups.Contains(group)) reader.AddError("group_by", $"{word} occurs twice.");
             else groups.Add(group);
         }
-        if (groups.Contains(UsageGroup.Day) && groups.Contains(UsageGroup.Hour))
-            reader.AddError("group_by", "Group by day or by hour, not both.");
+        if (groups.Count(group => group.Member is null) > 1) reader.AddError("group_by", "Group by one of hour, day and month.");
         return new UsageQuery
         {
             From = from,
@@ -78,26 +79,43 @@ internal sealed record UsageQuery
 /// <param name="Word">Its name in <c>group_by</c>.</param>
 /// <param name="Member">Its name in the response's <c>group</c>; null for a time span.</param>
 /// <param name="Sql">Its SQL expression.</param>
-/// <param name="Span">Its length, for a time span.</param>
-internal sealed record UsageGroup(string Word, string? Member, string Sql, TimeSpan Span)
+internal sealed record UsageGroup(string Word, string? Member, string Sql)
 {
-    public static readonly UsageGroup Day = new("day", null, "hour / 86400000 * 86400000", TimeSpan.FromDays(1));
+    private static readonly UsageGroup Hour = new("hour", null, "hour") { End = start => start.AddHours(1) };
 
-    public static readonly UsageGroup Hour = new("hour", null, "hour", TimeSpan.FromHours(1));
+    private static readonly UsageGroup Day = new("day", null, "hour / 86400000 * 86400000") { End = start => start.AddDays(1) };
 
-    private static readonly UsageGroup Model = new("model", "model", "model", default);
+    private static readonly UsageGroup Month =
+        new("month", null, "CAST(strftime('%s', hour / 1000, 'unixepoch', 'start of month') AS INTEGER) * 1000")
+        {
+            PostgresSql = "CAST(EXTRACT(EPOCH FROM date_trunc('month', to_timestamp(hour / 1000) AT TIME ZONE 'UTC')) AS BIGINT) * 1000",
+            End = start => start.AddMonths(1),
+        };
 
-    private static readonly UsageGroup Class = new("class", "class", "class", default);
+    private static readonly UsageGroup Model = new("model", "model", "model") { OfReserved = amount => amount.Model };
 
-    private static readonly UsageGroup Key = new("key", "key_id", "key_id", default);
+    private static readonly UsageGroup Class = new("class", "class", "class");
 
-    private static readonly UsageGroup Project = new("project", "project_id", "project_id", default);
+    private static readonly UsageGroup Key = new("key", "key_id", "key_id") { OfReserved = amount => amount.KeyId };
 
-    private static readonly UsageGroup Organization = new("organization", "organization_id", "organization_id", default);
+    private static readonly UsageGroup Project = new("project", "project_id", "project_id") { OfReserved = amount => amount.ProjectId };
 
-    private static readonly UsageGroup Outcome = new("outcome", "outcome", "outcome", default);
+    private static readonly UsageGroup Organization =
+        new("organization", "organization_id", "organization_id") { OfReserved = amount => amount.OrganizationId };
 
-    public static IReadOnlyList<UsageGroup> All { get; } = [Day, Hour, Model, Class, Key, Project, Organization, Outcome];
+    private static readonly UsageGroup Outcome = new("outcome", "outcome", "outcome");
 
-    public static IReadOnlyList<UsageGroup> Own { get; } = [Day, Hour, Model, Class, Key, Outcome];
+    public static IReadOnlyList<UsageGroup> All { get; } = [Hour, Day, Month, Model, Class, Key, Project, Organization, Outcome];
+
+    public static IReadOnlyList<UsageGroup> Own { get; } = [Hour, Day, Month, Model, Class, Key, Outcome];
+
+    /// <summary>The end of a time span; null for other groupings.</summary>
+    public Func<DateTimeOffset, DateTimeOffset>? End { get; private init; }
+
+    /// <summary>Its name in a reservation; null for groupings that reservations do not have.</summary>
+    public Func<ReservedAmount, string>? OfReserved { get; private init; }
+
+    private string? PostgresSql { get; init; }
+
+    public string SqlFor(StorageProvider provider) => provider == StorageProvider.Postgres ? PostgresSql ?? Sql : Sql;
 }

@@ -22,6 +22,9 @@ internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnl
 
     public decimal CostUsd { get; init; }
 
+    /// <summary>What running calls hold now; null if the row does not show it.</summary>
+    public decimal? ReservedUsd { get; init; }
+
     public UsageRow Plus(UsageRow other) => this with
     {
         Requests = Requests + other.Requests,
@@ -31,6 +34,7 @@ internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnl
         OutputTokens = OutputTokens + other.OutputTokens,
         ReasoningTokens = ReasoningTokens + other.ReasoningTokens,
         CostUsd = CostUsd + other.CostUsd,
+        ReservedUsd = other.ReservedUsd is { } reserved ? (ReservedUsd ?? 0) + reserved : ReservedUsd,
     };
 }
 
@@ -46,7 +50,7 @@ internal sealed class UsageReader(IStorage storage)
         var groups = query.Groups.OrderBy(group => group.Member is null ? 0 : 1).ToArray();
         await using var connection = await storage.OpenAsync(cancellationToken);
         var sql = new StringBuilder("SELECT ");
-        for (var i = 0; i < groups.Length; i++) sql.Append(CultureInfo.InvariantCulture, $"{groups[i].Sql} AS group_{i}, ");
+        for (var i = 0; i < groups.Length; i++) sql.Append(CultureInfo.InvariantCulture, $"{groups[i].SqlFor(storage.Provider)} AS group_{i}, ");
         // Money in two parts, because a 64-bit sum of picodollars overflows at nine million dollars.
         sql.Append("""
             CAST(SUM(requests) AS BIGINT) AS requests, CAST(SUM(input_tokens) AS BIGINT) AS input_tokens,
@@ -97,7 +101,8 @@ internal sealed class UsageReader(IStorage storage)
                 continue;
             }
             var start = row.Time(column);
-            (from, to) = (start < query.From ? query.From : start, start + groups[i].Span > query.To ? query.To : start + groups[i].Span);
+            var end = groups[i].End!(start);
+            (from, to) = (start < query.From ? query.From : start, end > query.To ? query.To : end);
         }
         return new UsageRow(from, to, names)
         {

@@ -46,6 +46,17 @@ internal static class AuditRecordMembers
     /// <summary>Of a record and of an attempt.</summary>
     public static ReadOnlySpan<byte> Provider => ",\"provider\":"u8;
 
+    /// <summary>
+    /// Why an attempt was charged something else than its provider reported; only then, after its cost. The values are those of
+    /// <see cref="ChargeDifference"/>.
+    /// </summary>
+    public static ReadOnlySpan<byte> Difference => ",\"difference\":"u8;
+
+    /// <summary>The usage that the provider reported, if it reported any; only after <see cref="Difference"/>.</summary>
+    public static ReadOnlySpan<byte> Reported => ",\"reported\":"u8;
+
+    public static ReadOnlySpan<byte> ReportedCostUsd => ",\"reported_cost_usd\":"u8;
+
     /// <summary>The name alone, for a reader that accepts members in any order.</summary>
     public static ReadOnlySpan<byte> NameOf(ReadOnlySpan<byte> member) => member[2..^2];
 }

@@ -229,12 +229,12 @@ internal static class AuditRecordWriter
             if (ReferenceEquals(call.Attempts[i], except)) continue;
             if (!isFirst) json.Raw(","u8);
             isFirst = false;
-            AppendAttempt(ref json, call.Attempts[i]);
+            AppendAttempt(ref json, call, call.Attempts[i]);
         }
         json.Raw("]"u8);
     }
 
-    private static void AppendAttempt(ref JsonAppender json, Attempt attempt)
+    private static void AppendAttempt(ref JsonAppender json, GatewayCall call, Attempt attempt)
     {
         json.Raw(AuditRecordMembers.Id);
         json.String(attempt.Id);
@@ -252,7 +252,13 @@ internal static class AuditRecordWriter
         json.Bool(attempt.Sent);
         json.Raw(",\"duration_ms\":"u8);
         json.Milliseconds(attempt.Duration.TotalMilliseconds);
+        if (attempt.Meter.ServiceTier is { } tier && !ServiceTierName.IsPlain(tier))
+        {
+            json.Raw(",\"service_tier\":"u8);
+            json.String(tier);
+        }
         AppendUsage(ref json, attempt.Usage, attempt.Cost.Usd);
+        ChargeDifference.Append(ref json, call, attempt);
         json.Raw("}"u8);
     }
 
@@ -269,7 +275,8 @@ internal static class AuditRecordWriter
     private static void AppendCharge(ref JsonAppender json, GatewayCall call, Attempt attempt)
     {
         var usage = Checkpoint.UsageOf(call, attempt);
-        AppendUsage(ref json, usage, attempt.Deployment.Prices.CostOf(usage).Usd);
+        AppendUsage(ref json, usage, AttemptCharge.CostOf(call, attempt, usage).Usd);
+        ChargeDifference.AppendReported(ref json, call, attempt);
     }
 
     private static void AppendUsage(ref JsonAppender json, in Usage usage, decimal usd)

@@ -51,6 +51,11 @@ internal static class LostCallRecord
         json.WriteNull("duration_ms");
         Write(json, "usage", WithBasis(charge["usage"] as JsonObject));
         Write(json, "cost_usd", charge["cost_usd"]);
+        json.WriteString("difference", ChargeDifference.Cut);
+        foreach (var name in (ReadOnlySpan<string>)["reported", "reported_cost_usd"])
+        {
+            if (charge[name] is { } value) Write(json, name, value);
+        }
         json.WriteEndObject();
         json.WriteEndArray();
 

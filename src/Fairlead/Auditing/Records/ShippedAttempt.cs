@@ -28,4 +28,14 @@ internal sealed class ShippedAttempt
     public ReadOnlyMemory<byte> Basis { get; set; }
 
     public long CostPicoUsd { get; set; }
+
+    /// <summary>One of <see cref="ChargeDifference"/>; null if the record does not state it.</summary>
+    public ReadOnlyMemory<byte>? Difference { get; set; }
+
+    /// <summary>What the provider reported where that is not what was charged; null if nothing was, or the record does not state it.</summary>
+    public ReportedTokens? Reported { get; set; }
 }
+
+/// <summary>A usage as a provider reported it.</summary>
+internal readonly record struct ReportedTokens(
+    long Input, long CachedInput, long CacheWrite, long Output, long Reasoning, long CostPicoUsd);

@@ -116,9 +116,24 @@ internal sealed class ShippedCall
         attempt.Basis = frame.Text(UsageJson.Basis);
         frame.Skip("}"u8);
         attempt.CostPicoUsd = Money.ToPico(frame.Money(AuditRecordMembers.CostUsd));
+        if (frame.StartsWith(AuditRecordMembers.Difference)) ReadDifference(ref frame, attempt);
         frame.Skip("}"u8);
         if (frame.StartsWith(","u8)) frame.Skip(","u8);
         return attempt;
+    }
+
+    private static void ReadDifference(ref RecordFrame frame, ShippedAttempt attempt)
+    {
+        attempt.Difference = frame.Text(AuditRecordMembers.Difference);
+        if (!frame.StartsWith(AuditRecordMembers.Reported)) return;
+        frame.Skip(AuditRecordMembers.Reported);
+        var (input, cached) = (frame.Number(UsageJson.InputTokens), frame.Number(UsageJson.CachedInputTokens));
+        var (written, output) = (frame.Number(UsageJson.CacheWriteTokens), frame.Number(UsageJson.OutputTokens));
+        var reasoning = frame.Number(UsageJson.ReasoningTokens);
+        _ = frame.Text(UsageJson.Basis);
+        frame.Skip("}"u8);
+        attempt.Reported = new ReportedTokens(
+            input, cached, written, output, reasoning, Money.ToPico(frame.Money(AuditRecordMembers.ReportedCostUsd)));
     }
 
     private static ShippedCall? Parse(ReadOnlyMemory<byte> record, long sequence)
@@ -173,6 +188,8 @@ internal sealed class ShippedCall
     private ShippedAttempt ReadAttempt(ref Utf8JsonReader reader)
     {
         var attempt = new ShippedAttempt();
+        ShippedAttempt? reported = null;
+        var reportedCost = 0L;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (Is(reader, AuditRecordMembers.Id)) attempt.Id = Text(ref reader) ?? default;
@@ -183,9 +200,24 @@ internal sealed class ShippedCall
             else if (Is(reader, AuditRecordMembers.Outcome)) attempt.Outcome = Text(ref reader);
             else if (Is(reader, AuditRecordMembers.Usage)) ReadUsage(ref reader, attempt);
             else if (Is(reader, AuditRecordMembers.CostUsd)) attempt.CostPicoUsd = Cost(ref reader);
+            else if (Is(reader, AuditRecordMembers.Difference)) attempt.Difference = Text(ref reader);
+            else if (Is(reader, AuditRecordMembers.Reported)) reported = ReadReported(ref reader);
+            else if (Is(reader, AuditRecordMembers.ReportedCostUsd)) reportedCost = Cost(ref reader);
             else Skip(ref reader);
         }
+        if (reported is not null)
+        {
+            attempt.Reported = new ReportedTokens(reported.InputTokens, reported.CachedInputTokens, reported.CacheWriteTokens,
+                reported.OutputTokens, reported.ReasoningTokens, reportedCost);
+        }
         return attempt;
+    }
+
+    private ShippedAttempt ReadReported(ref Utf8JsonReader reader)
+    {
+        var counts = new ShippedAttempt();
+        ReadUsage(ref reader, counts);
+        return counts;
     }
 
     private void ReadUsage(ref Utf8JsonReader reader, ShippedAttempt attempt)

@@ -56,9 +56,9 @@ internal static class SpoolFormat
 
     /// <summary>
     /// How much longer the record of a call's end may be than that of the start of its last attempt: outcomes, counts at their longest,
-    /// timings.
+    /// the provider's own counts, timings.
     /// </summary>
-    public const int EndAllowanceBytes = 1536;
+    public const int EndAllowanceBytes = 2048;
 
     /// <summary>The longest record of a call without an attempt, not counting a builder's own timings.</summary>
     public const int MaxEndWithoutAttemptBytes = 16 * 1024;

@@ -184,7 +184,10 @@ internal static class MessagesRequestReader
             case Fields.OutputConfig: ReadOutputConfig(ref json, pass); break;
             case Fields.OutputFormat: ReadFormat(ref json, pass, "output_format"); break;
             case Fields.Metadata: ReadMetadata(ref json); break;
-            case Fields.ServiceTier: json.ExtensibleValue("service_tier", ["auto", "standard_only"], isRead: false); break;
+            case Fields.ServiceTier:
+                var tier = json.ExtensibleValue("service_tier", ["auto", "standard_only"], isRead: false);
+                facts.ServiceTier = tier == "standard_only" ? "standard" : tier;
+                break;
             case Fields.Speed: json.ExtensibleValue("speed", ["standard", "fast"], isRead: false); break;
             case Fields.CacheControl: CacheControlReader.Read(ref json, pass, "cache_control"); break;
         }

@@ -71,8 +71,8 @@ internal sealed class EstimateDialect : IRequestReader, IConversationDialect, IR
         json.WriteBoolean("fits", WindowRule.Check(new TokenEstimate(counted.InputTokens, counted.Basis), call.Facts, model) is null);
         // An upper limit for every deployment and any length of the output.
         json.WriteStartObject("cost");
-        json.WriteNumber("min_usd", model.Deployments.Min(deployment => deployment.Prices.CostOf(new Usage(counted.InputTokens, 0)).Usd));
-        json.WriteNumber("max_usd", model.Deployments.Max(deployment => deployment.Prices.CostOf(new Usage(counted.InputTokens, max)).Usd));
+        json.WriteNumber("min_usd", model.Deployments.Min(deployment => MinOf(deployment)));
+        json.WriteNumber("max_usd", model.Deployments.Max(deployment => MaxOf(deployment)));
         json.WriteEndObject();
         json.WriteStartArray("deployments");
         foreach (var deployment in model.Deployments)
@@ -82,15 +82,24 @@ internal sealed class EstimateDialect : IRequestReader, IConversationDialect, IR
             json.WriteString("provider", deployment.ProviderName);
             json.WriteNumber("priority", deployment.Priority);
             json.WriteStartObject("cost_usd");
-            json.WriteNumber("input", deployment.Prices.CostOf(new Usage(counted.InputTokens, 0)).Usd);
-            json.WriteNumber("max", deployment.Prices.CostOf(new Usage(counted.InputTokens, max)).Usd);
+            json.WriteNumber("input", MinOf(deployment));
+            json.WriteNumber("max", MaxOf(deployment));
             json.WriteEndObject();
-            json.WriteString("prices_as_of", deployment.Prices.AsOf?.ToString("yyyy-MM-dd",
+            json.WriteString("prices_as_of", deployment.Prices.At(call.StartedAt).AsOf?.ToString("yyyy-MM-dd",
                 System.Globalization.CultureInfo.InvariantCulture));
             json.WriteEndObject();
         }
         json.WriteEndArray();
         json.WriteEndObject();
+
+        decimal MinOf(Deployment deployment) => deployment.Prices.At(call.StartedAt).CostOf(new Usage(counted.InputTokens, 0)).Usd;
+
+        // The request cannot name a service tier, so the provider chooses it.
+        decimal MaxOf(Deployment deployment)
+        {
+            var prices = deployment.Prices.At(call.StartedAt);
+            return prices.CostOf(new Usage(counted.InputTokens, max)).Usd * prices.ServiceTiers.Dearest(requested: null);
+        }
     }
 
     // What fits into the window, if neither the request nor the model has a lower limit.

@@ -88,7 +88,7 @@ internal static class ChatRequestReader
                         json.ExtensibleValue("verbosity", Verbosities);
                         break;
                     case OpenAiField.ServiceTier:
-                        json.ExtensibleValue("service_tier", Tiers, isRead: false);
+                        facts.ServiceTier = json.ExtensibleValue("service_tier", Tiers, isRead: false);
                         break;
                     case OpenAiField.Modalities:
                         audioWanted = Modalities(ref json, facts);

@@ -26,6 +26,7 @@ internal static class OpenAiResponseScanner
         public bool HasContent;
         public OutputTally Output;
         public UsageReport? Usage;
+        public string? ServiceTier;
         public string? Model;
         public (int Choice, FinishReason Reason)? Finished;
         public List<(int Choice, FinishReason Reason)>? MoreFinished;
@@ -76,6 +77,7 @@ internal static class OpenAiResponseScanner
             if (Model is not null) meter.UpstreamModel ??= Model;
             if (HasContent) meter.AddOutput(Output);
             if (Usage is not null) meter.ReportUsage(Usage);
+            meter.ReportTier(ServiceTier);
             if (Finished is { } first) meter.Finish(first.Reason, first.Choice);
             foreach (var (choice, reason) in MoreFinished ?? []) meter.Finish(reason, choice);
             if (Logprobs is null) return;
@@ -162,6 +164,11 @@ internal static class OpenAiResponseScanner
                     reader.Read();
                     found.HasId = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
                     (found.IdStart, found.IdLength) = ((int)reader.TokenStartIndex, found.HasId ? reader.ValueSpan.Length + 2 : 0);
+                    reader.Skip();
+                    break;
+                case 12 when reader.ValueTextEquals("service_tier"u8):
+                    reader.Read();
+                    found.ServiceTier = ServiceTierName.Read(reader);
                     reader.Skip();
                     break;
                 case 7 when reader.ValueTextEquals("created"u8):

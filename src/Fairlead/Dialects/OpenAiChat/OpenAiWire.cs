@@ -25,6 +25,9 @@ internal static class OpenAiWire
         return value.TryGetDouble(out var number) && number is >= 0 and < 1e15 ? (long)number : 0;
     }
 
+    /// <summary>The service tier in which the provider worked; null if it does not say.</summary>
+    public static string? ServiceTier(JsonElement root) => ServiceTierName.Of(Text(root, "service_tier"));
+
     /// <summary>Reasoning text under either of the usual names.</summary>
     public static string? Reasoning(JsonElement message) => Text(message, "reasoning_content") ?? Text(message, "reasoning");
 

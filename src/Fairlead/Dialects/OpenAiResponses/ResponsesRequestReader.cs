@@ -177,7 +177,7 @@ internal static class ResponsesRequestReader
                     Metadata(ref json);
                     break;
                 case "service_tier":
-                    json.ExtensibleValue("service_tier", Tiers, isRead: false);
+                    facts.ServiceTier = json.ExtensibleValue("service_tier", Tiers, isRead: false);
                     break;
                 case "prompt_cache_key" or "user":
                     json.Text(Names[field]);

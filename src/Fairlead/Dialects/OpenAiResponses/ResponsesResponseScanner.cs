@@ -47,6 +47,7 @@ internal static class ResponsesResponseScanner
             }
             if (made.Bytes > 0) meter.AddOutput(made);
             if (OpenAiWire.ReadUsage(answer) is { } usage) meter.ReportUsage(usage);
+            meter.ReportTier(OpenAiWire.ServiceTier(answer));
             meter.Finish(FinishReason.Stop, 0);
             return true;
         }
@@ -98,6 +99,7 @@ internal static class ResponsesResponseScanner
         if (reason == FinishReason.Stop && output.GetArrayLength() == 0) return false;
         if (made.Bytes > 0) meter.AddOutput(made);
         if (OpenAiWire.ReadUsage(response) is { } usage) meter.ReportUsage(ranTools ? usage.WithTools() : usage);
+        meter.ReportTier(OpenAiWire.ServiceTier(response));
         if (OpenAiWire.Text(response, "model") is { Length: <= 256 } model) meter.UpstreamModel = model;
         meter.Finish(reason, 0);
         return true;

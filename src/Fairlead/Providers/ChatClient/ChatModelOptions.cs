@@ -74,7 +74,7 @@ public sealed class ChatModelOptions
             MultipleChoices = false,
         },
         Tokenizer = Tokenizer,
-        Prices = Prices,
+        Prices = Prices is null ? null : [Prices],
         Aliases = [.. Aliases],
         Task = Task,
         Deployments = [new DeploymentConfig { Provider = name, Model = name, MaxConcurrency = MaxConcurrency, Timeouts = Timeouts }],

@@ -38,7 +38,7 @@ public sealed class EmbeddingModelOptions
         Modalities = new ModalitiesConfig(["text"], ["embedding"]),
         Capabilities = new CapabilitiesConfig { Tools = false, JsonSchema = false, Logprobs = false, Dimensions = ChoosesDimensions },
         Tokenizer = Tokenizer,
-        Prices = Prices,
+        Prices = Prices is null ? null : [Prices],
         Aliases = [.. Aliases],
         Deployments = [new DeploymentConfig { Provider = name, Model = name, MaxConcurrency = MaxConcurrency, Timeouts = Timeouts }],
     };

@@ -36,6 +36,7 @@ internal abstract class TranslatedEventSource(UpstreamExchange exchange, int exp
         Exchange.Attempt.Meter.FailedReason ??= read.FailedReason;
         if (answer is null) return false;
         Exchange.Attempt.Meter.UpstreamModel = read.UpstreamModel;
+        Exchange.Attempt.Meter.ReportTier(read.ServiceTier);
         Quirks.ResponseEvents.Add(Exchange.Tools?.Restore(answer) ?? answer, read.Report, batch);
         return true;
     }

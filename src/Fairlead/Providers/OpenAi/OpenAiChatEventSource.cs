@@ -51,6 +51,7 @@ internal sealed class OpenAiChatEventSource(UpstreamExchange exchange, int expec
             return;
         }
         if (ChatNormaliser.IsEmptyEvent(found)) return;
+        Exchange.Attempt.Meter.ReportTier(found.ServiceTier);
         Parse(repaired ?? data, batch);
         if (found.FailedReason is null) return;
         Exchange.Attempt.Meter.FailedReason = found.FailedReason;

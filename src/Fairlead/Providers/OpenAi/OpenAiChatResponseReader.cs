@@ -40,6 +40,7 @@ internal static class OpenAiChatResponseReader
             if (choices.Exists(choice => choice.FinishReason is null)) return null;
             foreach (var choice in choices) Observe(choice, meter);
             if (OpenAiWire.ReadUsage(root) is { } usage) meter.ReportUsage(usage);
+            meter.ReportTier(OpenAiWire.ServiceTier(root));
             meter.UpstreamModel = OpenAiWire.Text(root, "model");
             var answer = new ModelResponse(choices)
             {

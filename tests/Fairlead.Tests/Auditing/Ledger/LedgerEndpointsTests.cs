@@ -33,7 +33,7 @@ public abstract class LedgerEndpointsTests : IDisposable
         _fixture = new LedgerFixture(provider);
         _spool = _fixture.Spools.Open(segmentBytes: 1024 * 1024);
         _shipper = _fixture.Ship(_spool);
-        _endpoints = new LedgerEndpoints(_shipper, new AuditReader(_fixture.Storage), new UsageReader(_fixture.Storage), _time);
+        _endpoints = new LedgerEndpoints(_shipper, new AuditReader(_fixture.Storage), new UsageReader(_fixture.Storage), new ReconciliationReader(_fixture.Storage), _time);
     }
 
     public void Dispose()

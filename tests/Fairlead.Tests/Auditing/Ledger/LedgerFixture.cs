@@ -15,7 +15,7 @@ internal sealed class LedgerFixture : IDisposable
     public LedgerFixture(StorageProvider provider)
     {
         Database = new TemporaryStorage(provider);
-        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema());
+        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema());
     }
 
     public TemporarySpool Spools { get; } = new();

@@ -61,6 +61,50 @@ public sealed class ShippedCallTests
         Assert.Equal("standard", Encoding.UTF8.GetString(ShippedCall.Read(Encoding.UTF8.GetBytes(text), 1)!.Class.Span));
     }
 
+    /// <summary>Attempts that were charged something else than their provider reported.</summary>
+    [Fact]
+    public void ReadFrame_Differences_MatchFullParse()
+    {
+        var call = RecordedCalls.New();
+        Estimated(call.Try());
+        Estimated(call.Try());
+        var (reported, cut) = (call.Attempts[0], call.Attempts[1]);
+        reported.Meter.ReportUsage(new Usage(7, 3) { CachedInputTokens = 2, ReasoningTokens = 1 });
+        var record = Record(Ended(call));
+        var framed = ShippedCall.ReadFrame(record, 1)!;
+        AssertSame(framed, record);
+        // 7 at 2 dollars a million and 3 at 8.
+        Assert.Equal(("retried", new ReportedTokens(7, 2, 0, 3, 1, 38_000_000)), (Text(framed.Attempts[0].Difference!.Value), framed.Attempts[0].Reported));
+        Assert.Equal(("cut", null), (Text(framed.Attempts[1].Difference!.Value), framed.Attempts[1].Reported));
+
+        cut.Meter.Finish(FinishReason.Stop, 0);
+        Assert.Equal("estimated", Text(ShippedCall.ReadFrame(Record(call), 1)!.Attempts[1].Difference!.Value));
+    }
+
+    /// <summary>A measured attempt says nothing about differences: its report is what was charged.</summary>
+    [Fact]
+    public void Record_MeasuredAttempt_HasNoDifference()
+    {
+        var call = RecordedCalls.New();
+        call.Try().Meter.ReportUsage(new Usage(100, 10));
+        var record = Record(call.End());
+        Assert.DoesNotContain("difference", Encoding.UTF8.GetString(record.Span), StringComparison.Ordinal);
+        Assert.DoesNotContain("reported", Encoding.UTF8.GetString(record.Span), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("flex", true)]
+    [InlineData("default", false)]
+    [InlineData("standard", false)]
+    public void Record_ServiceTier_IsNamedUnlessPlain(string tier, bool named)
+    {
+        var call = RecordedCalls.New();
+        call.Try().Meter.ReportTier(tier);
+        var record = Record(call.End());
+        Assert.NotNull(ShippedCall.ReadFrame(record, 1));
+        Assert.Equal(named ? tier : null, (string?)JsonNode.Parse(record.Span)!["attempts"]![0]!["service_tier"]);
+    }
+
     /// <summary>A name that a client chose may hold anything; then it is parsed.</summary>
     [Theory]
     [InlineData("a\"b")]
@@ -83,9 +127,9 @@ public sealed class ShippedCallTests
     public void ReadFrame_CorruptRecords_NeverDiffersFromFullParse()
     {
         var call = RecordedCalls.New();
-        call.Try();
-        call.Try();
-        var whole = Record(call.End());
+        Estimated(call.Try()).Meter.ReportUsage(new Usage(5, 6));
+        Estimated(call.Try());
+        var whole = Record(Ended(call));
         Gen.Select(Gen.Int[0, whole.Length - 1], Gen.Byte[0, 127], Gen.Int[0, whole.Length]).Sample((at, value, length) =>
         {
             var spoilt = whole.ToArray();
@@ -116,6 +160,27 @@ public sealed class ShippedCallTests
             json.Flush();
             Assert.Equal(expected, Encoding.UTF8.GetString(output.WrittenSpan));
         }
+    }
+
+    /// <summary>The process was killed: what the provider had reported by the last checkpoint is known.</summary>
+    [Fact]
+    public void LostCall_ReportBeforeKill_IsCutWithReport()
+    {
+        var call = RecordedCalls.New();
+        var attempt = call.Try();
+        var (started, progressed) = (new ArrayBufferWriter<byte>(), new ArrayBufferWriter<byte>());
+        AuditRecordWriter.WriteStarted(started, call, attempt);
+        attempt.Meter.ReportUsage(new Usage(40, 1));
+        attempt.Meter.AddOutput(400);
+        AuditRecordWriter.WriteProgress(progressed, call, attempt);
+
+        var lost = ShippedCall.Read(LostCallRecord.Of(started.WrittenSpan.ToArray(), progressed.WrittenSpan.ToArray())!, 1)!;
+        var charged = Assert.Single(lost.Attempts);
+        Assert.Equal("cut", Text(charged.Difference!.Value));
+        // 40 at 2 dollars a million and 1 at 8.
+        Assert.Equal(new ReportedTokens(40, 0, 0, 1, 0, 88_000_000), charged.Reported);
+        Assert.True(charged.OutputTokens > 1);
+        Assert.Null(ShippedCall.Read(LostCallRecord.Of(started.WrittenSpan.ToArray(), null)!, 1)!.Attempts[0].Reported);
     }
 
     private static bool IsJson(ReadOnlyMemory<byte> record)
@@ -165,7 +230,24 @@ public sealed class ShippedCallTests
             Assert.Equal((long)usage["reasoning_tokens"]!, attempt.ReasoningTokens);
             Assert.Equal((string?)usage["basis"], Text(attempt.Basis));
             Assert.Equal(Money.ToPico((decimal)expected["cost_usd"]!), attempt.CostPicoUsd);
+            Assert.Equal((string?)expected["difference"], attempt.Difference is { } difference ? Text(difference) : null);
+            Assert.Equal((long?)expected["reported"]?["input_tokens"], attempt.Reported?.Input);
+            Assert.Equal((long?)expected["reported"]?["output_tokens"], attempt.Reported?.Output);
+            if (attempt.Reported is { } reported) Assert.Equal(Money.ToPico((decimal)expected["reported_cost_usd"]!), reported.CostPicoUsd);
         }
+    }
+
+    private static Attempt Estimated(Attempt attempt)
+    {
+        attempt.Usage = new Usage(100, 10) { Basis = Basis.Estimated };
+        attempt.Outcome = "provider_lost";
+        return attempt;
+    }
+
+    private static GatewayCall Ended(GatewayCall call)
+    {
+        call.Ending = new CallEnding(Outcome.ProviderLost, default, default);
+        return call;
     }
 
     private static string Text(ReadOnlyMemory<byte> bytes) => Encoding.UTF8.GetString(bytes.Span);

@@ -449,7 +449,7 @@ public class OpenAiProviderTests
         Assert.InRange(usage.InputTokens, 0, int.MaxValue);
         Assert.InRange(usage.OutputTokens, 0, int.MaxValue);
         Assert.True(usage.CachedInputTokens + usage.CacheWriteTokens <= usage.InputTokens);
-        Assert.True(attempt.Deployment.Prices.CostOf(usage).Usd >= 0);
+        Assert.True(attempt.Deployment.Prices.At(default).CostOf(usage).Usd >= 0);
     }
 
     [Fact]
