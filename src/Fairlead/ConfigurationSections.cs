@@ -8,6 +8,7 @@ using Fairlead.Configuration;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Routing;
+using Fairlead.Scheduling;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
@@ -20,7 +21,7 @@ internal static class ConfigurationSections
 {
     private static readonly string[] Later =
     [
-        "redis", "limits", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches",
+        "redis", "limits", "cache", "coalescing", "contentPolicy", "prompts", "flags", "versions", "batches",
         "console", "oidc", "organizations", "projects", "keys",
     ];
 
@@ -42,6 +43,7 @@ internal static class ConfigurationSections
                 "How long open calls may continue after SIGTERM."),
             ProviderConfig.SectionFor(kinds),
             ModelConfig.Section,
+            SchedulingConfig.Section,
             RequestBounds.Section,
             JobsConfig.Section,
             FilesConfig.Section,

@@ -50,6 +50,9 @@ public sealed class Caller
     /// <summary>The dated API version the key is pinned to.</summary>
     public string ApiVersion { get; init; } = ApiVersions.Current;
 
+    /// <summary>The organization's share when organizations compete, 0.01 to 1000.</summary>
+    internal decimal OrganizationWeight { get; init; } = 1;
+
     /// <summary>If the call used a rotated secret, when that secret stops working.</summary>
     public DateTimeOffset? SecretRetiresAt { get; init; }
 

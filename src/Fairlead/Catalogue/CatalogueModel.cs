@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Fairlead.Scheduling;
 
 namespace Fairlead.Catalogue;
 
@@ -63,6 +64,9 @@ internal sealed record CatalogueModel
 
     /// <summary>Native length of the vectors of an embedding model.</summary>
     public int? EmbeddingDimensions { get; init; }
+
+    /// <summary>Settings of its queue; null for the general ones.</summary>
+    public ModelSchedulingConfig? Scheduling { get; init; }
 
     /// <summary>What the model is meant for, such as <c>code</c>; null for anything.</summary>
     public string? Task { get; init; }

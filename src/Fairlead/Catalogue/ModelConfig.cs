@@ -1,4 +1,5 @@
 using Fairlead.Configuration;
+using Fairlead.Scheduling;
 
 namespace Fairlead.Catalogue;
 
@@ -26,6 +27,8 @@ internal sealed record ModelConfig
             "Other names clients may send."),
         new("lifecycle", LifecycleConfig.Keys, m => m.Lifecycle, (m, v) => m with { Lifecycle = (LifecycleConfig)v },
             "Whether it is deprecated or retired."),
+        new("scheduling", ModelSchedulingConfig.Keys, m => m.Scheduling, (m, v) => m with { Scheduling = (ModelSchedulingConfig)v },
+            "Its queue, where it differs from the general settings."),
         new("task", ConfigTypes.Text, m => m.Task, (m, v) => m with { Task = (string)v }, "What it is meant for, such as code."),
         new("deployments", new ConfigListType<DeploymentConfig>(DeploymentConfig.Keys), m => m.Deployments,
             (m, v) => m with { Deployments = (IReadOnlyList<DeploymentConfig>)v },
@@ -56,6 +59,9 @@ internal sealed record ModelConfig
     public IReadOnlyList<string> Aliases { get; init; } = [];
 
     public LifecycleConfig? Lifecycle { get; init; }
+
+    /// <summary>Settings of its queue; null for the general ones.</summary>
+    public ModelSchedulingConfig? Scheduling { get; init; }
 
     public string? Task { get; init; }
 

@@ -31,6 +31,8 @@ internal static class ModelFacts
         TokenizerName = config.Tokenizer ?? facts.TokenizerName,
         Prices = config.Prices is { } prices ? ToPrices(prices) : facts.Prices,
         Lifecycle = config.Lifecycle is { } lifecycle ? ToLifecycle(lifecycle) : facts.Lifecycle,
+        // Not those of the facts: a queue belongs to the name that clients send.
+        Scheduling = config.Scheduling,
         Task = config.Task ?? facts.Task,
     };
 

@@ -63,8 +63,9 @@ internal static class ErrorCatalogue
         new(ErrorCode.RateLimitExceeded, "rate_limit_exceeded", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true,
             "A rate limit was reached", "Wait as long as `retry_after_ms` says (a few seconds if it is absent), then repeat the request."),
         new(ErrorCode.QueueFull, "queue_full", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true,
-            "The project has too many queued jobs",
-            "Wait until some of the project's jobs have started, then repeat the request. Batches have their own queue."),
+            "A queue is full: that of the project's jobs, or that of the calls that wait for a model",
+            "Wait as long as `retry_after_ms` says, then repeat the request. For jobs, wait until some of the project's jobs have started; "
+            + "batches have their own queue."),
         new(ErrorCode.DeadlineExceeded, "deadline_exceeded", ErrorGroup.Limits, 504, 504, "server_error", "timeout_error", true,
             "The deadline of the request passed", "Allow more time in fairlead.deadline_ms, or ask for less output."),
 
