@@ -8,8 +8,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Generations;
 
 /// <summary>
-/// Takes jobs from the queue while this node and their models have room for them, and reads their requests: steps 1 and 2 of <see cref="JobWorker"/>. For one
-/// caller.
+/// Takes jobs from the queue while this node and their models have room for them, and reads their requests: steps 1 and 2 of
+/// <see cref="JobWorker"/>. For one caller.
 /// </summary>
 internal sealed class JobTaker(
     GenerationQueue queue,

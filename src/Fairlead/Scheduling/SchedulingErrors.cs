@@ -38,8 +38,8 @@ internal static class SchedulingErrors
         return new GatewayError(
             ErrorCode.DeadlineExceeded,
             string.Create(CultureInfo.InvariantCulture,
-                $"All concurrency slots at this model's providers are in use. The expected wait of {Seconds(call.ExpectedWait!.Value)} ends "
-                + $"after the deadline of the request, so it was not started."))
+                $"All concurrency slots at this model's providers are in use. The expected wait of {Seconds(call.ExpectedWait!.Value)} "
+                + $"ends after the deadline of the request, so it was not started."))
         {
             RetryAfter = AtLeastMinimum(call.ExpectedWait),
             Remedy = "Allow more time in fairlead.deadline_ms, or choose another model.",

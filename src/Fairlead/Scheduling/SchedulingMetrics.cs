@@ -20,7 +20,8 @@ internal sealed class SchedulingMetrics : IDisposable
         _meter = meters.Create(GatewayTelemetry.Name);
         _waits = _meter.CreateHistogram(
             "fairlead.queue.wait", "s", "Wait for a slot at a deployment, of calls that had to wait.", tags: null, WaitBuckets);
-        _meter.CreateObservableGauge("fairlead.queue.length", () => Lengths(slots), "{call}", "Calls that wait for a slot at a deployment.");
+        _meter.CreateObservableGauge(
+            "fairlead.queue.length", () => Lengths(slots), "{call}", "Calls that wait for a slot at a deployment.");
     }
 
     /// <param name="rank">Rank of the class.</param>
