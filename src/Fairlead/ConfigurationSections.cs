@@ -9,6 +9,7 @@ using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Routing;
+using Fairlead.Scheduling;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
@@ -21,7 +22,7 @@ internal static class ConfigurationSections
 {
     private static readonly string[] Later =
     [
-        "redis", "cache", "coalescing", "scheduling", "contentPolicy", "prompts", "flags", "versions", "batches",
+        "redis", "cache", "coalescing", "contentPolicy", "prompts", "flags", "versions", "batches",
         "console", "oidc", "organizations", "projects", "keys",
     ];
 
@@ -44,6 +45,7 @@ internal static class ConfigurationSections
             ProviderConfig.SectionFor(kinds),
             ModelConfig.Section,
             LimitsConfig.Section,
+            SchedulingConfig.Section,
             RequestBounds.Section,
             JobsConfig.Section,
             FilesConfig.Section,

@@ -21,6 +21,7 @@ using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Responses;
 using Fairlead.Routing;
+using Fairlead.Scheduling;
 using Fairlead.Storage;
 using Fairlead.StructuredOutput;
 using Fairlead.Telemetry;
@@ -69,6 +70,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddRequestValidation();
         services.AddLimits();
         services.AddStructuredOutput();
+        services.AddScheduling();
         services.AddDeploymentRouting();
         services.AddProviders();
         services.AddPipeline();

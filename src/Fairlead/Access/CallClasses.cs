@@ -15,4 +15,12 @@ internal static class CallClasses
 
     /// <summary>All classes, the most urgent first. The queue stores the index, so the order must not change.</summary>
     public static IReadOnlyList<string> All { get; } = [Realtime, Standard, Bulk];
+
+    /// <summary>The position of a class in <see cref="All"/>, 0 for the most urgent.</summary>
+    public static int RankOf(string name) => name switch
+    {
+        Realtime => 0,
+        Standard => 1,
+        _ => 2,
+    };
 }

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using Fairlead.Access;
+using Fairlead.Scheduling;
 
 namespace Fairlead.Catalogue;
 
@@ -67,6 +68,9 @@ internal sealed record CatalogueModel
 
     /// <summary>Limits of each organization for this model; counted by organization and model.</summary>
     public LimitSet Limits { get; init; } = LimitSet.None;
+
+    /// <summary>Settings of its queue; null for the general ones.</summary>
+    public ModelSchedulingConfig? Scheduling { get; init; }
 
     /// <summary>What the model is meant for, such as <c>code</c>; null for anything.</summary>
     public string? Task { get; init; }

@@ -1,5 +1,6 @@
 using Fairlead.Access;
 using Fairlead.Configuration;
+using Fairlead.Scheduling;
 
 namespace Fairlead.Catalogue;
 
@@ -31,6 +32,8 @@ internal sealed record ModelConfig
             "Whether it is deprecated or retired."),
         new("limits", LimitSetConfig.Keys, m => m.Limits, (m, v) => m with { Limits = (LimitSet)v },
             "Limits of each organization for this model, whichever of its keys calls."),
+        new("scheduling", ModelSchedulingConfig.Keys, m => m.Scheduling, (m, v) => m with { Scheduling = (ModelSchedulingConfig)v },
+            "Its queue, where it differs from the general settings."),
         new("task", ConfigTypes.Text, m => m.Task, (m, v) => m with { Task = (string)v }, "What it is meant for, such as code."),
         new("deployments", new ConfigListType<DeploymentConfig>(DeploymentConfig.Keys), m => m.Deployments,
             (m, v) => m with { Deployments = (IReadOnlyList<DeploymentConfig>)v },
@@ -65,6 +68,9 @@ internal sealed record ModelConfig
 
     /// <summary>Limits of each organization for this model.</summary>
     public LimitSet Limits { get; init; } = LimitSet.None;
+
+    /// <summary>Settings of its queue; null for the general ones.</summary>
+    public ModelSchedulingConfig? Scheduling { get; init; }
 
     public string? Task { get; init; }
 

@@ -33,6 +33,8 @@ internal static class ModelFacts
         Lifecycle = config.Lifecycle is { } lifecycle ? ToLifecycle(lifecycle) : facts.Lifecycle,
         // Not those of the facts: limits belong to the name that clients send.
         Limits = config.Limits,
+        // Not those of the facts: a queue belongs to the name that clients send.
+        Scheduling = config.Scheduling,
         Task = config.Task ?? facts.Task,
     };
 

@@ -66,8 +66,9 @@ internal static class ErrorCatalogue
             "A budget is used up",
             "Wait until the budget starts again (`details.resets_at`), send a smaller request, or ask an administrator to raise the budget."),
         new(ErrorCode.QueueFull, "queue_full", ErrorGroup.Limits, 429, 429, "requests", "rate_limit_error", true,
-            "The project has too many queued jobs",
-            "Wait until some of the project's jobs have started, then repeat the request. Batches have their own queue."),
+            "A queue is full: that of the project's jobs, or that of the calls that wait for a model",
+            "Wait as long as `retry_after_ms` says, then repeat the request. For jobs, wait until some of the project's jobs have started; "
+            + "batches have their own queue."),
         new(ErrorCode.DeadlineExceeded, "deadline_exceeded", ErrorGroup.Limits, 504, 504, "server_error", "timeout_error", true,
             "The deadline of the request passed", "Allow more time in fairlead.deadline_ms, or ask for less output."),
 

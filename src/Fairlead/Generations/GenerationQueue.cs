@@ -12,8 +12,13 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
     /// the same one. Generations that ran when a process died come first, one at a time on all nodes, and only for a caller that is
     /// <paramref name="isIdle"/>; any other caller is asked to become idle. Without bodies: a request is read when its run starts.
     /// </summary>
+    public Task<LeasedGenerations> LeaseAsync(
+        string owner, TimeSpan lease, int max, bool isIdle, CancellationToken cancellationToken) =>
+        LeaseAsync(owner, lease, max, isIdle, [], cancellationToken);
+
+    /// <summary>The same, without the generations of the models <paramref name="except"/>, as their requests name them.</summary>
     public async Task<LeasedGenerations> LeaseAsync(
-        string owner, TimeSpan lease, int max, bool isIdle, CancellationToken cancellationToken)
+        string owner, TimeSpan lease, int max, bool isIdle, IReadOnlyList<string> except, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         if (await NextIsSuspectAsync(connection, cancellationToken))
@@ -25,9 +30,11 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
         return await StorageRetry.RunAsync(async () =>
         {
             await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+            var others = except.Count == 0 ? "" : $" AND model NOT IN ({string.Join(", ", except.Select((_, i) => $"@model{i}"))})";
             var taken = await TakeAsync(
-                connection, owner, lease, $"status = 'queued' AND suspicion = 0 AND {sql.IsAvailable} ORDER BY class_rank, created_at, id",
-                max, cancellationToken);
+                connection, owner, lease,
+                $"status = 'queued' AND suspicion = 0 AND {sql.IsAvailable}{others} ORDER BY class_rank, created_at, id",
+                max, except, cancellationToken);
             await transaction.CommitAsync(cancellationToken);
             return new LeasedGenerations(taken, IsClearing: false);
         });
@@ -43,7 +50,7 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
         var taken = await TakeAsync(
             connection, owner, lease,
             $"status = 'queued' AND suspicion <> 0 AND {sql.IsAvailable} ORDER BY suspicion, class_rank, created_at, id",
-            1, cancellationToken);
+            1, [], cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return new LeasedGenerations(taken, IsClearing: false);
     }
@@ -59,7 +66,8 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
             [sql.Clock], row => row.Bool("waits") && !row.Bool("is_running"), cancellationToken);
 
     private async Task<IReadOnlyList<GenerationRecord>> TakeAsync(
-        DbConnection connection, string owner, TimeSpan lease, string condition, int max, CancellationToken cancellationToken)
+        DbConnection connection, string owner, TimeSpan lease, string condition, int max, IReadOnlyList<string> except,
+        CancellationToken cancellationToken)
     {
         // Chosen once, before the update: PostgreSQL may evaluate a subquery of a condition for each row, and would exceed the limit.
         var rows = await connection.QueryAsync(
@@ -72,7 +80,11 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
             WHERE id IN (SELECT id FROM chosen)
             RETURNING {GenerationSql.Columns}
             """,
-            [("@now", time.GetUtcNow()), ("@owner", owner), GenerationSql.Lease(lease), sql.Clock], GenerationSql.Read, cancellationToken);
+            [
+                ("@now", time.GetUtcNow()), ("@owner", owner), GenerationSql.Lease(lease), sql.Clock,
+                .. except.Select((model, i) => ($"@model{i}", (SqlValue)storage.Sql.Storable(model))),
+            ],
+            GenerationSql.Read, cancellationToken);
         // RETURNING has no order.
         return
         [

@@ -1,14 +1,15 @@
 using Fairlead.Configuration;
 using Fairlead.Memory;
 using Fairlead.Providers;
+using Fairlead.Scheduling;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Generations;
 
 /// <summary>
-/// Takes jobs from the queue while this node has room for them, and reads their requests: steps 1 and 2 of <see cref="JobWorker"/>. For one
-/// caller.
+/// Takes jobs from the queue while this node and their models have room for them, and reads their requests: steps 1 and 2 of
+/// <see cref="JobWorker"/>. For one caller.
 /// </summary>
 internal sealed class JobTaker(
     GenerationQueue queue,
@@ -20,6 +21,7 @@ internal sealed class JobTaker(
     WriteRetry writes,
     JobSignal signal,
     MemoryBudget memory,
+    Scheduler scheduler,
     IStorage storage,
     IConfigurationSource configuration,
     TimeProvider time,
@@ -30,6 +32,9 @@ internal sealed class JobTaker(
 
     /// <summary>How long a job waits that had no room here.</summary>
     private static readonly TimeSpan NoRoomPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Part of the workers that may wait for slots of one model, so that the jobs of other models run.</summary>
+    private const int WorkersPerWaitingRun = 4;
 
     // Only PostgreSQL has other nodes, whose runs could be taken over.
     private bool HasOtherNodes => storage.Provider != StorageProvider.Sqlite;
@@ -56,7 +61,8 @@ internal sealed class JobTaker(
 
         // 1.
         var askedAt = time.GetTimestamp();
-        var leased = await queue.LeaseAsync(leases.Owner, lease, room, running.Leased == 0, cancellationToken);
+        var full = scheduler.ModelsWithoutRoom(Math.Max(1, configuration.Current.Jobs.Workers / WorkersPerWaitingRun));
+        var leased = await queue.LeaseAsync(leases.Owner, lease, room, running.Leased == 0, full, cancellationToken);
         leases.Watch.Responded(lease);
         foreach (var record in leased.Taken) await ReadAndStartAsync(record, askedAt, lease, cancellationToken);
         if (leased.Taken.Count == room) signal.Wake();

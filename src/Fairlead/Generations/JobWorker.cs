@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
+using Fairlead.Scheduling;
 using Fairlead.Storage;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -28,6 +29,7 @@ internal sealed class JobWorker(
     HeldReservations held,
     JobSignal signal,
     CallerSnapshots snapshots,
+    Scheduler scheduler,
     DrainState drain,
     IStorage storage,
     TimeProvider time,
@@ -45,7 +47,15 @@ internal sealed class JobWorker(
         });
         // Only PostgreSQL has other nodes, which could take over a run whose lease ends.
         var stopping = storage.Provider == StorageProvider.Sqlite ? Task.CompletedTask : StopExpiringAsync(stoppingToken);
-        await Task.WhenAll(TakeAsync(stoppingToken), RenewAsync(stoppingToken), stopping);
+        scheduler.RunLeft += signal.Wake;
+        try
+        {
+            await Task.WhenAll(TakeAsync(stoppingToken), RenewAsync(stoppingToken), stopping);
+        }
+        finally
+        {
+            scheduler.RunLeft -= signal.Wake;
+        }
     }
 
     /// <summary>Steps 1 to 4.</summary>

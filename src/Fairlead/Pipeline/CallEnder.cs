@@ -5,16 +5,18 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Limits;
 using Fairlead.Providers.Http;
+using Fairlead.Scheduling;
 using Fairlead.TokenCounting;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// Ends every call, on every exit path: 1. set usage and cost, 2. settle the reservation, 3. put the audit record and the ledger entries on
+/// Ends every call, on every exit path: 1. set usage and cost, 2. settle the reservation and the share of the queue, 3. put the audit record and the ledger entries on
 /// the spool. Only then may the last byte be sent. Calling it again changes nothing. Thread-safe.
 /// </summary>
-internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter counter, AttemptCharge charge, ILogger<CallEnder> logger)
+internal sealed class CallEnder(
+    ITokenLedger ledger, ISpool spool, TokenCounter counter, AttemptCharge charge, Scheduler scheduler, ILogger<CallEnder> logger)
 {
     private const int CalibrateEvery = 16;
 
@@ -47,6 +49,7 @@ internal sealed class CallEnder(ITokenLedger ledger, ISpool spool, TokenCounter 
 
         // 2.
         if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Used, ending.Cost);
+        scheduler.Settle(call, ending.Used.InputTokens, ending.Used.OutputTokens);
 
         // 3.
         return RecordAsync(call, status);

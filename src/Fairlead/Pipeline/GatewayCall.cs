@@ -9,6 +9,7 @@ using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Memory;
 using Fairlead.Responses;
+using Fairlead.Scheduling;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
 
@@ -129,6 +130,9 @@ public sealed class GatewayCall
 
     /// <summary>The Fairlead-Simulate header; only simulated deployments read it.</summary>
     internal string? Simulate { get; set; }
+
+    /// <summary>What scheduling knows of the call; null unless it had to wait for a slot.</summary>
+    internal SchedulingTurn? Turn { get; set; }
 
     /// <summary>One of <see cref="CallClasses"/>, as decided from the request and the key.</summary>
     internal string Class { get; set; } = CallClasses.Default;

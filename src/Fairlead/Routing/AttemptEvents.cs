@@ -2,6 +2,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Scheduling;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
 
@@ -24,7 +25,7 @@ internal enum StreamStart
 /// The events of one attempt, metered as they pass. Events before the first content are held until it is known whether this attempt
 /// provides the response.
 /// </summary>
-internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source, ChunkClock? clock, DeploymentSlots places)
+internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source, ChunkClock? clock, Scheduler scheduler)
     : IEventSource
 {
     /// <summary>Maximum events without content that are held. A stream with more is broken: no provider needs so many to start.</summary>
@@ -117,16 +118,16 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
     }
 
     /// <summary>Whether this stream holds the attempt's slot at its deployment, which it releases at its end.</summary>
-    public bool HoldsPlace { get; set; }
+    public bool HoldsSlot { get; set; }
 
     public ValueTask DisposeAsync()
     {
         _held.Dispose();
         _memory?.Dispose();
-        if (HoldsPlace)
+        if (HoldsSlot)
         {
-            HoldsPlace = false;
-            places.GiveBack(attempt.Deployment);
+            HoldsSlot = false;
+            scheduler.GiveBack(attempt.Deployment, attempt.StartedAt);
         }
         return source.DisposeAsync();
     }

@@ -10,7 +10,6 @@ internal static class RoutingServiceCollectionExtensions
     {
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(new RoutingRandom());
-        services.AddSingleton<DeploymentSlots>();
         services.AddSingleton<IGatewayStage, RoutingStage>();
         return services;
     }

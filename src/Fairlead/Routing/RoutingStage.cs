@@ -7,6 +7,7 @@ using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Providers.Http;
+using Fairlead.Scheduling;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Microsoft.Extensions.Logging;
@@ -15,9 +16,10 @@ namespace Fairlead.Routing;
 
 /// <summary>
 /// Finds a deployment that responds: 1. count tokens without a provider if none can count them, 2. refuse a request that no deployment can
-/// express, 3. take the next deployment, 4. skip it if it cannot serve the request, 5. before every further attempt, raise the reservation or stop, 6. take a slot, and
-/// wait for one only after all deployments were tried, 7. write the attempt to the spool and send it, 8. return its response if content has
-/// arrived, 9. otherwise stop, retry the deployment after a delay, or take the next one, 10. return the error that helps the client most.
+/// express, 3. take the next deployment; after all were passed, wait for a slot at any of those that had none, 4. skip it if it cannot
+/// serve the request, 5. before every further attempt, raise the reservation or stop, 6. take a slot, 7. write the attempt to the spool and
+/// send it, 8. return its response if content has arrived, 9. otherwise stop, retry the deployment after a delay, or take the next one,
+/// 10. return the error that helps the client most.
 /// </summary>
 /// <remarks>Once content has arrived, the call belongs to that attempt: nothing is retried.</remarks>
 internal sealed class RoutingStage(
@@ -27,7 +29,7 @@ internal sealed class RoutingStage(
     TokenCounter counter,
     AttemptCharge charge,
     GatewayTelemetry telemetry,
-    DeploymentSlots slots,
+    Scheduler scheduler,
     ITokenLedger ledger,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
@@ -52,36 +54,49 @@ internal sealed class RoutingStage(
         var retry = configuration.Current.Retry;
         GatewayError? last = null;
         TimeSpan? shortestWait = null;
-        List<Deployment>? full = null;
+        // Those without a free slot, with the retries that they had.
+        List<(Deployment Deployment, int Retries)>? full = null;
 
         // 3.
         var order = DeploymentOrder.Of(call.Model.Deployments, chance.Next);
-        for (var i = 0; i < order.Count + (full?.Count ?? 0); i++)
+        for (var i = 0; i < order.Count || full is { Count: > 0 }; i++)
         {
             var waits = i >= order.Count;
-            var deployment = waits ? full![i - order.Count] : order[i];
-
-            // 4.
-            if (!waits && (deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseUnknownValue(call)) is { } refusal)
+            var retries = 0;
+            Deployment deployment;
+            if (!waits)
             {
-                last ??= refusal;
-                continue;
+                deployment = order[i];
+
+                // 4.
+                if ((deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseUnknownValue(call)) is { } refusal)
+                {
+                    last ??= refusal;
+                    continue;
+                }
+            }
+            else
+            {
+                var slot = await scheduler.WaitAsync(call, [.. full!.Select(entry => entry.Deployment)], cancellationToken);
+                if (slot.Deployment is null)
+                {
+                    last = MoreUseful(last, slot.Error!);
+                    break;
+                }
+                deployment = slot.Deployment;
+                retries = Remove(full!, deployment);
             }
 
-            for (var retries = 0; ; retries++)
+            for (var hasSlot = waits; ; retries++, hasSlot = false)
             {
                 // 5.
-                if (call.Attempts.Count > 0 && await ledger.ExtendAsync(call, cancellationToken) is { } tooDear)
+                if (call.Attempts.Count > 0 && await ExtendAsync(call, deployment, hasSlot, cancellationToken) is { } tooDear)
                     return new GatewayReply.Refused(last ?? tooDear);
 
                 // 6.
-                var hasSlot = waits
-                    ? await slots.TakeAsync(deployment, SlotTimeoutOf(call, deployment), cancellationToken)
-                    : slots.TryTake(deployment);
-                if (!hasSlot)
+                if (!hasSlot && !scheduler.TryTake(deployment))
                 {
-                    if (waits || retries > 0) last ??= NoSlot;
-                    else (full ??= []).Add(deployment);
+                    (full ??= []).Add((deployment, retries));
                     break;
                 }
 
@@ -98,7 +113,7 @@ internal sealed class RoutingStage(
                 }
                 finally
                 {
-                    if (!kept) slots.GiveBack(deployment);
+                    if (!kept) scheduler.GiveBack(deployment, attempt.StartedAt);
                 }
 
                 // 8.
@@ -121,18 +136,38 @@ internal sealed class RoutingStage(
         }
 
         // 10.
-        last ??= full is null ? GatewayError.ModelNotFound(call.Model.Id) : NoSlot;
+        last ??= GatewayError.ModelNotFound(call.Model.Id);
         return new GatewayReply.Refused(shortestWait is { } advised && last.IsRetryable ? last with { RetryAfter = advised } : last);
     }
 
-    private static readonly GatewayError NoSlot =
-        new(
-            ErrorCode.ProviderUnavailable,
-            "All concurrency slots at this model's providers are in use. "
-            + "The gateway's operator sets this limit; it is not a limit of your key.")
+    // Not in the caller: what its lambda captures would be allocated for calls that do not wait, too.
+    private static int Remove(List<(Deployment Deployment, int Retries)> full, Deployment deployment)
+    {
+        var index = full.FindIndex(entry => ReferenceEquals(entry.Deployment, deployment));
+        var retries = full[index].Retries;
+        full.RemoveAt(index);
+        return retries;
+    }
+
+    /// <summary>An error of an attempt that may pass helps the client more than the news that no slot is free for another one.</summary>
+    private static GatewayError MoreUseful(GatewayError? last, GatewayError noSlot) => last is { IsRetryable: true } ? last : noSlot;
+
+    /// <summary>Raises the reservation for another attempt, or gives the slot back.</summary>
+    private async ValueTask<GatewayError?> ExtendAsync(GatewayCall call, Deployment deployment, bool hasSlot,
+        CancellationToken cancellationToken)
+    {
+        var isExtended = false;
+        try
         {
-            RetryAfter = TimeSpan.FromSeconds(1),
-        };
+            var error = await ledger.ExtendAsync(call, cancellationToken);
+            isExtended = error is null;
+            return error;
+        }
+        finally
+        {
+            if (hasSlot && !isExtended) scheduler.GiveBack(deployment);
+        }
+    }
 
     private GatewayReply CountTokens(GatewayCall call)
     {
@@ -166,10 +201,6 @@ internal sealed class RoutingStage(
         call.Attempts.Add(attempt);
         return attempt;
     }
-
-    /// <summary>A slot is like a connection and has the same timeout. Background work has no client that waits.</summary>
-    private static TimeSpan SlotTimeoutOf(GatewayCall call, Deployment deployment) =>
-        call.CanWaitForSlot ? Timeout.InfiniteTimeSpan : deployment.Timeouts.Connect;
 
     /// <summary>
     /// A request without a translation is refused before the call counts as accepted, if no provider speaks the caller's own dialect.
@@ -255,7 +286,7 @@ internal sealed class RoutingStage(
     private async ValueTask<(GatewayReply?, ProviderReply.Failed?)> BeginStreamAsync(
         GatewayCall call, Attempt attempt, ProviderReply.Streaming streaming, CancellationToken cancellationToken)
     {
-        var events = new AttemptEvents(call, attempt, streaming.Events, telemetry.ClockOf(call, attempt), slots);
+        var events = new AttemptEvents(call, attempt, streaming.Events, telemetry.ClockOf(call, attempt), scheduler);
         var kept = false;
         try
         {
@@ -265,7 +296,7 @@ internal sealed class RoutingStage(
             }
             call.Answering = attempt;
             kept = true;
-            events.HoldsPlace = true;
+            events.HoldsSlot = true;
             return (new GatewayReply.Streaming(events), null);
         }
         catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)

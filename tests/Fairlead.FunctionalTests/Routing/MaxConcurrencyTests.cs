@@ -31,7 +31,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     [Fact]
     public async Task MaxConcurrency_ManyMixedCalls_IsNeverExceeded()
     {
-        await using var gateway = await StartAsync(most: 3, connect: "60s");
+        await using var gateway = await StartAsync(most: 3, maxWait: "60s");
         var calls = Enumerable.Range(0, 24).Select(i => ReadAsync(gateway, stream: i % 2 == 0)).ToList();
         // Three calls run, and no other starts while they do.
         for (var i = 0; i < 3; i++) Assert.True(await _arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
@@ -47,7 +47,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     [InlineData(true)]
     public async Task MaxConcurrency_DeploymentFull_UsesAnotherOrReturns503(bool stream)
     {
-        await using var gateway = await StartAsync(most: 1, connect: "100ms");
+        await using var gateway = await StartAsync(most: 1, maxWait: "100ms");
         var first = ReadAsync(gateway, stream);
         Assert.True(await _arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
 
@@ -70,7 +70,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     [Fact]
     public async Task Attempt_EveryKindOfEnd_ReleasesConcurrencySlot()
     {
-        await using var gateway = await StartAsync(most: 1, connect: "60s");
+        await using var gateway = await StartAsync(most: 1, maxWait: "60s");
         // The client leaves in the middle.
         foreach (var stream in (bool[])[true, false])
         {
@@ -117,7 +117,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
     [Fact]
     public async Task Job_DeploymentFull_WaitsForSlotWithoutTimeout()
     {
-        await using var gateway = await StartAsync(most: 1, connect: "50ms");
+        await using var gateway = await StartAsync(most: 1, maxWait: "50ms");
         var first = ReadAsync(gateway, stream: false);
         Assert.True(await _arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
         var job = await gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"m","input":"Hi","delivery":{"mode":"job"}}""");
@@ -188,16 +188,17 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
         return gateway.Client.PostJsonAsync("/v1/chat/completions", body, cancellationToken: token);
     }
 
-    private Task<TestGateway> StartAsync(int most, string connect)
+    private Task<TestGateway> StartAsync(int most, string maxWait)
     {
         const string Facts = "contextWindow: 8000, maxOutputTokens: 2000, tokenizer: o200k, prices: { input: 1, output: 10 }, capabilities: { tools: false }";
         var bounded = $$"""{ provider: up, model: up-m, priority: 1, maxConcurrency: {{most}} }""";
         return TestGateway.StartAsync($$"""
             fairlead:
               providers:
-                up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k, timeouts: { connect: {{connect}} } }
+                up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k }
                 sim: { kind: simulated }
               retry: { maxRetries: 0 }
+              scheduling: { maxWait: {{maxWait}} }
               models:
                 m: { {{Facts}}, deployments: [{{bounded}}] }
                 either: { {{Facts}}, deployments: [{{bounded}}, { provider: sim, model: sim-fast, priority: 2 }] }

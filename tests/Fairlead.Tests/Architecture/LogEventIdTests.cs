@@ -29,6 +29,7 @@ public sealed class LogEventIdTests
         ["ResponsesLog"] = 14000,
         ["FilesLog"] = 15000,
         ["BatchesLog"] = 16000,
+        ["SchedulingLog"] = 17000,
     };
 
     private static readonly List<(string Type, string Method, int Id)> Messages =

@@ -1,0 +1,89 @@
+namespace Fairlead.Scheduling;
+
+/// <summary>
+/// The calls that wait for one model: their lanes, how many of each class and organization there are, and the limits. Not thread-safe.
+/// </summary>
+internal sealed class ModelQueue(string model)
+{
+    private readonly Dictionary<string, Share>[] _shares = [new(), new(), new()];
+    private readonly int[] _waiting = new int[3];
+    private readonly int[] _bounded = new int[3];
+
+    public string Model { get; } = model;
+
+    public List<QueueLane> Lanes { get; } = [];
+
+    public QueueLengths MaxQueued { get; set; } = new();
+
+    /// <summary>1 or more ticks of the clock.</summary>
+    public long AgingTicks { get; set; } = 1;
+
+    /// <summary>Waiting calls without a client, such as jobs.</summary>
+    public int Runs { get; private set; }
+
+    public bool IsEmpty => Lanes.Count == 0;
+
+    /// <summary>All waiting calls of a class.</summary>
+    public int WaitingOf(int rank) => _waiting[rank];
+
+    /// <summary>The waiting calls of a class that its maximum limits.</summary>
+    public int QueuedOf(int rank) => _bounded[rank];
+
+    /// <summary>Whether more calls of this class wait than may.</summary>
+    public bool IsOver(int rank) => _bounded[rank] > MaxQueued[rank];
+
+    public void Count(QueuedCall call, int by)
+    {
+        _waiting[call.Class] += by;
+        if (call.IsRun) Runs += by;
+        if (!IsBounded(call)) return;
+        _bounded[call.Class] += by;
+        var shares = _shares[call.Class];
+        if (!shares.TryGetValue(call.Organization, out var share)) shares[call.Organization] = share = new Share();
+        share.Weight = call.Weight;
+        share.Calls += by;
+        if (share.Calls == 0) shares.Remove(call.Organization);
+    }
+
+    /// <summary>
+    /// The call that has to leave when the queue of a class is over its maximum: the newest of the organization that has the most places
+    /// for its weight, and <paramref name="arrived"/> itself if its organization has as many.
+    /// </summary>
+    public QueuedCall VictimFor(QueuedCall arrived)
+    {
+        var shares = _shares[arrived.Class];
+        var most = shares[arrived.Organization].PerWeight;
+        string? largest = null;
+        foreach (var (organization, share) in shares)
+        {
+            if (share.PerWeight <= most) continue;
+            most = share.PerWeight;
+            largest = organization;
+        }
+        QueuedCall? newest = null;
+        if (largest is null) return arrived;
+        foreach (var lane in Lanes)
+        {
+            if (!lane.LinesOf(arrived.Class).TryGetValue(largest, out var line)) continue;
+            for (var node = line.Calls.Last; node is not null; node = node.Previous)
+            {
+                if (!IsBounded(node.Value)) continue;
+                if (newest is null || node.Value.Sequence > newest.Sequence) newest = node.Value;
+                break;
+            }
+        }
+        return newest ?? arrived;
+    }
+
+    /// <summary>Calls that had a slot are as few as the slots, and runs as few as the workers.</summary>
+    public static bool IsBounded(QueuedCall call) => !call.IsReturning && !call.IsRun;
+
+    private sealed class Share
+    {
+        public int Calls { get; set; }
+
+        public double Weight { get; set; } = 1;
+
+        public double PerWeight => Calls / Weight;
+    }
+}
