@@ -18,9 +18,9 @@ public sealed class LimitErrorsTests
         return JsonDocument.Parse(output.WrittenMemory).RootElement;
     }
 
-    private static HeaderDictionary Headers(GatewayError error, ErrorShape shape)
+    private static IHeaderDictionary Headers(GatewayError error, ErrorShape shape)
     {
-        var headers = new HeaderDictionary();
+        IHeaderDictionary headers = new HeaderDictionary();
         ErrorResponses.WriteHeaders(headers, error, shape);
         return headers;
     }
