@@ -42,7 +42,7 @@ internal sealed record LimitSet
     /// <summary>How many minutes of its rate a per-minute limit can save up; 0.1 to 60. Default 1.</summary>
     public decimal? Burst { get; init; }
 
-    /// <summary>How far the per-minute limits and the concurrency may move with the load; null for limits that never move.</summary>
+    /// <summary>Factors for limits that move with the load; null for limits that never move. This version moves none.</summary>
     public ElasticRange? Elastic { get; init; }
 
     /// <summary>Values for calls of one class, by class. They have no classes themselves.</summary>

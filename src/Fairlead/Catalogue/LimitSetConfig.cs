@@ -23,8 +23,7 @@ internal static class LimitSetConfig
             (l, v) => l with { Burst = LimitNumber.Burst.ToDecimal((long)v) },
             "How many minutes of its rate a per-minute limit can save up; 1 when left out."),
         new("elastic", new ConfigSwitchedSection(ElasticKeys), l => l.Elastic, (l, v) => l with { Elastic = (ElasticRange)v },
-            "Factors between which the per-minute limits and the concurrency may move with the load. `true` is `{ min: 0.25, max: 2 }`; "
-            + "without it, they never move."),
+            "Factors for limits that move with the load. This version stores them and moves no limit. `true` is `{ min: 0.25, max: 2 }`."),
     ];
 
     /// <summary>The keys of the whole object.</summary>

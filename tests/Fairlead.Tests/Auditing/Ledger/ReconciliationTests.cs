@@ -162,6 +162,8 @@ public abstract class ReconciliationTests : IDisposable
         // Accepted yesterday, ended today: yesterday's price and day.
         await EndAsync(across, new Made(new Usage(1_000_000, 0)));
         await EndAsync(Call(prices: prices), new Made(new Usage(1_000_000, 0)));
+        // Without `to`, usage ends now, and an hour that starts now is not in it.
+        _time.Advance(TimeSpan.FromSeconds(1));
 
         var lines = await LinesAsync("");
         Assert.Equal([("2026-11-23", "2", "1.5"), ("2026-11-24", "5", "5")],
@@ -186,7 +188,7 @@ public abstract class ReconciliationTests : IDisposable
         var attempts = string.Join(',', new[] { ("provider_lost", "estimated", 10), ("complete", "measured", 20), ("complete", "estimated", 30) }.Select((one, i) =>
             $$$"""{"id":"att_{{{i}}}","number":{{{i + 1}}},"deployment":"acme/old","provider":"acme","model":"old","outcome":"{{{one.Item1}}}","error_code":null,"upstream_status":200,"sent":true,"duration_ms":1,"usage":{"input_tokens":{{{one.Item3}}},"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":1,"reasoning_tokens":0,"basis":"{{{one.Item2}}}"},"cost_usd":0.5}"""));
         var record = $$$"""{"id":"aud_1","at":"2026-11-23T12:00:00Z","request_id":"req_1","generation_id":"gen_1","organization_id":"o","project_id":"p","key_id":"k","address":null,"endpoint":"/","dialect":"d","model_requested":"m","model":"m","provider":"acme","parameters":{},"prompt":null,"policy":null,"attempts":[{{{attempts}}}],"usage":{"input_tokens":30,"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":1,"reasoning_tokens":0,"basis":"estimated"},"cost_usd":1.5,"outcome":"complete","error_code":null,"status":200,"timing_ms":{},"content":null}""";
-        var call = ShippedCall.ReadFrame(System.Text.Encoding.UTF8.GetBytes(record), 1)!;
+        var call = ShippedCall.Read(System.Text.Encoding.UTF8.GetBytes(record), 1)!;
         await LedgerWriter.WriteAsync(_fixture.Storage, new LedgerNames(), "node", [call], default, null, TestContext.Current.CancellationToken);
         var line = Assert.Single(await LinesAsync(""))!;
         Assert.Equal((20, 1), Tokens(line["reported"]!));
