@@ -22,7 +22,7 @@ public sealed class UsageClassSchemaTests
                 VALUES ('p', 'k', 3600000, 'm', 'complete', 'o', 1, 2, 3, 4, 5, 6, 7), ('p', 'k', 7200000, 'm', 'complete', 'o', 1, 2, 3, 4, 5, 6, 8)
                 """, [], Cancel);
         }
-        await using var migrated = await database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema()).OpenAsync(Cancel);
+        await using var migrated = await database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema()).OpenAsync(Cancel);
         // The class is part of the key.
         await migrated.ExecuteAsync("""
             INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, class, organization_id, requests, input_tokens, cached_input_tokens,

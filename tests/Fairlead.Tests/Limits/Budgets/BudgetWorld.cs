@@ -74,7 +74,7 @@ internal sealed class BudgetWorld : IDisposable
     }
 
     private IStorage Open() =>
-        _database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new BudgetLeaseSchema());
+        _database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new BudgetLeaseSchema());
 }
 
 /// <summary>One process with its leases.</summary>
