@@ -172,7 +172,7 @@ public sealed class BudgetProcessTests : IAsyncLifetime
               providers:
                 up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: a }
               models:
-                b: { contextWindow: 8000, maxOutputTokens: 100, prices: { input: 0, output: 10 }, deployments: [{ provider: up, model: x }] }
+                b: { contextWindow: 8000, maxOutputTokens: 100, prices: { input: 0, output: 10 }, capabilities: { tools: false }, deployments: [{ provider: up, model: x }] }
             """, Cancel);
         (string, string)[] environment = _postgres is null
             ? [("FAIRLEAD_ADMIN_KEY", AdminKey)] : [("FAIRLEAD_ADMIN_KEY", AdminKey), ("Fairlead__Storage__ConnectionString", _postgres)];
