@@ -68,6 +68,7 @@ public sealed class BudgetProcessTests : IAsyncLifetime
         _postgres = TestPostgres.CreateDatabase();
         ServerProcess[] servers = [await ServeAsync("a"), await ServeAsync("b"), await ServeAsync("c")];
         var (key, organization) = await MakeKeyAsync(servers[0]);
+        foreach (var server in servers) await KnowsAsync(server, key);
         var served = await SendAsync(servers, key, 400);
         // Calls that are refused because another process holds the rest for a moment are sent again until all agree.
         for (var i = 0; i < 20 && served < Paid; i++) served += await SendAsync(servers, key, 12);
@@ -151,6 +152,19 @@ public sealed class BudgetProcessTests : IAsyncLifetime
         var project = await AdminAsync(server, "projects", $$"""{"name":"budget","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
         var key = await AdminAsync(server, "keys", $$"""{"name":"budget","project_id":"{{project.GetProperty("id").GetString()}}"}""");
         return (key.GetProperty("secret").GetString()!, organization.GetProperty("id").GetString()!);
+    }
+
+    // A process reads new keys within two seconds.
+    private static async Task KnowsAsync(ServerProcess server, string key)
+    {
+        while (true)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, server.Address + "/v1/models");
+            request.Headers.Authorization = new("Bearer", key);
+            using var response = await server.Client.SendAsync(request, Cancel);
+            if (response.IsSuccessStatusCode) return;
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
+        }
     }
 
     private static async Task<JsonElement> AdminAsync(ServerProcess server, string resource, string body)
