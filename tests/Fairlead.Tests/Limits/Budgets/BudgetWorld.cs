@@ -30,6 +30,10 @@ internal sealed class BudgetWorld : IDisposable
         _first = Open();
     }
 
+    private const int MaxStorages = 4;
+
+    private readonly List<IStorage> _others = [];
+
     public static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public TemporarySpool Spools { get; } = new();
@@ -49,10 +53,18 @@ internal sealed class BudgetWorld : IDisposable
     public BudgetNode Start(BudgetLeaseOptions? options = null, IStorage? storage = null, TimeProvider? time = null)
     {
         var node = new BudgetNode(
-            Spools.Open(segmentBytes: 32 * 1024), storage ?? (_first.Provider == StorageProvider.Sqlite ? _first : Open()),
+            Spools.Open(segmentBytes: 32 * 1024), storage ?? NextStorage(),
             options ?? new BudgetLeaseOptions { AskTimeout = TimeSpan.Zero, ReplayTimeout = TimeSpan.Zero }, time ?? TimeProvider.System);
         _nodes.Add(node);
         return node;
+    }
+
+    // A history may have many processes, and each storage keeps connections.
+    private IStorage NextStorage()
+    {
+        if (_first.Provider == StorageProvider.Sqlite) return _first;
+        if (_others.Count < MaxStorages) _others.Add(Open());
+        return _others[_nodes.Count % _others.Count];
     }
 
     public async Task<long> CountAsync(string sql)
