@@ -147,8 +147,9 @@ internal sealed class CallEnder(
     /// </summary>
     private void Calibrate(GatewayCall call)
     {
-        if (call.Model.Tokenizer != TokenizerFamily.Estimated) return;
+        // A call that was refused early has no model.
         if (call.Answering is not { Usage: { Basis: Basis.Measured, InputTokens: > 0 } usage } answering) return;
+        if (call.Model.Tokenizer != TokenizerFamily.Estimated) return;
         if (Interlocked.Increment(ref _calls) % CalibrateEvery != 0) return;
         // A request that only its own dialect can express cannot be counted.
         if (counter.TryCountInput(call, out var counted)) counter.Observe(call.Model, counted.Tokens, usage.InputTokens);

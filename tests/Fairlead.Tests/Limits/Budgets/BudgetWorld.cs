@@ -20,19 +20,18 @@ internal sealed class BudgetWorld : IDisposable
     /// <summary>The time of all calls, within the periods of <see cref="Key"/>.</summary>
     public static readonly DateTimeOffset Now = new(2026, 11, 23, 12, 30, 0, TimeSpan.Zero);
 
+    private const int MaxStorages = 4;
+
     private readonly TemporaryStorage _database;
     private readonly List<BudgetNode> _nodes = [];
     private readonly IStorage _first;
+    private readonly List<IStorage> _others = [];
 
     public BudgetWorld(StorageProvider provider, Func<string, string>? way = null)
     {
         _database = way is null ? new TemporaryStorage(provider) : new TemporaryStorage(way);
         _first = Open();
     }
-
-    private const int MaxStorages = 4;
-
-    private readonly List<IStorage> _others = [];
 
     public static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
