@@ -49,7 +49,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
         Assert.True(error.IsRetryable);
         Assert.Equal(TimeSpan.FromHours(12), error.RetryAfter);
         Assert.Equal(0.00003m, error.Details!["reserved"]!.GetValue<decimal>());
-        Assert.Contains("2026-12-01T00:00:00Z", error.Message, StringComparison.Ordinal);
+        Assert.Equal("2026-12-01T00:00:00.000Z", error.Details["resets_at"]!.GetValue<string>());
         // Less still fits.
         Assert.Null((await ReserveAsync(caller, model, max: 5)).Error);
         _time.Advance(error.RetryAfter!.Value);
