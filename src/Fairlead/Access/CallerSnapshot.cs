@@ -20,6 +20,9 @@ internal sealed class CallerSnapshot
 
     public long Revision { get; }
 
+    /// <summary>Tells this snapshot from others without keeping it in memory.</summary>
+    public object Identity { get; } = new();
+
     /// <summary>The newest secret of each key, by key id.</summary>
     private readonly FrozenDictionary<string, KnownSecret> _byKey;
 

@@ -16,7 +16,8 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
     /// <summary>Null until the store was read once.</summary>
     public CallerSnapshot? Current => _current;
 
-    object? ICurrentCallers.Version => _current;
+    // Not the snapshot itself: a job that waits may keep it for hours.
+    object? ICurrentCallers.Version => _current?.Identity;
 
     /// <summary>
     /// Whether the store did not respond at the last check. A key that is not in <see cref="Current"/> may have been created since.

@@ -22,7 +22,7 @@ internal static class PricesConfigRules
             {
                 yield return new($"{entry}.from", null, "Only the first entry may lack its time; state from when on these prices apply.");
             }
-            else if (LatestBefore(entries, i) is { } before && from <= before)
+            else if (LatestBefore(entries, i) is var before && from <= before)
             {
                 yield return new($"{entry}.from", Text(from), from == before
                     ? "Two entries start at the same time; keep one."
@@ -31,8 +31,8 @@ internal static class PricesConfigRules
         }
     }
 
-    private static DateTimeOffset? LatestBefore(IReadOnlyList<PricesConfig> entries, int index) =>
-        entries.Take(index).Max(entry => entry.From);
+    private static DateTimeOffset LatestBefore(IReadOnlyList<PricesConfig> entries, int index) =>
+        entries.Take(index).Max(entry => entry.From ?? DateTimeOffset.MinValue);
 
     private static string Text(DateTimeOffset time) =>
         time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'", CultureInfo.InvariantCulture);

@@ -7,6 +7,19 @@ namespace Fairlead.Limits;
 /// <param name="Least">What it can live with: a call without a maximum output can be capped.</param>
 internal readonly record struct SliceNeeds(BudgetAccount[] Budgets, DateTimeOffset AcceptedAt, LimitAmounts Full, LimitAmounts Least);
 
+/// <summary>What an attempt to get more of a budget did.</summary>
+internal enum SliceRequest
+{
+    /// <summary>Nothing: the database said a moment ago that it does not have even the least amount.</summary>
+    None,
+
+    /// <summary>Another call has asked for its own budgets meanwhile.</summary>
+    Waited,
+
+    /// <summary>The database was asked.</summary>
+    Asked,
+}
+
 /// <summary>
 /// Requests of one organization for slices of its budgets, one at a time: calls that need more meanwhile wait for it and then try again.
 /// Thread-safe with the lock of the organization.
@@ -21,8 +34,7 @@ internal sealed class BudgetRequests
 
     private TaskCompletionSource? _running;
 
-    /// <returns>Whether the database was asked, so that another try may succeed.</returns>
-    public ValueTask<bool> AcquireAsync(Lock gate, LimitClock clock, in SliceNeeds needs, IBudgetLeases leases,
+    public ValueTask<SliceRequest> AcquireAsync(Lock gate, LimitClock clock, in SliceNeeds needs, IBudgetLeases leases,
         CancellationToken cancellationToken)
     {
         var now = clock.Time.GetTimestamp();
@@ -30,7 +42,7 @@ internal sealed class BudgetRequests
         List<Ask> asks;
         lock (gate)
         {
-            if (!TryFindLacks(needs, now, out asks)) return new(false);
+            if (!TryFindLacks(needs, now, out asks)) return new(SliceRequest.None);
             if (_running is { } running)
             {
                 foreach (var ask in asks) ask.Period.Waiting = Conversation.Money.Add(ask.Period.Waiting, ask.Lack);
@@ -42,10 +54,10 @@ internal sealed class BudgetRequests
         return new(RunAsync(gate, clock, asks, mine, leases));
     }
 
-    private static async Task<bool> WaitAsync(Task running, CancellationToken cancellationToken)
+    private static async Task<SliceRequest> WaitAsync(Task running, CancellationToken cancellationToken)
     {
         await running.WaitAsync(cancellationToken);
-        return true;
+        return SliceRequest.Waited;
     }
 
     /// <summary>
@@ -83,7 +95,7 @@ internal sealed class BudgetRequests
     }
 
     // Without the token of the call: others wait for it too.
-    private async Task<bool> RunAsync(Lock gate, LimitClock clock, List<Ask> asks, TaskCompletionSource mine, IBudgetLeases leases)
+    private async Task<SliceRequest> RunAsync(Lock gate, LimitClock clock, List<Ask> asks, TaskCompletionSource mine, IBudgetLeases leases)
     {
         try
         {
@@ -103,7 +115,7 @@ internal sealed class BudgetRequests
                 _running = null;
             }
             mine.SetResult();
-            return true;
+            return SliceRequest.Asked;
         }
         catch (Exception exception)
         {

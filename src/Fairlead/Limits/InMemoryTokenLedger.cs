@@ -65,7 +65,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
             {
                 ReturnChanged(limits);
                 var needs = new SliceNeeds(limits.Budgets, reservation.AcceptedAt, more, more);
-                if (asks < MaxAsks && await limits.Accounts.AcquireAsync(needs, leases, cancellationToken)) continue;
+                if (asks < MaxAsks && await limits.Accounts.AcquireAsync(needs, leases, cancellationToken) != SliceRequest.None) continue;
             }
             catch (Exception exception) when (exception is DbException or TimeoutException or StorageException)
             {
@@ -102,7 +102,8 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
         ReservationParts parts, LimitAmounts amounts, ReserveStatus status, CancellationToken cancellationToken)
     {
         var least = CallAmounts.LeastOf(call, amounts);
-        for (var asks = 0; ;)
+        var asks = 0;
+        for (var rounds = 0; ;)
         {
             switch (status)
             {
@@ -114,13 +115,22 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
                 case ReserveStatus.Short:
                     // 4.
                     var canCap = !least.Equals(amounts);
+                    // It has asked for the whole. Now it takes what is there, or asks for the least that it can use.
+                    var takesLess = canCap && asks >= MaxAsksBeforeCap;
+                    if (takesLess && TryCap(call, reservation, limits))
+                    {
+                        amounts = CallAmounts.Of(call, limits, histories);
+                        break;
+                    }
                     try
                     {
                         ReturnChanged(limits);
-                        if (asks++ < (canCap ? MaxAsksBeforeCap : MaxAsks) && await limits.Accounts.AcquireAsync(
-                            new SliceNeeds(limits.Budgets, reservation.AcceptedAt, amounts, least), leases, cancellationToken))
+                        if (rounds++ < MaxAsks)
                         {
-                            break;
+                            var needs = new SliceNeeds(limits.Budgets, reservation.AcceptedAt, takesLess ? least : amounts, least);
+                            var request = await limits.Accounts.AcquireAsync(needs, leases, cancellationToken);
+                            if (request == SliceRequest.Asked) asks++;
+                            if (request != SliceRequest.None) break;
                         }
                     }
                     catch (Exception exception) when (exception is DbException or TimeoutException or StorageException)

@@ -4,7 +4,8 @@ namespace Fairlead.Limits;
 
 /// <summary>
 /// The counters of one <see cref="LimitSet"/>: that of an organization, a project, a key, or an organization's calls to a model. A class
-/// that has a value of its own for a limit has a counter of its own; all other classes share the general one. Not thread-safe.
+/// that has a value of its own for a limit has a counter of its own; all other classes share the general one. General budgets count all
+/// classes. Not thread-safe.
 /// </summary>
 internal sealed class LimitGroup(LimitScope scope, string organizationId, string scopeId, string? model)
 {
@@ -67,7 +68,8 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
     /// <summary>The counters that apply to calls of a class.</summary>
     public IEnumerable<LimitCounter> Of(string @class) => _counters.Where(counter => counter.IsActive
         && (counter.Identity.Class == @class
-            || (counter.Identity.Class is null && Find(@class, counter.Name) is not { IsActive: true })));
+            // A budget of a class is a part of the general one, because the ledger's sums of an owner have all classes.
+            || (counter.Identity.Class is null && (counter is BudgetAccount || Find(@class, counter.Name) is not { IsActive: true }))));
 
     public LimitCounter? Find(string? @class, LimitName name) =>
         _counters.Find(counter => counter.Name == name && counter.Identity.Class == @class);

@@ -244,9 +244,8 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     }
 
     /// <summary>Asks for what <paramref name="needs"/> lack, unless the database said a moment ago that it does not have it.</summary>
-    /// <returns>Whether it was asked, so that another try may succeed.</returns>
     /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
-    public ValueTask<bool> AcquireAsync(in SliceNeeds needs, IBudgetLeases leases, CancellationToken cancellationToken) =>
+    public ValueTask<SliceRequest> AcquireAsync(in SliceNeeds needs, IBudgetLeases leases, CancellationToken cancellationToken) =>
         Requests.AcquireAsync(_gate, Clock, needs, leases, cancellationToken);
 
     /// <summary>The state of all limits that apply, at this moment.</summary>

@@ -84,6 +84,20 @@ public sealed class LedgerConcurrencyTests
         Assert.InRange(state.Used, 5000 * Pico - (60 * Pico), 5000 * Pico);
     }
 
+    /// <summary>Each key has a budget of its own, and all ask at once. Waiting for another key's request is no reason to refuse.</summary>
+    [Fact]
+    public async Task Budget_FirstCallsOfManyKeysWithoutMaximum_AreAllServed()
+    {
+        var ledger = Create(new SlowLeases(new ProcessBudgetLeases(TimeProvider.System)));
+        var model = LimitCalls.ModelOf(outputPrice: 1);
+        var served = await ParallelAsync(20, async i =>
+        {
+            var caller = LimitCalls.CallerOf(key: new LimitSet { PicoUsdPerDay = 5000 * Pico }, keyId: $"key_{i}");
+            return await ledger.ReserveAsync(LimitCalls.Of(TimeProvider.System, caller, model, max: null), ReservationParts.All, Cancel) is null;
+        });
+        Assert.All(served, Assert.True);
+    }
+
     [Fact]
     public async Task Concurrency_ManyThreads_NeverExceedsLimit()
     {

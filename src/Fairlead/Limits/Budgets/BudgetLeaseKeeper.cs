@@ -96,7 +96,7 @@ internal sealed class BudgetLeaseKeeper(
         {
             foreach (var (key, amount) in slices?.TakeIdle(options.IdleAfter) ?? []) returns.Add(key, amount);
             // Without budgets the database is left alone.
-            if (!budgets.IsEmpty) await TryAsync(async () =>
+            if (!budgets.IsEmpty || returns.Added.IsCompleted) await TryAsync(async () =>
             {
                 await returns.FlushAsync(stoppingToken);
                 if (beatAt is not null && time.GetElapsedTime(beatAt.Value) < Interval / 2) return;
