@@ -88,7 +88,7 @@ say "Building"
 dotnet build Fairlead.slnx -c Release --nologo -v quiet || { echo "0 passed, 1 failed"; exit 1; }
 
 # A test that hangs is named after two minutes. A suite that has not ended after its longest time is stopped, and run once more.
-longest=25m
+longest=35m
 [ "$FAIRLEAD_TEST_FULL" = 1 ] && longest=3h
 run_suite() { # project, log
   timeout --kill-after=30s "$longest" dotnet run --no-build -c Release --project "tests/$1" -- -noColor -longRunning 120 </dev/null 2>&1 | tee "$2"
