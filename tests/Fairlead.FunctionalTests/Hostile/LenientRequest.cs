@@ -27,24 +27,36 @@ internal static class LenientRequest
     {
         if (body is not JsonObject request) return;
         var isChat = door.Name.StartsWith("chat", StringComparison.Ordinal);
-        if (isChat) Calls(request);
+        if (isChat) AssistantMessages(request, passesUnknownTypes: door.Name == "chat, native");
+        // Anthropic has no maximum of stop sequences.
+        if (door.Name == "chat, claude") ManyStops(request);
         // Only a provider that speaks the client's dialect can judge its words.
         if (door.Name is "chat, native" or "completions, native") OpenAi(request);
         if (door.Name.StartsWith("messages", StringComparison.Ordinal) && !door.Name.EndsWith("simulated", StringComparison.Ordinal)) Anthropic(request);
     }
 
-    private static void Calls(JsonObject request)
+    // What model servers write, and clients send back.
+    private static void AssistantMessages(JsonObject request, bool passesUnknownTypes)
     {
-        foreach (var call in Objects(request["messages"]).SelectMany(message => Objects(message["tool_calls"])))
+        foreach (var message in Objects(request["messages"]).Where(message => IsText(message["role"]) && Is(message["role"], "assistant")))
         {
-            if (call["type"] is null) call["type"] = "function";
-            if (call["function"] is JsonObject function && function["arguments"] is JsonObject) function["arguments"] = "{}";
+            if (message["content"] is JsonArray { Count: 0 }) message["content"] = null;
+            foreach (var call in Objects(message["tool_calls"]))
+            {
+                if (call["type"] is null || (passesUnknownTypes && HasUnknown(call, "function", "custom"))) call["type"] = "function";
+                if (call["function"] is JsonObject function && function["arguments"] is JsonObject or null) function["arguments"] = "{}";
+            }
         }
+    }
+
+    private static void ManyStops(JsonObject request)
+    {
+        if (request["stop"] is JsonArray { Count: > 4 } stop && stop.All(IsText)) request["stop"] = "a";
     }
 
     private static void OpenAi(JsonObject request)
     {
-        if (request["stop"] is JsonArray { Count: > 4 } stop && stop.All(IsText)) request["stop"] = "a";
+        ManyStops(request);
         DropUnknown(request);
         if (IsText(request["tool_choice"]) && !Is(request["tool_choice"], "none", "auto", "required")) request.Remove("tool_choice");
         if (request["tool_choice"] is JsonObject choice && HasUnknown(choice, "function", "custom", "allowed_tools")) request.Remove("tool_choice");

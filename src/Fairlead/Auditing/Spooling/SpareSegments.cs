@@ -78,12 +78,12 @@ internal sealed class SpareSegments(
     }
 
     /// <summary>
-    /// Whether the disk failed and may be tried again by <see cref="CreateNeeded"/>. If no spare is needed, the error is forgotten: a
-    /// segment that could not be activated before may succeed now.
+    /// Whether the disk failed and may be tried again by <see cref="CreateNeeded"/>, which waits for an attempt of the background thread.
+    /// If no spare is needed, the error is forgotten: a segment that could not be activated before may succeed now.
     /// </summary>
     public bool ShouldRetry()
     {
-        if (_error is null || _createsInBackground || !IsTimeToRetry) return false;
+        if (_error is null || !IsTimeToRetry) return false;
         if (isNeeded()) return true;
         _error = null;
         return false;
@@ -101,6 +101,7 @@ internal sealed class SpareSegments(
                     _createsInBackground = !_closed && isNeeded();
                     if (!_createsInBackground) return;
                 }
+                var startedAt = time.GetTimestamp();
                 SpoolSegment created;
                 try
                 {
@@ -111,7 +112,7 @@ internal sealed class SpareSegments(
                     lock (gate)
                     {
                         _createsInBackground = false;
-                        Fail(e);
+                        Fail(e, startedAt);
                     }
                     return;
                 }
@@ -125,10 +126,13 @@ internal sealed class SpareSegments(
     }
 
     /// <summary>Notes that a segment could not be created or activated.</summary>
-    public void Fail(Exception error)
+    public void Fail(Exception error) => Fail(error, time.GetTimestamp());
+
+    // The wait counts from the start of the attempt: the disk may have been freed before its end.
+    private void Fail(Exception error, long startedAt)
     {
         var isFirst = _error is null;
-        _failedAt = time.GetTimestamp();
+        _failedAt = startedAt;
         _error = error;
         if (isFirst) logger.SpoolUnwritable(error);
     }
