@@ -11,21 +11,23 @@ internal static class Batching
 {
     private const string Path = "/v1/chat/completions";
 
-    public static async Task MeasureAsync(StringBuilder report, int rounds, string key, ChildProcess fairlead, ChildProcess yarp)
+    public static async Task MeasureAsync(StringBuilder report, int rounds, string key, ChildProcess fairlead, ChildProcess yarp,
+        (ChildProcess Process, string Key)? beside)
     {
-        await MeasureAsync(report, "5 ms per token", "m-5ms-600", 100, 600, rounds, 0.8, key, fairlead, yarp);
-        await MeasureAsync(report, "100 ms per token", "m-100ms-50", 400, 50, rounds, 1.05, key, fairlead, yarp);
+        await MeasureAsync(report, "5 ms per token", "m-5ms-600", 100, 600, rounds, 0.8, key, fairlead, yarp, beside);
+        await MeasureAsync(report, "100 ms per token", "m-100ms-50", 400, 50, rounds, 1.05, key, fairlead, yarp, beside);
     }
 
     private static async Task MeasureAsync(StringBuilder report, string title, string model, int streams, int tokens, int rounds,
-        double goal, string key, ChildProcess fairlead, ChildProcess yarp)
+        double goal, string key, ChildProcess fairlead, ChildProcess yarp, (ChildProcess Process, string Key)? beside)
     {
-        var ways = new (string Name, ChildProcess Process, string? Key, string Extension)[]
-        {
+        List<(string Name, ChildProcess Process, string? Key, string Extension)> ways =
+        [
             ("batch of one", fairlead, key, ",\"fairlead\":{\"batch_tokens\":1}"),
             ("default batching", fairlead, key, ""),
             ("YARP", yarp, null, ""),
-        };
+        ];
+        if (beside is var (process, besideKey)) ways.Add(("beside, default batching", process, besideKey, ""));
         var cpu = ways.ToDictionary(way => way.Name, _ => new List<double>());
         var length = ways.ToDictionary(way => way.Name, _ => new List<double>());
         long errors = 0;

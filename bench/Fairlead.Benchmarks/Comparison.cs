@@ -79,9 +79,17 @@ internal static class Comparison
                 Console.WriteLine(report);
                 return 0;
             }
+            if (only == "limits")
+            {
+                var organizations = int.Parse(options.GetValueOrDefault("organizations", "10000"), CultureInfo.InvariantCulture);
+                await LimitLoad.MeasureAsync(report, Key, Body("m-sync", false, 2_000), fairlead, organizations, rounds, seconds, WarmUp);
+                Console.WriteLine(report);
+                return 0;
+            }
+            (ChildProcess, string)? besideTarget = beside is null ? null : (beside, besideKey!);
             if (only == "batching")
             {
-                await Batching.MeasureAsync(report, rounds, key, fairlead, yarp);
+                await Batching.MeasureAsync(report, rounds, key, fairlead, yarp, besideTarget);
                 Console.WriteLine(report);
                 if (options.TryGetValue("out", out var batching)) await File.WriteAllTextAsync(batching, report.ToString());
                 return 0;
@@ -95,7 +103,7 @@ internal static class Comparison
                 await CallsAsync(report, "Non-stream chat, 200 KB, same dialect, 16 connections", Body("m-sync", false, 200_000), 16,
                     rounds, seconds / 2, targets);
                 await StreamsAsync(report, streams, key, upstream, yarp, fairlead);
-                await Batching.MeasureAsync(report, rounds, key, fairlead, yarp);
+                await Batching.MeasureAsync(report, rounds, key, fairlead, yarp, besideTarget);
             }
             Console.WriteLine(report);
             if (options.TryGetValue("out", out var file)) await File.WriteAllTextAsync(file, report.ToString());

@@ -17,10 +17,15 @@ internal sealed record LoadResult(long Calls, long Errors, TimeSpan Elapsed, Lon
 internal static class Load
 {
     /// <summary>Sends one call after another on each of <paramref name="connections"/>, for a limited time.</summary>
-    public static async Task<LoadResult> CallsAsync(string url, string? key, string body, int connections, TimeSpan duration)
+    public static Task<LoadResult> CallsAsync(string url, string? key, string body, int connections, TimeSpan duration) =>
+        CallsAsync(url, [key], body, connections, duration);
+
+    /// <summary>As the other overload; the calls use the keys in turn.</summary>
+    public static async Task<LoadResult> CallsAsync(string url, IReadOnlyList<string?> keys, string body, int connections, TimeSpan duration)
     {
         var uri = new Uri(url);
-        var request = Request(uri, key, body);
+        var requests = keys.Select(key => Request(uri, key, body)).ToArray();
+        var next = -1;
         var results = new LongHistogram(60_000_000, 3);
         long calls = 0, errors = 0;
         var watch = Stopwatch.StartNew();
@@ -33,7 +38,7 @@ internal static class Load
             while (watch.Elapsed < duration)
             {
                 var started = Stopwatch.GetTimestamp();
-                await socket.SendAsync(request);
+                await socket.SendAsync(requests.Length == 1 ? requests[0] : requests[(uint)Interlocked.Increment(ref next) % requests.Length]);
                 if (await ReadResponseAsync(socket, buffer)) good++;
                 else bad++;
                 own.RecordValue(Math.Min(59_000_000, (long)Stopwatch.GetElapsedTime(started).TotalMicroseconds));
