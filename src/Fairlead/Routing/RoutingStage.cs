@@ -108,7 +108,7 @@ internal sealed class RoutingStage(
                 try
                 {
                     (reply, failed) = await TryAsync(call, attempt, cancellationToken);
-                    // A stream releases its slot when it ends.
+                    // A stream returns its slot when its source has ended.
                     kept = reply is GatewayReply.Streaming;
                 }
                 finally
