@@ -59,9 +59,13 @@ internal sealed class GenerationRunner(
         finally
         {
             var status = result?.Status ?? StatusCodes.Status500InternalServerError;
-            telemetry.CallEnded(call, status);
-            if (!call.HandedOver)
+            if (call.HandedOver)
             {
+                telemetry.CallPostponed(call);
+            }
+            else
+            {
+                telemetry.CallEnded(call, status);
                 CallLog.Ended(
                     logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending?.Outcome.ToWire() ?? "failed", status,
                     call.Timings.Elapsed.TotalMilliseconds);

@@ -32,6 +32,8 @@ internal sealed class JobTaker(
     /// <summary>How long a job waits that had no room here.</summary>
     private static readonly TimeSpan NoRoomPause = TimeSpan.FromSeconds(1);
 
+    private bool _linesAreFirst;
+
     // Only PostgreSQL has other nodes, whose runs could be taken over.
     private bool HasOtherNodes => storage.Provider != StorageProvider.Sqlite;
 
@@ -55,15 +57,24 @@ internal sealed class JobTaker(
         var room = configuration.Current.Jobs.Workers - running.Leased;
         if (room <= 0 || !MayStart()) return null;
 
-        // 1. The lines first: the jobs of others take all the room that there is.
-        foreach (var line in lines.TakeDue(room)) room -= await TakeAsync(1, JobLineFilter.Only(line), cancellationToken);
-        if (room > 0)
-        {
-            var taken = await TakeAsync(room, JobLineFilter.Except(lines.Held()), cancellationToken);
-            room -= taken;
-            if (taken > 0 && room == 0) signal.Wake();
-        }
-        return room > 0 && MayStart() ? lines.UntilDue() : null;
+        // 1. Of the lines, half of the room every second time, then the jobs of others, then the rest of the lines: neither keeps the
+        // other from starting.
+        _linesAreFirst = !_linesAreFirst;
+        if (_linesAreFirst) room -= await TakeDueAsync(Math.Max(1, room / 2), cancellationToken);
+        if (room > 0) room -= await TakeAsync(room, JobLineFilter.Except(lines.Held()), cancellationToken);
+        if (room > 0) room -= await TakeDueAsync(room, cancellationToken);
+        if (room > 0 && MayStart()) return lines.UntilDue();
+        // Those that were taken may have ended already.
+        if (running.Leased < configuration.Current.Jobs.Workers) signal.Wake();
+        return null;
+    }
+
+    /// <summary>Tries one job of each line that is due.</summary>
+    private async Task<int> TakeDueAsync(int max, CancellationToken cancellationToken)
+    {
+        var taken = 0;
+        foreach (var line in lines.TakeDue(max)) taken += await TakeAsync(1, JobLineFilter.Only(line), cancellationToken);
+        return taken;
     }
 
     private bool MayStart() =>

@@ -52,8 +52,7 @@ internal sealed class DeploymentSlots(TimeProvider time)
             call.EnteredAt = now - (long)(call.WaitedBefore.TotalSeconds * time.TimestampFrequency);
             call.Sequence = ++_sequence;
             if (!_models.TryGetValue(model, out var queue)) _models[model] = queue = new ModelQueue(model);
-            queue.MaxQueued = settings.MaxQueued;
-            queue.AgingTicks = Math.Max(1, (long)(settings.AgingAfter.TotalSeconds * time.TimestampFrequency));
+            queue.Apply(settings, time);
             var lane = LaneOf(queue, deployments);
             lane.Add(call);
             queue.Count(call, 1);
@@ -119,6 +118,16 @@ internal sealed class DeploymentSlots(TimeProvider time)
             }
         }
         Notify(ended);
+    }
+
+    /// <summary>Applies settings that changed to the calls that wait. None of them is refused because of that.</summary>
+    /// <param name="settingsOf">The settings of a model's queue by its name.</param>
+    public void SetQueueSettings(Func<string, SchedulingConfig> settingsOf)
+    {
+        lock (_gate)
+        {
+            foreach (var queue in _models.Values) queue.Apply(settingsOf(queue.Model), time);
+        }
     }
 
     /// <summary>Estimate of the wait of a call that waits; null if nothing is known.</summary>

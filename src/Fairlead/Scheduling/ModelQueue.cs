@@ -11,15 +11,14 @@ internal sealed class ModelQueue(string model)
     private readonly int[] _waiting = new int[3];
     private readonly int[] _bounded = new int[3];
     private readonly Dictionary<(string Organization, int Class), int> _runs = [];
+    private QueueLengths _maxQueued = new();
 
     public string Model { get; } = model;
 
     public List<QueueLane> Lanes { get; } = [];
 
-    public QueueLengths MaxQueued { get; set; } = new();
-
-    /// <summary>1 or more ticks of the clock.</summary>
-    public long AgingTicks { get; set; } = 1;
+    /// <summary>1 or more ticks of the clock, after which a call counts as one class higher.</summary>
+    public long AgingTicks { get; private set; } = 1;
 
     /// <summary>Waiting runs of jobs.</summary>
     public int Runs { get; private set; }
@@ -36,7 +35,14 @@ internal sealed class ModelQueue(string model)
     public int QueuedOf(int rank) => _bounded[rank];
 
     /// <summary>Whether more calls of this class wait than may.</summary>
-    public bool IsOver(int rank) => _bounded[rank] > MaxQueued[rank];
+    public bool IsOver(int rank) => _bounded[rank] > _maxQueued[rank];
+
+    /// <summary>Sets the maximum of each class and the ageing.</summary>
+    public void Apply(SchedulingConfig settings, TimeProvider time)
+    {
+        _maxQueued = settings.MaxQueued;
+        AgingTicks = Math.Max(1, (long)(settings.AgingAfter.TotalSeconds * time.TimestampFrequency));
+    }
 
     public void Count(QueuedCall call, int by)
     {

@@ -45,7 +45,7 @@ internal sealed class Scheduler : IDisposable
         (_slots, _configuration, _catalogue, _metrics, _time, _logger) = (slots, configuration, catalogue, metrics, time, logger);
         // After the catalogue's own subscription, so that it has the new limits.
         configuration.Changed += Reloaded;
-        SetLimits();
+        Apply();
     }
 
     /// <summary>Called when the run of a job got a slot, so that another one can wait in its place.</summary>
@@ -56,11 +56,9 @@ internal sealed class Scheduler : IDisposable
 
     /// <summary>Returns a slot.</summary>
     /// <param name="deployment">As the slot was taken.</param>
-    /// <param name="since">Timestamp of the start of the attempt that used it.</param>
-    public void GiveBack(Deployment deployment, long since) => _slots.GiveBack(deployment, _time.GetElapsedTime(since));
-
-    /// <summary>Returns a slot that no attempt used.</summary>
-    public void GiveBack(Deployment deployment) => _slots.GiveBack(deployment);
+    /// <param name="since">Timestamp of the start of the attempt that used it; null if none did.</param>
+    public void GiveBack(Deployment deployment, long? since = null) =>
+        _slots.GiveBack(deployment, since is { } start ? _time.GetElapsedTime(start) : null);
 
     /// <summary>
     /// Waits until a deployment has a slot for the call, up to <c>scheduling.maxWait</c>, in all its waits together. The run of a job waits
@@ -73,7 +71,7 @@ internal sealed class Scheduler : IDisposable
     public async ValueTask<SlotWait> WaitAsync(
         GatewayCall call, IReadOnlyList<Deployment> deployments, CancellationToken cancellationToken)
     {
-        var settings = _configuration.Current.Scheduling.With(NewestOf(call.Model).Scheduling);
+        var settings = SettingsOf(call.Model);
         var turn = call.Turn ??= new SchedulingTurn();
         var since = _time.GetTimestamp();
         var waiting = NewCall(call);
@@ -191,17 +189,25 @@ internal sealed class Scheduler : IDisposable
         return SchedulingErrors.Full(call.Model.Id, waiting, maximum);
     }
 
-    private void Reloaded(GatewayConfiguration configuration) => SetLimits();
+    private void Reloaded(GatewayConfiguration configuration) => Apply();
 
-    private void SetLimits()
+    private void Apply()
     {
         // The catalogue is read under the lock, so that the newest one is applied last.
-        lock (_reloading) _slots.SetLimits(_catalogue.Current.Models.SelectMany(model => model.Deployments));
+        lock (_reloading)
+        {
+            var catalogue = _catalogue.Current;
+            _slots.SetLimits(catalogue.Models.SelectMany(model => model.Deployments));
+            _slots.SetQueueSettings(name => _configuration.Current.Scheduling.With(catalogue.Find(name)?.Scheduling));
+        }
     }
 
-    /// <summary>The model in the newest catalogue: the settings in force are there, and not in the catalogue of the call.</summary>
-    private CatalogueModel NewestOf(CatalogueModel model) =>
-        _catalogue.Current.Find(model.Id) is { } newest && newest.Id == model.Id ? newest : model;
+    /// <summary>The settings that are in force: those of the newest catalogue, and not of the one that the call has.</summary>
+    private SchedulingConfig SettingsOf(CatalogueModel model)
+    {
+        var newest = _catalogue.Current.Find(model.Id) is { } found && found.Id == model.Id ? found : model;
+        return _configuration.Current.Scheduling.With(newest.Scheduling);
+    }
 
     private sealed class WaitingCall : QueuedCall
     {

@@ -217,7 +217,7 @@ public sealed class SchedulingTests : IAsyncLifetime
         for (var i = 0; i < 4; i++) jobs.Add(await JobAsync(gateway, "sim-fast", limited));
         using var done = await gateway.Client.GetAsync(new Uri($"/v2/generations/{await JobAsync(gateway, "sim-fast")}?wait=25", UriKind.Relative), Token);
         Assert.Equal("completed", (await JsonAsync(done)).GetProperty("status").GetString());
-        Assert.Equal(jobs[3], (await QueuedAsync(gateway, jobs[1..])).GetProperty("id").GetString());
+        Assert.Equal(jobs[3], (await QueuedAsync(gateway, [.. jobs[1..]])).GetProperty("id").GetString());
     }
 
     /// <summary>A job that waited for its rate loses no run by that, and is charged once.</summary>
@@ -322,11 +322,11 @@ public sealed class SchedulingTests : IAsyncLifetime
     }
 
     /// <summary>One of these jobs that is in the queue; a worker may try another one at this moment.</summary>
-    private static async Task<JsonElement> QueuedAsync(TestGateway gateway, IReadOnlyList<string> ids)
+    private static async Task<JsonElement> QueuedAsync(TestGateway gateway, string[] ids)
     {
         for (var i = 0; ; i++)
         {
-            using var response = await gateway.Client.GetAsync(new Uri($"/v2/generations/{ids[^(1 + (i % ids.Count))]}", UriKind.Relative), Token);
+            using var response = await gateway.Client.GetAsync(new Uri($"/v2/generations/{ids[^(1 + (i % ids.Length))]}", UriKind.Relative), Token);
             var generation = await JsonAsync(response);
             if (response.IsSuccessStatusCode && generation.GetProperty("status").GetString() == "queued") return generation;
         }

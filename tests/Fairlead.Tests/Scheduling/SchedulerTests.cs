@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Errors;
@@ -82,6 +83,22 @@ public sealed class SchedulerTests : IDisposable
         Assert.False(waiting.IsCompleted);
         Scheduler.GiveBack(_one);
         Assert.Equal(_one, (await waiting).Deployment);
+    }
+
+    /// <summary>Calls that wait age by the new setting.</summary>
+    [Fact]
+    public async Task Reload_AgingChanged_AppliesToCallsThatWait()
+    {
+        Assert.True(Scheduler.TryTake(_one));
+        var (bulk, standard) = (_world.CallOf(_model), _world.CallOf(_model, "b"));
+        bulk.Class = CallClasses.Bulk;
+        var waits = new[] { bulk, standard }.Select(call => Scheduler.WaitAsync(call, [_one], Cancel).AsTask()).ToArray();
+        _world.Time.Advance(TimeSpan.FromSeconds(2));
+        _world.Reload(_model with { Scheduling = new ModelSchedulingConfig { AgingAfter = TimeSpan.FromSeconds(1) } });
+        Scheduler.GiveBack(_one);
+        Assert.Same(waits[0], await Task.WhenAny(waits));
+        Scheduler.GiveBack(_one);
+        await waits[1];
     }
 
     [Fact]
