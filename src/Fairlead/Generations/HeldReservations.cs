@@ -6,9 +6,9 @@ using Fairlead.Storage;
 namespace Fairlead.Generations;
 
 /// <summary>
-/// The reservations of accepted jobs until they start, also of those that were postponed. If another node starts a job, or it is cancelled before it starts, a notification
-/// releases its reservation here. A notification may be lost, so old reservations are checked now and then (<see cref="CheckAsync"/>).
-/// Thread-safe, except for <see cref="CheckAsync"/>, which has one caller.
+/// The reservations of accepted jobs until they start, also of those that were postponed. If another node starts a job, or it is cancelled
+/// before it starts, a notification releases its reservation here. A notification may be lost, so old reservations are checked now and then
+/// (<see cref="CheckAsync"/>). Thread-safe, except for <see cref="CheckAsync"/>, which has one caller.
 /// </summary>
 internal sealed class HeldReservations : IDisposable
 {

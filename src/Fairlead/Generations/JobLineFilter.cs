@@ -13,7 +13,8 @@ internal sealed class JobLineFilter
     private JobLineFilter(IReadOnlyList<JobLine> lines, string prefix)
     {
         _lines = lines;
-        Condition = string.Concat(lines.Select((_, i) => $" AND {prefix} (key_id = @key{i} AND model = @model{i} AND class_rank = @class{i})"));
+        Condition = string.Concat(
+            lines.Select((_, i) => $" AND {prefix} (key_id = @key{i} AND model = @model{i} AND class_rank = @class{i})"));
     }
 
     /// <summary>Only one line.</summary>

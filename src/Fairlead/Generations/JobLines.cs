@@ -4,8 +4,8 @@ namespace Fairlead.Generations;
 
 /// <summary>
 /// The lines of which a job was postponed on this node. Their jobs are not taken from the queue with the others, because all of them would
-/// be postponed, one after another. Instead one is taken now and then: when the pause is over, and when a job of the line has moved on. A line
-/// of which no job was postponed for a while is forgotten. Thread-safe.
+/// be postponed, one after another. Instead one is taken now and then: when the pause is over, and when a job of the line has moved on. A
+/// line of which no job was postponed for a while is forgotten. Thread-safe.
 /// </summary>
 internal sealed class JobLines(TimeProvider time)
 {
@@ -64,7 +64,8 @@ internal sealed class JobLines(TimeProvider time)
         {
             if (_lines.Count == 0) return [];
             var now = time.GetTimestamp();
-            JobLine[] due = [.. _lines.Where(line => line.Value.DueAt <= now).OrderBy(line => line.Value.DueAt).Take(max).Select(line => line.Key)];
+            var waiting = _lines.Where(line => line.Value.DueAt <= now).OrderBy(line => line.Value.DueAt);
+            JobLine[] due = [.. waiting.Take(max).Select(line => line.Key)];
             foreach (var line in due) _lines[line] = _lines[line] with { DueAt = now + ToTicks(TryEvery) };
             return due;
         }

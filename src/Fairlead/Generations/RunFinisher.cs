@@ -180,7 +180,8 @@ internal sealed class RunFinisher(
 
     private static bool IsUnsent(GenerationRun run, GatewayError error) => error.Code switch
     {
-        ErrorCode.StoreUnavailable or ErrorCode.Overloaded or ErrorCode.BudgetExceeded => !run.Call.Attempts.Exists(attempt => attempt.Sent),
+        ErrorCode.StoreUnavailable or ErrorCode.Overloaded or ErrorCode.BudgetExceeded =>
+            !run.Call.Attempts.Exists(attempt => attempt.Sent),
         // Without an attempt: no deployment had a slot.
         ErrorCode.ProviderUnavailable or ErrorCode.QueueFull => run.Call.Attempts.Count == 0,
         _ => false,
@@ -188,7 +189,8 @@ internal sealed class RunFinisher(
 
     // A stored stream that found a full queue ends, like other streams. A generation whose client has a 202 waits among the jobs.
     private static bool IsTemporary(GenerationRun run, GatewayError error) =>
-        error.IsRetryable && error.Code is not ErrorCode.Conflict && !(error.Code == ErrorCode.QueueFull && run.Call.Delivery?.Mode == "stream");
+        error.IsRetryable && error.Code is not ErrorCode.Conflict
+        && !(error.Code == ErrorCode.QueueFull && run.Call.Delivery?.Mode == "stream");
 
     private static TimeSpan PauseOf(JobsConfig jobs, int run, TimeSpan? advised)
     {

@@ -11,7 +11,7 @@ internal sealed class QueuedRun(int workers, TimeSpan waitedBefore)
 {
     public int Workers { get; } = Math.Max(1, workers);
 
-    /// <summary>Time since the job was first started. It counts for ageing, so that a job that was postponed does not lose its turn.</summary>
+    /// <summary>Time since the job was first started. It counts for ageing: a job that was postponed does not lose its turn.</summary>
     public TimeSpan WaitedBefore { get; } = waitedBefore;
 
     /// <summary>Set if it is postponed; null for a run that ends.</summary>

@@ -8,8 +8,8 @@ namespace Fairlead.Scheduling;
 /// identified by name, so that the count survives a reload and is shared by all models that list the same deployment. Thread-safe.
 /// </summary>
 /// <remarks>
-/// The limit in force is that of <see cref="DeploymentSlot.Limit"/>, for calls with an older catalogue too. Attempts at a deployment without
-/// a limit are counted as well, because a reload may give it one.
+/// The limit in force is <see cref="DeploymentSlot.Limit"/>, for calls with an older catalogue too. Attempts at a deployment without a
+/// limit are counted as well, because a reload may give it one.
 /// <para/>
 /// A call that finds a slot takes only the lock of that deployment. All queues share one lock, which is taken only while a call waits.
 /// <see cref="DeploymentSlot"/> counts its waiting calls under its own lock: a call that enters the queue either sees the slot that is

@@ -11,6 +11,8 @@ internal readonly record struct RunPlaces(int PerLine, int All)
     /// <summary>Part of the workers that one line may take.</summary>
     private const int WorkersPerPlace = 4;
 
-    /// <summary>The places of a node with <paramref name="workers"/>. At least one: a run that never waits never gets a slot from others.</summary>
+    /// <summary>
+    /// The places of a node with <paramref name="workers"/>. At least one: while others wait, a run that does not never gets a slot.
+    /// </summary>
     public static RunPlaces Of(int workers) => new(Math.Max(1, workers / WorkersPerPlace), Math.Max(1, workers - 1));
 }
