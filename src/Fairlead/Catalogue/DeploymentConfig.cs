@@ -18,7 +18,8 @@ internal sealed record DeploymentConfig
             "Share among deployments of equal priority."),
         new("maxConcurrency", new ConfigInteger(1, 1_000_000), d => d.MaxConcurrency, (d, v) => d with { MaxConcurrency = (int)(long)v },
             "Maximum concurrent attempts; unlimited when left out. At the maximum, other deployments are tried. If there is none, a "
-            + "call waits in the queue of its model (`scheduling`)."),
+            + "call waits in the queue of its model (`scheduling`). Of several models that list the deployment, the lowest maximum "
+            + "applies."),
         new("timeouts", ProviderTimeouts.DeploymentKeys, d => d.Timeouts, (d, v) => d with { Timeouts = (ProviderTimeouts)v },
             "Timeouts of one attempt. Default: those of the provider."));
 

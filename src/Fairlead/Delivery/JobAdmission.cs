@@ -22,8 +22,8 @@ internal sealed class JobAdmission(GatewayPipeline pipeline, IdempotencyReplay r
         // 2. The first request has the same wait and gets its response when that is over at the latest. A stream is joined instead.
         if (!plan.Streams) call.RepeatTimeout = plan.Wait + AcceptanceTime;
 
-        // 3. A kept stream starts at once, and its client waits for it.
-        call.RunsLater = !plan.Streams;
+        // 3. The others start at once, and their client waits for them.
+        call.RunsLater = plan.Kind == DeliveryKind.Queued;
         var reply = await pipeline.AdmitAsync(call, exchange.Response.Aborted);
         if (reply is GatewayReply.Refused refused) return JobAdmissionResult.Refused(refused.Error);
 

@@ -34,17 +34,22 @@ internal sealed class KeptStreamDelivery(
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
 
-        // 3.
-        var unavailable = AcceptedJobs.Unavailable("The stream cannot be stored now, so it was not started.");
-        if (await jobs.AddRunAsync(run, record, unavailable) is { } refusal)
+        var isStarted = false;
+        try
         {
-            run.Dispose();
-            return refusal;
-        }
+            // 3.
+            var unavailable = AcceptedJobs.Unavailable("The stream cannot be stored now, so it was not started.");
+            if (await jobs.AddRunAsync(run, record, unavailable) is { } refusal) return refusal;
 
-        // 4.
-        run.TakeOver(call);
-        run.Start(runner.RunAsync);
+            // 4.
+            run.TakeOver(call);
+            run.Start(runner.RunAsync);
+            isStarted = true;
+        }
+        finally
+        {
+            if (!isStarted) run.Dispose();
+        }
         jobs.FinishInStore(run, record);
 
         // 5.

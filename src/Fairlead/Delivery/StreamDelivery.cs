@@ -73,15 +73,16 @@ internal sealed class StreamDelivery(
             return null;
         }
 
-        // 3.
+        // 3. From here on, whatever fails: a stream holds a slot.
+        await using var events = (reply as GatewayReply.Streaming)?.Events;
         if (await replay.TryWriteAsync(exchange, call, reply)) return null;
-        if (reply is not GatewayReply.Streaming streaming)
+        if (events is null)
         {
             throw new InvalidOperationException($"The reply to a streamed call is {reply.GetType().Name}.");
         }
 
         // 4. and 5.
-        await RelayAsync(response, call, stream, writer ?? WriterFor(response, call), streaming.Events);
+        await RelayAsync(response, call, stream, writer ?? WriterFor(response, call), events);
         return null;
     }
 
@@ -107,11 +108,9 @@ internal sealed class StreamDelivery(
             await stream.KeepAliveAsync(TimeSpan.Zero, call.Cancellation.Token);
             return await task;
         }
-        catch when (!task.IsCompleted)
+        catch
         {
-            // The call must not end, and its buffers must not be returned, while a stage still uses them.
-            call.Cancellation.Stop();
-            await DiscardAsync(task);
+            await DiscardAsync(call, task);
             throw;
         }
         finally
@@ -130,10 +129,9 @@ internal sealed class StreamDelivery(
             await stream.WriteAsync(static (state, output) => state.WriteStart(output), writer, call.Cancellation.Token);
             return await task;
         }
-        catch when (!task.IsCompleted)
+        catch
         {
-            call.Cancellation.Stop();
-            await DiscardAsync(task);
+            await DiscardAsync(call, task);
             throw;
         }
         finally
@@ -142,8 +140,13 @@ internal sealed class StreamDelivery(
         }
     }
 
-    private static async Task DiscardAsync(Task<GatewayReply> task)
+    /// <summary>
+    /// Waits for the stages and discards their reply. The call must not end, and its buffers must not be returned, while a stage still uses
+    /// them. The reply may have come while the commit failed; it holds a slot.
+    /// </summary>
+    private static async Task DiscardAsync(GatewayCall call, Task<GatewayReply> task)
     {
+        if (!task.IsCompleted) call.Cancellation.Stop();
         await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!task.IsCompletedSuccessfully) return;
         if (await task is GatewayReply.Streaming streaming) await streaming.Events.DisposeAsync();
@@ -152,7 +155,6 @@ internal sealed class StreamDelivery(
     private async Task RelayAsync(
         IClientResponse response, GatewayCall call, OpenStream stream, DialectStreamWriter writer, IEventSource events)
     {
-        await using var owned = events;
         var settings = BatchedEvents.SettingsOf(call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1 ? new BatchedEvents(events, call.Dialect, settings, time, call.Cancellation) : null;
         // A client that is too slow is disconnected. The generation continues, and a repeated request gets all of it.

@@ -24,7 +24,8 @@ internal sealed class SyncDelivery(
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
         if (reply is GatewayReply.Refused refused) return refused.Error;
 
-        // 2.
+        // 2. From here on, whatever fails: a body holds memory.
+        using var native = (reply as GatewayReply.NativeBody)?.Body;
         if (!await replay.TryWriteAsync(exchange, call, reply)) await WriteAsync(exchange.Response, call, reply);
         return null;
     }
@@ -32,12 +33,12 @@ internal sealed class SyncDelivery(
     private async Task WriteAsync(IClientResponse response, GatewayCall call, GatewayReply reply)
     {
         // 3. The usage must be fixed before it is written into the body.
-        using var native = (reply as GatewayReply.NativeBody)?.Body;
         await ender.EndAsync(call, CallOutcome.Of(call), null, StatusCodes.Status200OK);
 
         // 4. Stored before it is sent: a client that has seen the response and repeats the request must get the same one.
         await call.Dialect.Responses.PrepareAsync(call, reply);
-        using var output = new PooledBuffer((native?.Length ?? 1024) + 2048, call.Memory, neverRefused: true);
+        var expected = (reply as GatewayReply.NativeBody)?.Body.Length ?? 1024;
+        using var output = new PooledBuffer(expected + 2048, call.Memory, neverRefused: true);
         call.Dialect.Responses.Write(call, reply, output);
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
 

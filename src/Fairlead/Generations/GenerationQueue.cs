@@ -14,11 +14,11 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
     /// </summary>
     public Task<LeasedGenerations> LeaseAsync(
         string owner, TimeSpan lease, int max, bool isIdle, CancellationToken cancellationToken) =>
-        LeaseAsync(owner, lease, max, isIdle, [], cancellationToken);
+        LeaseAsync(owner, lease, max, isIdle, JobLineFilter.All, cancellationToken);
 
-    /// <summary>The same, without the generations of the models <paramref name="except"/>, as their requests name them.</summary>
+    /// <summary>The same for the lines that <paramref name="lines"/> lets pass.</summary>
     public async Task<LeasedGenerations> LeaseAsync(
-        string owner, TimeSpan lease, int max, bool isIdle, IReadOnlyList<string> except, CancellationToken cancellationToken)
+        string owner, TimeSpan lease, int max, bool isIdle, JobLineFilter lines, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         if (await NextIsSuspectAsync(connection, cancellationToken))
@@ -30,11 +30,10 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
         return await StorageRetry.RunAsync(async () =>
         {
             await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-            var others = except.Count == 0 ? "" : $" AND model NOT IN ({string.Join(", ", except.Select((_, i) => $"@model{i}"))})";
             var taken = await TakeAsync(
                 connection, owner, lease,
-                $"status = 'queued' AND suspicion = 0 AND {sql.IsAvailable}{others} ORDER BY class_rank, created_at, id",
-                max, except, cancellationToken);
+                $"status = 'queued' AND suspicion = 0 AND {sql.IsAvailable}{lines.Condition} ORDER BY class_rank, created_at, id",
+                max, lines, cancellationToken);
             await transaction.CommitAsync(cancellationToken);
             return new LeasedGenerations(taken, IsClearing: false);
         });
@@ -50,7 +49,7 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
         var taken = await TakeAsync(
             connection, owner, lease,
             $"status = 'queued' AND suspicion <> 0 AND {sql.IsAvailable} ORDER BY suspicion, class_rank, created_at, id",
-            1, [], cancellationToken);
+            1, JobLineFilter.All, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return new LeasedGenerations(taken, IsClearing: false);
     }
@@ -66,7 +65,7 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
             [sql.Clock], row => row.Bool("waits") && !row.Bool("is_running"), cancellationToken);
 
     private async Task<IReadOnlyList<GenerationRecord>> TakeAsync(
-        DbConnection connection, string owner, TimeSpan lease, string condition, int max, IReadOnlyList<string> except,
+        DbConnection connection, string owner, TimeSpan lease, string condition, int max, JobLineFilter lines,
         CancellationToken cancellationToken)
     {
         // Chosen once, before the update: PostgreSQL may evaluate a subquery of a condition for each row, and would exceed the limit.
@@ -82,7 +81,7 @@ internal sealed class GenerationQueue(IStorage storage, GenerationSql sql, TimeP
             """,
             [
                 ("@now", time.GetUtcNow()), ("@owner", owner), GenerationSql.Lease(lease), sql.Clock,
-                .. except.Select((model, i) => ($"@model{i}", (SqlValue)storage.Sql.Storable(model))),
+                .. lines.Values(storage.Sql),
             ],
             GenerationSql.Read, cancellationToken);
         // RETURNING has no order.
@@ -158,6 +157,9 @@ internal sealed record LeasedGenerations(IReadOnlyList<GenerationRecord> Taken, 
 internal enum GenerationReturn
 {
     Returned,
+
+    /// <summary>The same, because its run must wait; its reservation is kept.</summary>
+    Postponed,
 
     /// <summary>Nothing was written: its cancellation was requested.</summary>
     CancelRequested,

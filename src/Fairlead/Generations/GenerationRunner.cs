@@ -33,7 +33,6 @@ internal sealed class GenerationRunner(
     {
         var call = run.Call;
         drain.Enter();
-        call.CanWaitForSlot = true;
         telemetry.CallStarted(call);
         RunResult? result = null;
         try
@@ -60,10 +59,17 @@ internal sealed class GenerationRunner(
         finally
         {
             var status = result?.Status ?? StatusCodes.Status500InternalServerError;
-            telemetry.CallEnded(call, status);
-            CallLog.Ended(
-                logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending?.Outcome.ToWire() ?? "failed", status,
-                call.Timings.Elapsed.TotalMilliseconds);
+            if (call.HandedOver)
+            {
+                telemetry.CallPostponed(call);
+            }
+            else
+            {
+                telemetry.CallEnded(call, status);
+                CallLog.Ended(
+                    logger, call.RequestId, call.Endpoint, call.Facts.Model, call.Ending?.Outcome.ToWire() ?? "failed", status,
+                    call.Timings.Elapsed.TotalMilliseconds);
+            }
             drain.Leave();
         }
         return result;
@@ -82,15 +88,18 @@ internal sealed class GenerationRunner(
 
         // 3.
         var reply = await pipeline.InvokeAsync(call, call.Cancellation.Token);
-        if (reply is GatewayReply.Refused refused) return await FailAsync(run, Outcome.Failed, refused.Error);
+        if (reply is GatewayReply.Refused refused) return await RefusedAsync(run, refused.Error);
+        // From here on, whatever fails: a stream holds a slot, and a body memory.
+        await using var stream = (reply as GatewayReply.Streaming)?.Events;
+        using var native = (reply as GatewayReply.NativeBody)?.Body;
 
         // 4.
         ModelResponse? answer = null;
         CollectingStreamWriter? written = null;
         run.AddWarnings();
-        if (reply is GatewayReply.Streaming streaming)
+        if (stream is not null)
         {
-            written = await ReadAsync(run, streaming.Events);
+            written = await ReadAsync(run, stream);
             answer = run.Output.Build();
             var attempt = call.Answering!;
             attempt.Meter.Kept = answer;
@@ -106,7 +115,6 @@ internal sealed class GenerationRunner(
         }
 
         // 5.
-        using var native = (reply as GatewayReply.NativeBody)?.Body;
         call.Streams = false;
         var outcome = CallOutcome.Of(call);
         await ender.EndAsync(call, outcome, null, StatusCodes.Status200OK);
@@ -127,10 +135,20 @@ internal sealed class GenerationRunner(
             new(outcome, StatusCodes.Status200OK, body, GenerationDetails.Of(call, answer, null), null, CancellationReason.None);
     }
 
+    /// <summary>
+    /// Ends a run that was refused. A postponed one that has sent nothing does not end: another run continues with its reservation.
+    /// </summary>
+    private async Task<RunResult> RefusedAsync(GenerationRun run, GatewayError error)
+    {
+        var call = run.Call;
+        if (call.QueuedRun?.Postponed is null || call.Attempts.Count > 0) return await FailAsync(run, Outcome.Failed, error);
+        call.HandedOver = true;
+        return new RunResult(Outcome.Failed, StatusCodes.Status202Accepted, [], [], error, CancellationReason.None);
+    }
+
     /// <summary>Reads to the end. The writer that is returned assembles events in the client's dialect; null if there are none.</summary>
     private async Task<CollectingStreamWriter?> ReadAsync(GenerationRun run, IEventSource events)
     {
-        await using var owned = events;
         var settings = BatchedEvents.SettingsOf(run.Call, configuration.Current.Stream);
         await using var batched = settings.Tokens > 1
             ? new BatchedEvents(events, run.Call.Dialect, settings, time, run.Call.Cancellation)

@@ -6,9 +6,9 @@ using Fairlead.Storage;
 namespace Fairlead.Generations;
 
 /// <summary>
-/// The reservations of accepted jobs until they start. If another node starts a job, or it is cancelled before it starts, a notification
-/// releases its reservation here. A notification may be lost, so old reservations are checked now and then (<see cref="CheckAsync"/>).
-/// Thread-safe, except for <see cref="CheckAsync"/>, which has one caller.
+/// The reservations of accepted jobs until they start, also of those that were postponed. If another node starts a job, or it is cancelled
+/// before it starts, a notification releases its reservation here. A notification may be lost, so old reservations are checked now and then
+/// (<see cref="CheckAsync"/>). Thread-safe, except for <see cref="CheckAsync"/>, which has one caller.
 /// </summary>
 internal sealed class HeldReservations : IDisposable
 {
@@ -41,6 +41,14 @@ internal sealed class HeldReservations : IDisposable
     public void Keep(string id, TokenReservation? reservation)
     {
         if (reservation is not null) _held[id] = new Held(reservation, _time.GetTimestamp());
+    }
+
+    /// <summary>Keeps the money of a job whose run is postponed. Its rates and its concurrency are free for others.</summary>
+    public void Return(string id, TokenReservation? reservation)
+    {
+        if (reservation is null) return;
+        _ledger.ReleaseRates(reservation);
+        Keep(id, reservation);
     }
 
     /// <summary>Hands the reservation of a job to its run.</summary>

@@ -25,6 +25,7 @@ internal sealed class JobStarter(
     WriteRetry writes,
     IStorage storage,
     IConfigurationSource configuration,
+    TimeProvider time,
     ILogger<JobStarter> logger)
 {
     /// <summary>Starts the run of <paramref name="record"/>, or ends it.</summary>
@@ -47,6 +48,8 @@ internal sealed class JobStarter(
         // 4.
         run.Call.Reservation = held.Take(record.Id);
         run.Call.RunLease = new RunLease(record.Id, leases.Owner, record.Runs);
+        var waited = time.GetUtcNow() - (record.StartedAt ?? time.GetUtcNow());
+        run.Call.QueuedRun = new QueuedRun(configuration.Current.Jobs.Workers, waited > TimeSpan.Zero ? waited : TimeSpan.Zero);
         run.Start(runner.RunAsync);
         leases.AdoptFromQueue(run, record, askedAt, lease);
         storage.Notifier.Announce(JobNotices.Changed, record.Id);

@@ -1,15 +1,14 @@
 using Fairlead.Configuration;
 using Fairlead.Memory;
 using Fairlead.Providers;
-using Fairlead.Scheduling;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Generations;
 
 /// <summary>
-/// Takes jobs from the queue while this node and their models have room for them, and reads their requests: steps 1 and 2 of
-/// <see cref="JobWorker"/>. For one caller.
+/// Takes jobs from the queue while this node has room for them, and reads their requests: steps 1 and 2 of <see cref="JobWorker"/>. Of a
+/// line of jobs that were postponed, one is taken at a time. For one caller.
 /// </summary>
 internal sealed class JobTaker(
     GenerationQueue queue,
@@ -21,7 +20,7 @@ internal sealed class JobTaker(
     WriteRetry writes,
     JobSignal signal,
     MemoryBudget memory,
-    Scheduler scheduler,
+    JobLines lines,
     IStorage storage,
     IConfigurationSource configuration,
     TimeProvider time,
@@ -33,8 +32,7 @@ internal sealed class JobTaker(
     /// <summary>How long a job waits that had no room here.</summary>
     private static readonly TimeSpan NoRoomPause = TimeSpan.FromSeconds(1);
 
-    /// <summary>Part of the workers that may wait for slots of one model, so that the jobs of other models run.</summary>
-    private const int WorkersPerWaitingRun = 4;
+    private bool _linesAreFirst;
 
     // Only PostgreSQL has other nodes, whose runs could be taken over.
     private bool HasOtherNodes => storage.Provider != StorageProvider.Sqlite;
@@ -52,20 +50,46 @@ internal sealed class JobTaker(
     }
 
     /// <summary>Takes as many jobs as this node has room for, and starts them.</summary>
-    public async Task FillAsync(CancellationToken cancellationToken)
+    /// <returns>When a line of jobs that were postponed is due; null if nothing can be started then.</returns>
+    public async Task<TimeSpan?> FillAsync(CancellationToken cancellationToken)
     {
-        var lease = leases.Length;
         // Runs that started with their request needed no room. However many there are, jobs run beside them.
         var room = configuration.Current.Jobs.Workers - running.Leased;
-        if (room <= 0 || (memory.IsExhausted && running.Leased > 0) || running.All().Any(run => run.NeedsNodeAlone(time))) return;
+        if (room <= 0 || !MayStart()) return null;
 
-        // 1.
+        // 1. Of the lines, half of the room every second time, then the jobs of others, then the rest of the lines: neither keeps the
+        // other from starting.
+        _linesAreFirst = !_linesAreFirst;
+        if (_linesAreFirst) room -= await TakeDueAsync(Math.Max(1, room / 2), cancellationToken);
+        if (room > 0) room -= await TakeAsync(room, JobLineFilter.Except(lines.Held()), cancellationToken);
+        if (room > 0) room -= await TakeDueAsync(room, cancellationToken);
+        if (room > 0 && MayStart()) return lines.UntilDue();
+        // Those that were taken may have ended already.
+        if (running.Leased < configuration.Current.Jobs.Workers) signal.Wake();
+        return null;
+    }
+
+    /// <summary>Tries one job of each line that is due.</summary>
+    private async Task<int> TakeDueAsync(int max, CancellationToken cancellationToken)
+    {
+        var taken = 0;
+        foreach (var line in lines.TakeDue(max)) taken += await TakeAsync(1, JobLineFilter.Only(line), cancellationToken);
+        return taken;
+    }
+
+    private bool MayStart() =>
+        !(memory.IsExhausted && running.Leased > 0) && !running.All().Any(run => run.NeedsNodeAlone(time));
+
+    private async Task<int> TakeAsync(int max, JobLineFilter filter, CancellationToken cancellationToken)
+    {
+        // Checked again each time: one that was just taken may need the node alone.
+        if (!MayStart()) return 0;
+        var lease = leases.Length;
         var askedAt = time.GetTimestamp();
-        var full = scheduler.ModelsWithoutRoom(Math.Max(1, configuration.Current.Jobs.Workers / WorkersPerWaitingRun));
-        var leased = await queue.LeaseAsync(leases.Owner, lease, room, running.Leased == 0, full, cancellationToken);
+        var leased = await queue.LeaseAsync(leases.Owner, lease, max, running.Leased == 0, filter, cancellationToken);
         leases.Watch.Responded(lease);
         foreach (var record in leased.Taken) await ReadAndStartAsync(record, askedAt, lease, cancellationToken);
-        if (leased.Taken.Count == room) signal.Wake();
+        return leased.Taken.Count;
     }
 
     private async Task ReadAndStartAsync(GenerationRecord head, long askedAt, TimeSpan lease, CancellationToken cancellationToken)

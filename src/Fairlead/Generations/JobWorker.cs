@@ -27,6 +27,7 @@ internal sealed class JobWorker(
     DisownedGenerations disowned,
     RunningGenerations running,
     HeldReservations held,
+    JobLines lines,
     JobSignal signal,
     CallerSnapshots snapshots,
     Scheduler scheduler,
@@ -47,14 +48,14 @@ internal sealed class JobWorker(
         });
         // Only PostgreSQL has other nodes, which could take over a run whose lease ends.
         var stopping = storage.Provider == StorageProvider.Sqlite ? Task.CompletedTask : StopExpiringAsync(stoppingToken);
-        scheduler.RunLeft += signal.Wake;
+        scheduler.RunLeft += Moved;
         try
         {
             await Task.WhenAll(TakeAsync(stoppingToken), RenewAsync(stoppingToken), stopping);
         }
         finally
         {
-            scheduler.RunLeft -= signal.Wake;
+            scheduler.RunLeft -= Moved;
         }
     }
 
@@ -66,6 +67,7 @@ internal sealed class JobWorker(
         await using var presence = new NodePresence(storage, time);
         while (!stoppingToken.IsCancellationRequested)
         {
+            TimeSpan? due = null;
             try
             {
                 if (!released)
@@ -77,7 +79,7 @@ internal sealed class JobWorker(
                 if (!drain.IsDraining && snapshots.Current is not null)
                 {
                     await taker.TakeOverAsync(stoppingToken);
-                    await taker.FillAsync(stoppingToken);
+                    due = await taker.FillAsync(stoppingToken);
                 }
                 // In this loop, so that no job of this node starts between the query and the release.
                 if (storage.Provider != StorageProvider.Sqlite) await held.CheckAsync(queue, stoppingToken);
@@ -91,8 +93,15 @@ internal sealed class JobWorker(
                 // Nothing is lost: leases and rows stay, and the next attempt comes within a second.
                 Failed(exception);
             }
-            await signal.WaitAsync(MaxPause, stoppingToken);
+            await signal.WaitAsync(due < MaxPause ? due.Value : MaxPause, stoppingToken);
         }
+    }
+
+    /// <summary>A run left its place in the queue of a deployment: another job of its line may wait there.</summary>
+    private void Moved(GatewayCall call)
+    {
+        lines.Moved(new JobLine(call.Caller.KeyId, call.Facts.Model, call.Class));
+        signal.Wake();
     }
 
     /// <summary>Step 5.</summary>

@@ -24,4 +24,8 @@ internal static partial class JobsLog
         11006, LogLevel.Warning,
         "Run {Run} of generation {GenerationId} could not renew its lease and stops before another node takes over")]
     public static partial void LeaseNotRenewed(ILogger logger, string generationId, int run);
+
+    [LoggerMessage(
+        11007, LogLevel.Debug, "Run {Run} of generation {GenerationId} waits for {Error} and is back in the queue for {Seconds:0.#} s")]
+    public static partial void Postponed(ILogger logger, string generationId, int run, string error, double seconds);
 }

@@ -36,6 +36,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<GenerationRunner>();
         services.AddSingleton<JobCalls>();
         services.AddSingleton<HeldReservations>();
+        services.AddSingleton<JobLines>();
         services.AddSingleton<JobSignal>();
         services.AddSingleton<WriteRetry>();
         services.AddSingleton<NodeLeases>();

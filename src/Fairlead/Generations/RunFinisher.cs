@@ -19,6 +19,8 @@ internal sealed class RunFinisher(
     NodeLeases leases,
     DisownedGenerations disowned,
     RunningGenerations running,
+    HeldReservations held,
+    JobLines lines,
     WriteRetry writes,
     JobSignal signal,
     DrainState drain,
@@ -41,13 +43,14 @@ internal sealed class RunFinisher(
     {
         // The process must also stay until the result is stored.
         drain.Enter();
+        var isPostponed = false;
         try
         {
             var result = await run.Completion;
-            AddToAverage(run);
+            if (PostponementOf(run, result) is null) AddToAverage(run);
 
             // 6.
-            await StoreEndAsync(run, record, result);
+            isPostponed = await StoreEndAsync(run, record, result) == GenerationReturn.Postponed;
         }
         catch (Exception exception)
         {
@@ -60,16 +63,23 @@ internal sealed class RunFinisher(
             running.Remove(run);
             await run.Events.CloseAsync();
             run.Dispose();
-            storage.Notifier.Announce(JobNotices.Changed, record.Id);
+            if (!isPostponed)
+            {
+                lines.Moved(JobLine.Of(record));
+                // Not of a postponed job: it keeps its reservation, which the notice would release.
+                storage.Notifier.Announce(JobNotices.Changed, record.Id);
+            }
             signal.Wake();
             drain.Leave();
         }
     }
 
-    private async Task StoreEndAsync(GenerationRun run, GenerationRecord record, RunResult result)
+    /// <summary>Returns what became of the generation if this run does not end it; null if it does.</summary>
+    private async Task<GenerationReturn?> StoreEndAsync(GenerationRun run, GenerationRecord record, RunResult result)
     {
         var now = time.GetUtcNow();
-        switch (await ReturnAsync(run, record, result, now))
+        var returned = await ReturnAsync(run, record, result, now);
+        switch (returned)
         {
             case null:
                 await StoreResultAsync(run, record, factory.Of(record, result, now));
@@ -86,6 +96,7 @@ internal sealed class RunFinisher(
                     () => ends.EndAsync(record.Id, leases.Owner, record.Runs, end, NewEvents.None, CancellationToken.None));
                 break;
         }
+        return returned;
     }
 
     /// <summary>Returns the generation to the queue if this run was not its last; null if it was.</summary>
@@ -98,8 +109,9 @@ internal sealed class RunFinisher(
             if (stopped == GenerationReturn.Returned) storage.Notifier.Announce(JobNotices.Queued, record.Id);
             return stopped;
         }
-        if (result.Error is not { } error || !IsTemporary(error) || run.IsLast || run.Call.StoppedByBudget) return null;
-        // A run that this node could not record, or had no memory or money for, sent nothing, and does not count.
+        if (PostponementOf(run, result) is { } postponement) return await PostponeAsync(run, record, result.Error!, postponement);
+        if (result.Error is not { } error || !IsTemporary(run, error) || run.IsLast || run.Call.StoppedByBudget) return null;
+        // A run that this node could not record, or had no memory, money or slot for, sent nothing, and does not count.
         var isUnsent = IsUnsent(run, error);
         var jobs = configuration.Current.Jobs;
         var countedRuns = record.Runs - record.Returns;
@@ -141,10 +153,44 @@ internal sealed class RunFinisher(
         _averageSeconds = _averageSeconds <= 0 ? seconds : (_averageSeconds * 0.9) + (seconds * 0.1);
     }
 
-    private static bool IsUnsent(GenerationRun run, GatewayError error) =>
-        error.Code is ErrorCode.StoreUnavailable or ErrorCode.Overloaded or ErrorCode.BudgetExceeded && !run.Call.Attempts.Exists(attempt => attempt.Sent);
+    /// <summary>How the run is postponed; null if it is not. A run with a result has one, whatever became of a repair.</summary>
+    private static Postponement? PostponementOf(GenerationRun run, RunResult result) =>
+        result is { Error: not null, Stopped: CancellationReason.None } && !run.IsLast ? run.Call.QueuedRun?.Postponed : null;
 
-    private static bool IsTemporary(GatewayError error) => error.IsRetryable && error.Code is not ErrorCode.Conflict;
+    /// <summary>Returns the generation to the queue. The run does not count, and the reservation waits for the next one.</summary>
+    private async Task<GenerationReturn> PostponeAsync(
+        GenerationRun run, GenerationRecord record, GatewayError error, Postponement postponement)
+    {
+        // Both before it is in the queue: another worker may take it at once.
+        lines.Postponed(JobLine.Of(record), postponement);
+        if (run.Call.HandedOver) held.Return(record.Id, run.Call.Reservation);
+        var returned = GenerationReturn.Lost;
+        try
+        {
+            returned = await ReturnAsync(record, postponement.Pause, countRun: false);
+        }
+        finally
+        {
+            if (returned != GenerationReturn.Returned) held.Release(record.Id);
+        }
+        if (returned != GenerationReturn.Returned) return returned;
+        JobsLog.Postponed(logger, record.Id, record.Runs, error.Definition.Name, postponement.Pause.TotalSeconds);
+        return GenerationReturn.Postponed;
+    }
+
+    private static bool IsUnsent(GenerationRun run, GatewayError error) => error.Code switch
+    {
+        ErrorCode.StoreUnavailable or ErrorCode.Overloaded or ErrorCode.BudgetExceeded =>
+            !run.Call.Attempts.Exists(attempt => attempt.Sent),
+        // Without an attempt: no deployment had a slot.
+        ErrorCode.ProviderUnavailable or ErrorCode.QueueFull => run.Call.Attempts.Count == 0,
+        _ => false,
+    };
+
+    // A stored stream that found a full queue ends, like other streams. A generation whose client has a 202 waits among the jobs.
+    private static bool IsTemporary(GenerationRun run, GatewayError error) =>
+        error.IsRetryable && error.Code is not ErrorCode.Conflict
+        && !(error.Code == ErrorCode.QueueFull && run.Call.Delivery?.Mode == "stream");
 
     private static TimeSpan PauseOf(JobsConfig jobs, int run, TimeSpan? advised)
     {

@@ -15,6 +15,9 @@ internal sealed class ConcurrencyCounter(LimitIdentity identity, LimitClock cloc
 
     public void Take() => _held++;
 
+    /// <summary>Releases what no generation used.</summary>
+    public void Return() => _held--;
+
     /// <param name="duration">Timestamps for which it was held.</param>
     public void Release(long duration)
     {

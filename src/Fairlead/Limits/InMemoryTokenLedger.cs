@@ -98,6 +98,8 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
         if (reservation.Rates?.OutputCapacity is not null) histories.Add(reservation.KeyId, reservation.Model, usage.OutputTokens);
     }
 
+    public void ReleaseRates(TokenReservation reservation) => reservation.Rates?.Accounts.ReleaseRates(reservation);
+
     private async ValueTask<GatewayError?> ReserveSlowlyAsync(GatewayCall call, TokenReservation reservation, AppliedLimits limits,
         ReservationParts parts, LimitAmounts amounts, ReserveStatus status, CancellationToken cancellationToken)
     {

@@ -8,15 +8,21 @@ namespace Fairlead.Limits;
 /// <summary>
 /// Reserves what the call needs before any work: 1. check the call's own budget, 2. check the limits of single requests, 3. reserve.
 /// <see cref="CallEnder"/> settles it, however the call ends. A call that is accepted now and runs later reserves only money. Its run
-/// reserves the rates, and waits for them if it must.
+/// reserves the rates. If it must wait for them, it waits a moment on its worker and is then postponed.
 /// </summary>
 internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, TokenCounter counter) : IGatewayStage
 {
-    /// <summary>A run that waits looks again this often, so that it sees changed limits.</summary>
-    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
+    /// <summary>How long a run waits on its worker, in all its waits. A longer wait would keep jobs of others from starting.</summary>
+    private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
 
-    /// <summary>A job whose money could not be reserved again goes back to the queue for at most this long.</summary>
-    private static readonly TimeSpan MaxReturn = TimeSpan.FromMinutes(1);
+    /// <summary>A run is postponed for at most this long, so that it sees changed limits.</summary>
+    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(10);
+
+    /// <summary>The same for a job whose money could not be reserved again.</summary>
+    private static readonly TimeSpan MaxBudgetPause = TimeSpan.FromMinutes(1);
+
+    /// <summary>For a limit that does not know when it is free.</summary>
+    private static readonly TimeSpan DefaultPause = TimeSpan.FromSeconds(1);
 
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
@@ -47,7 +53,7 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         // In memory the reservation is immediate, and the call continues without a state machine of its own.
         if (!reserving.IsCompletedSuccessfully) return AwaitAsync(call, parts, next, since, reserving, cancellationToken);
         if (reserving.Result is { } refusal)
-            return call.CanWaitForSlot ? AwaitAsync(call, parts, next, since, new(refusal), cancellationToken) : Refuse(refusal);
+            return call.QueuedRun is null ? Refuse(refusal) : AwaitAsync(call, parts, next, since, new(refusal), cancellationToken);
         call.Timings.Add(Phase.Limit, since);
         return next(call, cancellationToken);
     }
@@ -61,22 +67,30 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
     private async ValueTask<GatewayReply> AwaitAsync(GatewayCall call, ReservationParts parts, GatewayStep next, long since,
         ValueTask<GatewayError?> reserving, CancellationToken cancellationToken)
     {
+        var waited = TimeSpan.Zero;
         while (await reserving is { } refusal)
         {
-            if (!call.CanWaitForSlot) return new GatewayReply.Refused(refusal);
-            if (refusal is not { Code: ErrorCode.RateLimitExceeded, RetryAfter: { } wait }) return new GatewayReply.Refused(Later(refusal));
-            // Nobody waits on a connection. The token of the run ends the wait.
-            await Task.Delay(wait < LookAgain ? wait : LookAgain, call.Time, cancellationToken);
+            if (call.QueuedRun is not { } run) return new GatewayReply.Refused(refusal);
+            if (refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } reset } && reset > TimeSpan.Zero)
+            {
+                // A job was accepted, so it does not fail because its budget is used up now.
+                var later = reset < MaxBudgetPause ? reset : MaxBudgetPause;
+                run.TryPostpone(call, new Postponement(later, later));
+                return new GatewayReply.Refused(refusal);
+            }
+            if (refusal is not { Code: ErrorCode.RateLimitExceeded, IsRetryable: true }) return new GatewayReply.Refused(refusal);
+            var pause = refusal.RetryAfter ?? DefaultPause;
+            if (pause > MaxPause) pause = MaxPause;
+            if (waited + pause > MaxWait && run.TryPostpone(call, new Postponement(pause, pause)))
+                return new GatewayReply.Refused(refusal);
+            // Not for long, or its deadline ends the wait.
+            await Task.Delay(pause, call.Time, cancellationToken);
+            waited += pause;
             reserving = ledger.ReserveAsync(call, parts, cancellationToken);
         }
         call.Timings.Add(Phase.Limit, since);
         return await next(call, cancellationToken);
     }
-
-    // A job was accepted, so it is not refused because its budget is used up now.
-    private static GatewayError Later(GatewayError refusal) =>
-        refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } wait } && wait > TimeSpan.Zero
-        ? refusal with { Retryable = true, RetryAfter = wait < MaxReturn ? wait : MaxReturn } : refusal;
 
     private static ValueTask<GatewayReply> Refuse(GatewayError error) => new(new GatewayReply.Refused(error));
 }

@@ -158,6 +158,20 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         }
     }
 
+    /// <summary>Returns the rates and the concurrency of a reservation, of which nothing was used. Its money stays held.</summary>
+    public void ReleaseRates(TokenReservation reservation)
+    {
+        var now = Clock.Time.GetTimestamp();
+        lock (_gate)
+        {
+            if (reservation.IsSettled || reservation.Rates is not { } rates) return;
+            foreach (var bucket in rates.Rates) bucket.Settle(reservation.Amounts.Of(bucket.Name), 0, now);
+            foreach (var counter in rates.Concurrency) counter.Return();
+            reservation.DropRates();
+            _usedAt = now;
+        }
+    }
+
     /// <summary>
     /// Replaces what a reservation holds by what was used. Limits that were added while the call ran count its usage too. Only the first
     /// call has an effect.

@@ -70,6 +70,13 @@ internal sealed class TokenReservation(Caller caller, string model, string @clas
         StartedAt = now;
     }
 
+    /// <summary>The rates are no longer held; the money is.</summary>
+    public void DropRates()
+    {
+        Rates = null;
+        Amounts = Amounts with { Input = 0, Output = 0 };
+    }
+
     /// <summary>How much of tokens and money is missing to <paramref name="amounts"/>.</summary>
     public LimitAmounts Missing(in LimitAmounts amounts) => new()
     {
@@ -104,4 +111,9 @@ internal interface ITokenLedger
     /// paid for it. Idempotent; never throws for a reservation that this ledger created.
     /// </summary>
     void Settle(TokenReservation reservation, in Usage usage, in Cost cost);
+
+    /// <summary>
+    /// Returns rates and concurrency of a call that has sent nothing and does not run now. Its money stays reserved. Idempotent.
+    /// </summary>
+    void ReleaseRates(TokenReservation reservation);
 }

@@ -49,7 +49,7 @@ internal sealed class CallEnder(
 
         // 2.
         if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Used, ending.Cost);
-        scheduler.Settle(call, ending.Used.InputTokens, ending.Used.OutputTokens);
+        scheduler.Settle(call);
 
         // 3.
         return RecordAsync(call, status);

@@ -122,8 +122,8 @@ public sealed class GatewayCall
     /// <summary>Whether it continues without its client: as requested, or because a repeated request gets the result.</summary>
     internal bool ContinuesWithoutClient => Facts.Extension.OnDisconnect == OnDisconnect.Continue || IdempotencyKey is not null;
 
-    /// <summary>Whether no client waits on a connection, so that the call can wait for a free slot at a deployment.</summary>
-    internal bool CanWaitForSlot { get; set; }
+    /// <summary>Set for the run of a job that a worker took from the queue; null for all other calls.</summary>
+    internal QueuedRun? QueuedRun { get; set; }
 
     /// <summary>Earlier responses that the connection of the call remembers; null if it remembers none.</summary>
     internal ResponseSession? Session { get; set; }

@@ -106,9 +106,13 @@ internal sealed class ResponseSocket : IDisposable
 
         // 3.
         // The call of a turn ends shortly after its last event, but its client may send the next message at once.
-        if (error is null && _turn is { HasSentLast: true }) await _turns.Ended;
-        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        error ??= _turns.TryStart(ended.Task);
+        if (error is null && _turn is { HasSentLast: true } && _turns.Ended is { IsCompleted: false } ended)
+        {
+            ResponsesLog.WaitsForTurn(_logger, _turn.Id);
+            await ended;
+        }
+        var turnEnd = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        error ??= _turns.TryStart(turnEnd.Task);
         if (error is not null)
         {
             body?.Dispose();
@@ -120,7 +124,7 @@ internal sealed class ResponseSocket : IDisposable
         // Until the last event is sent, which is after the call has ended.
         _drain.Enter();
         _turn = new SocketTurn(_upgrade, _headers, _session, body!, _writer, _memory, _turnStops, _time);
-        _ = ServeAsync(_turn, _turnStops, ended);
+        _ = ServeAsync(_turn, _turnStops, turnEnd);
     }
 
     /// <summary>Never throws.</summary>

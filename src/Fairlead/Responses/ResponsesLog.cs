@@ -12,4 +12,7 @@ internal static partial class ResponsesLog
 
     [LoggerMessage(14003, LogLevel.Error, "A response on a WebSocket could not be sent")]
     public static partial void TurnFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(14004, LogLevel.Debug, "A message on a WebSocket waits until the call of request {RequestId} has ended")]
+    public static partial void WaitsForTurn(ILogger logger, string requestId);
 }

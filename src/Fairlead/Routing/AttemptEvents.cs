@@ -23,7 +23,8 @@ internal enum StreamStart
 
 /// <summary>
 /// The events of one attempt, metered as they pass. Events before the first content are held until it is known whether this attempt
-/// provides the response.
+/// provides the response. Once it does, the attempt's slot at its deployment is returned when the source has ended, and not only when the
+/// response is disposed: a repair of the output needs a slot before that.
 /// </summary>
 internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSource source, ChunkClock? clock, Scheduler scheduler)
     : IEventSource
@@ -38,6 +39,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
     private MemoryLease? _memory;
     private bool _hasHeld;
     private bool _ended;
+    private bool _isClosed;
 
     public bool BuffersAhead => source.BuffersAhead;
 
@@ -106,10 +108,15 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             batch.SwapWith(_held);
             return true;
         }
-        if (_ended) return false;
+        if (_ended)
+        {
+            await CloseAsync();
+            return false;
+        }
         if (!await source.ReadAsync(batch, cancellationToken))
         {
             _ended = true;
+            await CloseAsync();
             return false;
         }
         Meter(batch);
@@ -117,19 +124,29 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         return true;
     }
 
-    /// <summary>Whether this stream holds the attempt's slot at its deployment, which it releases at its end.</summary>
+    /// <summary>Whether this stream holds the attempt's slot at its deployment, which it returns once. Set before the first read.</summary>
     public bool HoldsSlot { get; set; }
 
     public ValueTask DisposeAsync()
     {
         _held.Dispose();
         _memory?.Dispose();
-        if (HoldsSlot)
+        return CloseAsync();
+    }
+
+    /// <summary>Closes the source, then returns the slot: until then, the deployment may still work for this attempt.</summary>
+    private async ValueTask CloseAsync()
+    {
+        if (_isClosed) return;
+        _isClosed = true;
+        try
         {
-            HoldsSlot = false;
-            scheduler.GiveBack(attempt.Deployment, attempt.StartedAt);
+            await source.DisposeAsync();
         }
-        return source.DisposeAsync();
+        finally
+        {
+            if (HoldsSlot) scheduler.GiveBack(attempt.Deployment, attempt.StartedAt);
+        }
     }
 
     private void Meter(EventBatch batch)

@@ -101,19 +101,20 @@ internal sealed class RoutingStage(
                 }
 
                 // 7.
-                var attempt = AddAttempt(call, deployment, commitsAtAcceptance);
+                Attempt? attempt = null;
                 var kept = false;
                 GatewayReply? reply;
                 ProviderReply.Failed? failed;
                 try
                 {
+                    attempt = AddAttempt(call, deployment, commitsAtAcceptance);
                     (reply, failed) = await TryAsync(call, attempt, cancellationToken);
-                    // A stream releases its slot when it ends.
+                    // A stream returns its slot when its source has ended.
                     kept = reply is GatewayReply.Streaming;
                 }
                 finally
                 {
-                    if (!kept) scheduler.GiveBack(deployment, attempt.StartedAt);
+                    if (!kept) scheduler.GiveBack(deployment, attempt?.StartedAt);
                 }
 
                 // 8.

@@ -4,16 +4,21 @@ namespace Fairlead.Scheduling;
 /// The attempts at one deployment, and how long they take. Counting is thread-safe; <see cref="Queue"/> is only used under the lock of
 /// <see cref="DeploymentSlots"/>.
 /// </summary>
-internal sealed class DeploymentSlot(string name, int number)
+/// <param name="name">Name of the deployment.</param>
+/// <param name="number">Orders the deployments of a lane.</param>
+/// <param name="maximum">Its maximum until <see cref="SetMaximum"/>; null for none.</param>
+internal sealed class DeploymentSlot(string name, int number, int? maximum)
 {
+    private const int Unlimited = int.MaxValue;
+
     private readonly Lock _gate = new();
+    private int _maximum = maximum ?? Unlimited;
     private int _taken;
     private int _waiting;
     private double _holdSeconds;
 
     public string Name { get; } = name;
 
-    /// <summary>Orders the deployments of a lane.</summary>
     public int Number { get; } = number;
 
     public FairQueue Queue { get; } = new();
@@ -23,23 +28,34 @@ internal sealed class DeploymentSlot(string name, int number)
     /// <summary>Mean time that an attempt holds its slot, weighted to the recent ones, in seconds; 0 if none has ended.</summary>
     public double HoldSeconds => Volatile.Read(ref _holdSeconds);
 
+    /// <summary>
+    /// Attempts at once that are in force now, for all models and whichever catalogue a call has. The only place that decides it.
+    /// </summary>
+    public int Limit => Volatile.Read(ref _maximum);
+
+    /// <summary>Whether a slot is free.</summary>
+    public bool HasRoom => Taken < Limit;
+
+    /// <summary>Sets <c>maxConcurrency</c>; null for none. Attempts that run continue.</summary>
+    public void SetMaximum(int? value) => Volatile.Write(ref _maximum, value ?? Unlimited);
+
     /// <summary>Takes a slot if one is free and nobody waits for it.</summary>
-    public bool TryTake(int limit)
+    public bool TryTake()
     {
         lock (_gate)
         {
-            if (_waiting > 0 || _taken >= limit) return false;
+            if (_waiting > 0 || _taken >= Limit) return false;
             _taken++;
             return true;
         }
     }
 
     /// <summary>Takes a slot for a call that waits.</summary>
-    public bool TryTakeForWaiting(int limit)
+    public bool TryTakeForWaiting()
     {
         lock (_gate)
         {
-            if (_taken >= limit) return false;
+            if (_taken >= Limit) return false;
             _taken++;
             return true;
         }

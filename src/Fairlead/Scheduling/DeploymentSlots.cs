@@ -4,11 +4,13 @@ using Fairlead.Catalogue;
 namespace Fairlead.Scheduling;
 
 /// <summary>
-/// Counts the attempts at each deployment against its <c>maxConcurrency</c>, and holds the queues of the calls that wait for a slot.
-/// Deployments are identified by name, so that the count survives a reload and is shared by all models that list the same deployment.
-/// Thread-safe.
+/// Counts the attempts at each deployment against its limit, and holds the queues of the calls that wait for a slot. Deployments are
+/// identified by name, so that the count survives a reload and is shared by all models that list the same deployment. Thread-safe.
 /// </summary>
 /// <remarks>
+/// The limit in force is <see cref="DeploymentSlot.Limit"/>, for calls with an older catalogue too. Attempts at a deployment without a
+/// limit are counted as well, because a reload may give it one.
+/// <para/>
 /// A call that finds a slot takes only the lock of that deployment. All queues share one lock, which is taken only while a call waits.
 /// <see cref="DeploymentSlot"/> counts its waiting calls under its own lock: a call that enters the queue either sees the slot that is
 /// returned at that moment, or is seen by the one that returns it.
@@ -22,16 +24,14 @@ internal sealed class DeploymentSlots(TimeProvider time)
     private long _sequence;
 
     /// <summary>Takes a slot, which must be returned, if one is free and no call waits for it.</summary>
-    public bool TryTake(Deployment deployment) =>
-        deployment.MaxConcurrency is not { } limit || SlotOf(deployment.Name).TryTake(limit);
+    public bool TryTake(Deployment deployment) => SlotOf(deployment).TryTake();
 
     /// <summary>Returns a slot. The best call that waits for it gets it.</summary>
     /// <param name="deployment">As the slot was taken.</param>
     /// <param name="held">How long it was held; null if it was not used.</param>
     public void GiveBack(Deployment deployment, TimeSpan? held = null)
     {
-        if (deployment.MaxConcurrency is null) return;
-        var slot = SlotOf(deployment.Name);
+        var slot = SlotOf(deployment);
         if (slot.GiveBack(held)) Serve(slot);
     }
 
@@ -42,27 +42,26 @@ internal sealed class DeploymentSlots(TimeProvider time)
     /// <param name="call">A new call.</param>
     /// <param name="model">Name of its model.</param>
     /// <param name="settings">Settings of the model's queue.</param>
-    /// <param name="deployments">The deployments that may serve it, each with <c>maxConcurrency</c>, the preferred one first.</param>
+    /// <param name="deployments">The deployments that may serve it, the preferred one first.</param>
     public void Enter(QueuedCall call, string model, SchedulingConfig settings, IReadOnlyList<Deployment> deployments)
     {
         QueuedCall? ended = null;
         lock (_gate)
         {
             var now = time.GetTimestamp();
-            call.EnteredAt = now;
+            call.EnteredAt = now - (long)(call.WaitedBefore.TotalSeconds * time.TimestampFrequency);
             call.Sequence = ++_sequence;
             if (!_models.TryGetValue(model, out var queue)) _models[model] = queue = new ModelQueue(model);
-            queue.MaxQueued = settings.MaxQueued;
-            queue.AgingTicks = Math.Max(1, (long)(settings.AgingAfter.TotalSeconds * time.TimestampFrequency));
+            queue.Apply(settings, time);
             var lane = LaneOf(queue, deployments);
             lane.Add(call);
             queue.Count(call, 1);
             foreach (var slot in lane.Slots) slot.AddWaiting(1);
             for (var i = 0; i < deployments.Count && call.State == QueueState.Waiting; i++)
             {
-                Dispatch(SlotOf(deployments[i].Name), now, ref ended);
+                Dispatch(SlotOf(deployments[i]), now, ref ended);
             }
-            if (call.State == QueueState.Waiting && !call.IsReturning && !call.IsRun) Check(call, queue, now, ref ended);
+            if (call.State == QueueState.Waiting && !call.IsReturning) Check(call, queue, now, ref ended);
         }
         Notify(ended);
     }
@@ -79,33 +78,56 @@ internal sealed class DeploymentSlots(TimeProvider time)
         }
     }
 
-    /// <summary>Replaces what was estimated for a call by what it used. Does nothing for a call that was not charged.</summary>
+    /// <summary>
+    /// Replaces what was estimated for a call by what it used, and learns from its output. Does nothing for a call that was not charged.
+    /// </summary>
     public void Settle(QueuedCall call, double inputTokens, double outputTokens)
+    {
+        if (call.Charged <= 0) return;
+        lock (_gate)
+        {
+            VirtualTokens.Correct(call.Account!, call, inputTokens, outputTokens);
+            VirtualTokens.Learn(call.Account!, outputTokens);
+        }
+    }
+
+    /// <summary>The same for a slot whose attempts failed: what they wrote says nothing of the next call.</summary>
+    public void SettleFailed(QueuedCall call, double inputTokens, double outputTokens)
     {
         if (call.Charged <= 0) return;
         lock (_gate) VirtualTokens.Correct(call.Account!, call, inputTokens, outputTokens);
     }
 
-    /// <summary>Applies limits that changed to the calls that wait, and serves those that have room now.</summary>
-    /// <param name="find">The deployment of a model by both names; null if the model no longer has it: then its old limit stays.</param>
-    public void LimitsChanged(Func<string, string, Deployment?> find)
+    /// <summary>
+    /// Applies the limits of a catalogue, which replace those of the previous one, and serves the calls that have room now. A deployment
+    /// that several models list has the lowest limit that any of them states. One that is no longer listed keeps its limit.
+    /// </summary>
+    /// <param name="deployments">All deployments of all models.</param>
+    public void SetLimits(IEnumerable<Deployment> deployments)
     {
         QueuedCall? ended = null;
         lock (_gate)
         {
             var now = time.GetTimestamp();
-            var slots = new HashSet<DeploymentSlot>();
-            foreach (var lane in _models.Values.SelectMany(queue => queue.Lanes))
+            foreach (var same in deployments.GroupBy(deployment => deployment.Name, StringComparer.Ordinal))
             {
-                for (var i = 0; i < lane.Slots.Length; i++)
-                {
-                    slots.Add(lane.Slots[i]);
-                    if (find(lane.Model.Model, lane.Slots[i].Name) is { } found) lane.Limits[i] = found.MaxConcurrency ?? int.MaxValue;
-                }
+                // Made now, so that a call with an older catalogue does not make it with an older limit.
+                var slot = SlotOf(same.First());
+                slot.SetMaximum(same.Min(deployment => deployment.MaxConcurrency));
+                Dispatch(slot, now, ref ended);
             }
-            foreach (var slot in slots) Dispatch(slot, now, ref ended);
         }
         Notify(ended);
+    }
+
+    /// <summary>Applies settings that changed to the calls that wait. None of them is refused because of that.</summary>
+    /// <param name="settingsOf">The settings of a model's queue by its name.</param>
+    public void SetQueueSettings(Func<string, SchedulingConfig> settingsOf)
+    {
+        lock (_gate)
+        {
+            foreach (var queue in _models.Values) queue.Apply(settingsOf(queue.Model), time);
+        }
     }
 
     /// <summary>Estimate of the wait of a call that waits; null if nothing is known.</summary>
@@ -131,43 +153,31 @@ internal sealed class DeploymentSlots(TimeProvider time)
         }
     }
 
-    /// <summary>Models for which at least <paramref name="runs"/> calls without a client wait.</summary>
-    public IReadOnlyList<string> ModelsWithRuns(int runs)
-    {
-        lock (_gate) return _models.Count == 0 ? [] : [.. _models.Values.Where(queue => queue.Runs >= runs).Select(queue => queue.Model)];
-    }
-
     /// <summary>Calls that wait for a deployment, of all models.</summary>
     public int WaitingFor(string deployment)
     {
         if (!_slots.TryGetValue(deployment, out var slot)) return 0;
-        lock (_gate) return slot.Queue.Lanes.Sum(entry => entry.Lane.Count);
+        lock (_gate) return slot.Queue.Lanes.Sum(lane => lane.Count);
     }
 
     /// <summary>Slots in use at a deployment.</summary>
     public int TakenAt(string deployment) => _slots.TryGetValue(deployment, out var slot) ? slot.Taken : 0;
 
-    private DeploymentSlot SlotOf(string name) =>
-        _slots.TryGetValue(name, out var slot) ? slot : _slots.GetOrAdd(name, NewSlot);
+    private DeploymentSlot SlotOf(Deployment deployment) =>
+        _slots.TryGetValue(deployment.Name, out var slot) ? slot : _slots.GetOrAdd(deployment.Name, NewSlot, deployment.MaxConcurrency);
 
-    private DeploymentSlot NewSlot(string name) => new(name, Interlocked.Increment(ref _numbers));
+    private DeploymentSlot NewSlot(string name, int? maximum) => new(name, Interlocked.Increment(ref _numbers), maximum);
 
     private QueueLane LaneOf(ModelQueue queue, IReadOnlyList<Deployment> deployments)
     {
-        var entries = new (DeploymentSlot Slot, int Limit)[deployments.Count];
-        for (var i = 0; i < entries.Length; i++)
-        {
-            entries[i] = (SlotOf(deployments[i].Name), deployments[i].MaxConcurrency ?? int.MaxValue);
-        }
-        var ordered = entries.DistinctBy(entry => entry.Slot.Number).OrderBy(entry => entry.Slot.Number).ToArray();
-        var slots = Array.ConvertAll(ordered, entry => entry.Slot);
+        DeploymentSlot[] slots = [.. deployments.Select(SlotOf).Distinct().OrderBy(slot => slot.Number)];
         foreach (var known in queue.Lanes)
         {
             if (known.HasSlots(slots)) return known;
         }
-        var lane = new QueueLane(queue, slots, Array.ConvertAll(ordered, entry => entry.Limit));
+        var lane = new QueueLane(queue, slots);
         queue.Lanes.Add(lane);
-        for (var i = 0; i < slots.Length; i++) slots[i].Queue.Add(lane, i);
+        foreach (var slot in slots) slot.Queue.Add(lane);
         return lane;
     }
 
@@ -180,23 +190,37 @@ internal sealed class DeploymentSlots(TimeProvider time)
 
     private void Dispatch(DeploymentSlot slot, long now, ref QueuedCall? ended)
     {
-        while (slot.Queue.Next(slot.Taken, now) is { } call)
+        while (slot.HasRoom && slot.Queue.Next(now) is { } call)
         {
-            if (!slot.TryTakeForWaiting(call.Lane.Limits[Array.IndexOf(call.Lane.Slots, slot)])) return;
+            if (!slot.TryTakeForWaiting()) return;
             slot.Queue.Take(call);
             call.Deployment = slot.Name;
             End(call, QueueState.Granted, ref ended);
         }
     }
 
-    /// <summary>Refuses what may not wait: a call beyond the maximum, or one whose deadline cannot be met.</summary>
+    /// <summary>
+    /// Refuses what may not wait: a run that would leave no worker for others, a call whose deadline cannot be met, or one beyond the
+    /// maximum.
+    /// </summary>
     private void Check(QueuedCall call, ModelQueue queue, long now, ref QueuedCall? ended)
     {
-        call.ExpectedWait = WaitEstimate.Of(call, now);
-        if (call.TimeLeft is { } left && call.ExpectedWait > left)
+        if (call.IsRun)
         {
-            Refuse(call, QueueRefusal.Deadline, ref ended);
+            var allowed = RunPlaces.Of(call.Workers);
+            if (queue.RunsOf(call) > allowed.PerLine || _models.Values.Sum(other => other.Runs) > allowed.All)
+                Refuse(call, QueueRefusal.NoPlace, ref ended);
             return;
+        }
+        // The estimate looks at all lines, so it is computed only if it decides or is shown.
+        if (call.TimeLeft is { } left)
+        {
+            call.ExpectedWait = WaitEstimate.Of(call, now);
+            if (call.ExpectedWait > left)
+            {
+                Refuse(call, QueueRefusal.Deadline, ref ended);
+                return;
+            }
         }
         if (!queue.IsOver(call.Class)) return;
         var victim = queue.VictimFor(call);

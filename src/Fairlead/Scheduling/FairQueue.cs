@@ -9,7 +9,7 @@ internal sealed class FairQueue
 {
     private const int NobodyWaits = int.MaxValue;
 
-    private readonly List<(QueueLane Lane, int Index)> _lanes = [];
+    private readonly List<QueueLane> _lanes = [];
     private readonly VirtualTokens[] _tokens = [new(), new(), new()];
     private readonly List<QueuedCall> _heads = [];
 
@@ -17,35 +17,33 @@ internal sealed class FairQueue
     private readonly bool[] _lowerIsNext = [true, true, true];
 
     /// <summary>The lanes of calls that may use the deployment.</summary>
-    public IReadOnlyList<(QueueLane Lane, int Index)> Lanes => _lanes;
+    public IReadOnlyList<QueueLane> Lanes => _lanes;
 
-    public void Add(QueueLane lane, int index) => _lanes.Add((lane, index));
+    public void Add(QueueLane lane) => _lanes.Add(lane);
 
-    public void Remove(QueueLane lane) => _lanes.RemoveAll(entry => ReferenceEquals(entry.Lane, lane));
+    public void Remove(QueueLane lane) => _lanes.Remove(lane);
 
-    /// <summary>The next call, or null if there is no room for any. The caller takes it with <see cref="Take"/>.</summary>
-    /// <param name="taken">Slots in use.</param>
+    /// <summary>The call that gets the next slot, or null if none waits. The caller takes it with <see cref="Take"/>.</summary>
     /// <param name="now">Timestamp.</param>
-    public QueuedCall? Next(int taken, long now)
+    public QueuedCall? Next(long now)
     {
         // 1.
         QueuedCall? returning = null;
-        foreach (var (lane, index) in _lanes)
+        foreach (var lane in _lanes)
         {
-            if (taken >= lane.Limits[index] || lane.Returning.First is not { } first) continue;
+            if (lane.Returning.First is not { } first) continue;
             if (returning is null || first.Value.Sequence < returning.Sequence) returning = first.Value;
         }
         if (returning is not null) return returning;
 
         // 2.
-        var rank = ClassOf(taken, now);
+        var rank = ClassOf(now);
         if (rank < 0) return null;
 
         // Calls behind the first of a line are younger.
         _heads.Clear();
-        foreach (var (lane, index) in _lanes)
+        foreach (var lane in _lanes)
         {
-            if (taken >= lane.Limits[index]) continue;
             foreach (var line in lane.LinesOf(rank).Values) _heads.Add(line.Calls.First!.Value);
         }
         var tokens = _tokens[rank];
@@ -63,7 +61,8 @@ internal sealed class FairQueue
     /// <summary>Charges a call that got a slot.</summary>
     public void Take(QueuedCall call)
     {
-        if (!call.IsReturning) call.Charged = _tokens[call.Class].Charge(call.Account!, call);
+        var tokens = _tokens[call.Class];
+        call.Charged = call.IsReturning ? tokens.ChargeOutOfTurn(call) : tokens.Charge(call.Account!, call);
     }
 
     /// <summary>
@@ -71,12 +70,11 @@ internal sealed class FairQueue
     /// one that counts as high as any share the slots: each gets every second one that the classes above it leave. Without aged calls that
     /// is the highest class alone.
     /// </summary>
-    private int ClassOf(int taken, long now)
+    private int ClassOf(long now)
     {
         Span<int> levels = [NobodyWaits, NobodyWaits, NobodyWaits];
-        foreach (var (lane, index) in _lanes)
+        foreach (var lane in _lanes)
         {
-            if (taken >= lane.Limits[index]) continue;
             for (var rank = 0; rank < levels.Length; rank++)
             {
                 foreach (var line in lane.LinesOf(rank).Values)

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Fairlead.Scheduling;
 
 /// <summary>
@@ -8,18 +10,21 @@ internal sealed class ModelQueue(string model)
     private readonly Dictionary<string, Share>[] _shares = [new(), new(), new()];
     private readonly int[] _waiting = new int[3];
     private readonly int[] _bounded = new int[3];
+    private readonly Dictionary<(string Organization, int Class), int> _runs = [];
+    private QueueLengths _maxQueued = new();
 
     public string Model { get; } = model;
 
     public List<QueueLane> Lanes { get; } = [];
 
-    public QueueLengths MaxQueued { get; set; } = new();
+    /// <summary>1 or more ticks of the clock, after which a call counts as one class higher.</summary>
+    public long AgingTicks { get; private set; } = 1;
 
-    /// <summary>1 or more ticks of the clock.</summary>
-    public long AgingTicks { get; set; } = 1;
-
-    /// <summary>Waiting calls without a client, such as jobs.</summary>
+    /// <summary>Waiting runs of jobs.</summary>
     public int Runs { get; private set; }
+
+    /// <summary>Those of the same organization and class as <paramref name="call"/>.</summary>
+    public int RunsOf(QueuedCall call) => _runs.GetValueOrDefault((call.Organization, call.Class));
 
     public bool IsEmpty => Lanes.Count == 0;
 
@@ -30,12 +35,19 @@ internal sealed class ModelQueue(string model)
     public int QueuedOf(int rank) => _bounded[rank];
 
     /// <summary>Whether more calls of this class wait than may.</summary>
-    public bool IsOver(int rank) => _bounded[rank] > MaxQueued[rank];
+    public bool IsOver(int rank) => _bounded[rank] > _maxQueued[rank];
+
+    /// <summary>Sets the maximum of each class and the ageing.</summary>
+    public void Apply(SchedulingConfig settings, TimeProvider time)
+    {
+        _maxQueued = settings.MaxQueued;
+        AgingTicks = Math.Max(1, (long)(settings.AgingAfter.TotalSeconds * time.TimestampFrequency));
+    }
 
     public void Count(QueuedCall call, int by)
     {
         _waiting[call.Class] += by;
-        if (call.IsRun) Runs += by;
+        if (call.IsRun) CountRun((call.Organization, call.Class), by);
         if (!IsBounded(call)) return;
         _bounded[call.Class] += by;
         var shares = _shares[call.Class];
@@ -43,6 +55,14 @@ internal sealed class ModelQueue(string model)
         share.Weight = call.Weight;
         share.Calls += by;
         if (share.Calls == 0) shares.Remove(call.Organization);
+    }
+
+    private void CountRun((string Organization, int Class) line, int by)
+    {
+        Runs += by;
+        ref var runs = ref CollectionsMarshal.GetValueRefOrAddDefault(_runs, line, out _);
+        runs += by;
+        if (runs == 0) _runs.Remove(line);
     }
 
     /// <summary>
@@ -75,7 +95,7 @@ internal sealed class ModelQueue(string model)
         return newest ?? arrived;
     }
 
-    /// <summary>Calls that had a slot are as few as the slots, and runs as few as the workers.</summary>
+    /// <summary>Calls that had a slot are as few as the slots, and runs of jobs have <see cref="RunPlaces"/>.</summary>
     public static bool IsBounded(QueuedCall call) => !call.IsReturning && !call.IsRun;
 
     private sealed class Share

@@ -10,7 +10,7 @@ internal sealed record ModelSchedulingConfig
         new("maxQueued", ModelQueueLengths.Keys, s => s.MaxQueued, (s, v) => s with { MaxQueued = (ModelQueueLengths)v },
             "Calls that may wait for this model, by class."),
         new("maxWait", SchedulingConfig.MaxWaitType, s => s.MaxWait, (s, v) => s with { MaxWait = (TimeSpan)v },
-            "Longest wait of a call whose client waits for the response."),
+            "Longest wait of a call for a slot."),
         new("agingAfter", SchedulingConfig.AgingAfterType, s => s.AgingAfter, (s, v) => s with { AgingAfter = (TimeSpan)v },
             "A call counts as one class higher for each such span that it has waited."));
 

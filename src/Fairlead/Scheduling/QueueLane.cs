@@ -16,19 +16,15 @@ internal sealed class QueueLane
 
     /// <param name="model">The queue of the model.</param>
     /// <param name="slots">The deployments in the order of their numbers, without repetition.</param>
-    /// <param name="limits">The maximum of attempts at each.</param>
-    public QueueLane(ModelQueue model, DeploymentSlot[] slots, int[] limits)
+    public QueueLane(ModelQueue model, DeploymentSlot[] slots)
     {
         Model = model;
         Slots = slots;
-        Limits = limits;
     }
 
     public ModelQueue Model { get; }
 
     public DeploymentSlot[] Slots { get; }
-
-    public int[] Limits { get; }
 
     /// <summary>Calls that had a slot before; they go first.</summary>
     public LinkedList<QueuedCall> Returning { get; } = [];

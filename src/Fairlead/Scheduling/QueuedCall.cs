@@ -26,6 +26,9 @@ internal enum QueueRefusal
 
     /// <summary>The expected wait ends after its deadline.</summary>
     Deadline,
+
+    /// <summary>It is a run of a job, and as many runs wait as may.</summary>
+    NoPlace,
 }
 
 /// <summary>
@@ -50,11 +53,17 @@ internal class QueuedCall
     /// <summary>Maximum output tokens; null for no maximum.</summary>
     public double? MaxOutputTokens { get; init; }
 
-    /// <summary>It had a slot before (retry, failover): it goes to the head and is never refused.</summary>
+    /// <summary>It had a slot before (retry, failover, repair): it goes to the head and is never refused.</summary>
     public bool IsReturning { get; init; }
 
-    /// <summary>No client waits for it: it is never refused.</summary>
-    public bool IsRun { get; init; }
+    /// <summary>Workers of the node if it is the run of a job, which waits on one of them; 0 for other calls.</summary>
+    public int Workers { get; init; }
+
+    /// <summary>Whether it is the run of a job, which the maximum of its class does not limit.</summary>
+    public bool IsRun => Workers > 0;
+
+    /// <summary>How long it has waited before, in earlier runs. Counts for ageing.</summary>
+    public TimeSpan WaitedBefore { get; init; }
 
     /// <summary>Time left until its deadline; null for none.</summary>
     public TimeSpan? TimeLeft { get; init; }
@@ -66,7 +75,7 @@ internal class QueuedCall
     /// <summary>The deployment whose slot it got; null without one.</summary>
     public string? Deployment { get; internal set; }
 
-    /// <summary>What was expected when it entered the queue or was refused; null if nothing is known.</summary>
+    /// <summary>What was expected when it was refused; null if nothing is known.</summary>
     public TimeSpan? ExpectedWait { get; internal set; }
 
     /// <summary>Calls of its model and class that waited when it was refused.</summary>
@@ -75,7 +84,7 @@ internal class QueuedCall
     /// <summary>Number in the order of arrival at the queue.</summary>
     internal long Sequence { get; set; }
 
-    /// <summary>Timestamp of its arrival at the queue.</summary>
+    /// <summary>Timestamp from which its wait counts for ageing.</summary>
     internal long EnteredAt { get; set; }
 
     internal QueueLane Lane { get; set; } = null!;

@@ -16,6 +16,21 @@ internal sealed class Scheduler : IDisposable
     /// <summary>Bytes of a request per input token, where the tokens were not counted. Corrected when the call ends.</summary>
     private const double BytesPerToken = 4;
 
+    /// <summary>Longest wait of a run on its worker. Then it is postponed, so that the runs of other models get its place.</summary>
+    private static readonly TimeSpan MaxRunWait = TimeSpan.FromSeconds(30);
+
+    /// <summary>The same on a node with one worker, which no other job has meanwhile.</summary>
+    private static readonly TimeSpan MaxWaitOfOnlyWorker = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a run is postponed that got no slot.</summary>
+    private static readonly TimeSpan RunPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// How long no other run like it is started after one found no place to wait. <see cref="RunLeft"/> ends it earlier.
+    /// </summary>
+    private static readonly TimeSpan NoPlacePause = TimeSpan.FromSeconds(10);
+
+    private readonly Lock _reloading = new();
     private readonly DeploymentSlots _slots;
     private readonly IConfigurationSource _configuration;
     private readonly ICatalogue _catalogue;
@@ -30,37 +45,33 @@ internal sealed class Scheduler : IDisposable
         (_slots, _configuration, _catalogue, _metrics, _time, _logger) = (slots, configuration, catalogue, metrics, time, logger);
         // After the catalogue's own subscription, so that it has the new limits.
         configuration.Changed += Reloaded;
+        Apply();
     }
 
-    /// <summary>Called when a call without a client leaves the queue, so that another one can be started.</summary>
-    public event Action? RunLeft;
+    /// <summary>Called when the run of a job got a slot, so that another one can wait in its place.</summary>
+    public event Action<GatewayCall>? RunLeft;
 
     /// <summary>Takes a slot, which must be returned, if one is free and no call waits for it. Allocates nothing.</summary>
     public bool TryTake(Deployment deployment) => _slots.TryTake(deployment);
 
     /// <summary>Returns a slot.</summary>
     /// <param name="deployment">As the slot was taken.</param>
-    /// <param name="since">Timestamp of the start of the attempt that used it.</param>
-    public void GiveBack(Deployment deployment, long since)
-    {
-        if (deployment.MaxConcurrency is not null) _slots.GiveBack(deployment, _time.GetElapsedTime(since));
-    }
-
-    /// <summary>Returns a slot that no attempt used.</summary>
-    public void GiveBack(Deployment deployment) => _slots.GiveBack(deployment);
+    /// <param name="since">Timestamp of the start of the attempt that used it; null if none did.</param>
+    public void GiveBack(Deployment deployment, long? since = null) =>
+        _slots.GiveBack(deployment, since is { } start ? _time.GetElapsedTime(start) : null);
 
     /// <summary>
-    /// Waits until a deployment has a slot for the call. A call with a client waits up to <c>scheduling.maxWait</c>, in all its waits
-    /// together. A call that had a slot before goes to the head.
+    /// Waits until a deployment has a slot for the call, up to <c>scheduling.maxWait</c>, in all its waits together. The run of a job waits
+    /// up to <see cref="MaxRunWait"/> and is then postponed, or at once if too many wait. A call that had a slot before goes to the head.
     /// </summary>
     /// <param name="call">The call.</param>
-    /// <param name="deployments">Those that may serve it, the preferred one first. All have <c>maxConcurrency</c>.</param>
+    /// <param name="deployments">Those that may serve it, the preferred one first.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">The token fired; no slot is taken.</exception>
     public async ValueTask<SlotWait> WaitAsync(
         GatewayCall call, IReadOnlyList<Deployment> deployments, CancellationToken cancellationToken)
     {
-        var settings = _configuration.Current.Scheduling.With(call.Model.Scheduling);
+        var settings = SettingsOf(call.Model);
         var turn = call.Turn ??= new SchedulingTurn();
         var since = _time.GetTimestamp();
         var waiting = NewCall(call);
@@ -69,11 +80,16 @@ internal sealed class Scheduler : IDisposable
         try
         {
             _slots.Enter(waiting, call.Model.Id, settings, deployments);
-            var patience = settings.MaxWait - turn.Waited;
+            var patience = waiting.Workers switch
+            {
+                0 => settings.MaxWait - turn.Waited,
+                1 => MaxWaitOfOnlyWorker,
+                _ => MaxRunWait,
+            };
             if (patience < TimeSpan.Zero) patience = TimeSpan.Zero;
             try
             {
-                await waiting.Ending.WaitAsync(call.CanWaitForSlot ? Timeout.InfiniteTimeSpan : patience, _time, cancellationToken);
+                await waiting.Ending.WaitAsync(patience, _time, cancellationToken);
             }
             catch (TimeoutException)
             {
@@ -89,19 +105,27 @@ internal sealed class Scheduler : IDisposable
         }
         finally
         {
-            if (waiting.Charged > 0) turn.Charged ??= waiting;
+            if (waiting.Charged > 0) turn.Add(new SchedulingCharge(waiting, call.Attempts.Count + 1));
             outcome = waiting switch
             {
                 { State: QueueState.Granted } => "granted",
                 { Refusal: QueueRefusal.Full } => "queue_full",
                 { Refusal: QueueRefusal.Deadline } => "deadline",
+                { Refusal: QueueRefusal.NoPlace } => "postponed",
+                { IsRun: true } when outcome == "timeout" => "postponed",
                 _ => outcome,
             };
             var waited = _time.GetElapsedTime(since);
             turn.Waited += waited;
             call.Timings.Add(Phase.Queue, since);
             _metrics.Waited(waiting.Class, waited, outcome);
-            if (waiting.IsRun) RunLeft?.Invoke();
+            if (waiting is { IsRun: true, State: QueueState.Granted }) RunLeft?.Invoke(call);
+        }
+        // The error is for a run whose deadline passes meanwhile.
+        if (waiting.State != QueueState.Granted && call.QueuedRun is { } run)
+        {
+            var isFull = waiting.Refusal == QueueRefusal.NoPlace;
+            run.TryPostpone(call, new Postponement(RunPause, isFull ? NoPlacePause : RunPause));
         }
         return waiting switch
         {
@@ -113,28 +137,26 @@ internal sealed class Scheduler : IDisposable
     }
 
     /// <summary>Replaces what was estimated for a call that waited by what it used. Once, when the call ends.</summary>
-    public void Settle(GatewayCall call, long inputTokens, long outputTokens)
+    public void Settle(GatewayCall call)
     {
-        if (call.Turn is not { Charged: { } charged } turn) return;
-        turn.Charged = null;
-        _slots.Settle(charged, inputTokens, outputTokens);
-    }
-
-    /// <summary>
-    /// Names of the models, as clients send them, of which as many jobs wait for a slot as may: no other is started now.
-    /// </summary>
-    /// <param name="runs">Jobs of one model that may wait for a slot, 1 or more.</param>
-    public IReadOnlyList<string> ModelsWithoutRoom(int runs)
-    {
-        var models = _slots.ModelsWithRuns(runs);
-        if (models.Count == 0) return [];
-        var names = new List<string>();
-        foreach (var model in models)
+        if (call.Turn is not { } turn) return;
+        var charges = turn.TakeCharges();
+        for (var i = 0; i < charges.Count; i++)
         {
-            names.Add(model);
-            names.AddRange(_catalogue.Current.Find(model)?.Aliases ?? []);
+            var (wait, first) = charges[i];
+            var next = i + 1 < charges.Count ? charges[i + 1].FirstAttempt : int.MaxValue;
+            var (input, output, hasResponded) = (0L, 0L, false);
+            // A retry may have used the slot of the attempt before it.
+            foreach (var attempt in call.Attempts)
+            {
+                if (attempt.Number < first || attempt.Number >= next || attempt.Deployment.Name != wait.Deployment) continue;
+                input += attempt.Usage.InputTokens;
+                output += attempt.Usage.OutputTokens;
+                hasResponded |= ReferenceEquals(attempt, call.Answering);
+            }
+            if (hasResponded) _slots.Settle(wait, input, output);
+            else _slots.SettleFailed(wait, input, output);
         }
-        return names;
     }
 
     public void Dispose() => _configuration.Changed -= Reloaded;
@@ -156,7 +178,8 @@ internal sealed class Scheduler : IDisposable
         InputTokens = call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : call.MaxInputTokens / BytesPerToken,
         MaxOutputTokens = call.MaxOutputTokens,
         IsReturning = call.Attempts.Count > 0,
-        IsRun = call.CanWaitForSlot,
+        Workers = call.QueuedRun?.Workers ?? 0,
+        WaitedBefore = call.QueuedRun?.WaitedBefore ?? TimeSpan.Zero,
         TimeLeft = call.Deadline is { } deadline ? deadline - call.Time.GetUtcNow() : null,
     };
 
@@ -166,11 +189,24 @@ internal sealed class Scheduler : IDisposable
         return SchedulingErrors.Full(call.Model.Id, waiting, maximum);
     }
 
-    private void Reloaded(GatewayConfiguration configuration)
+    private void Reloaded(GatewayConfiguration configuration) => Apply();
+
+    private void Apply()
     {
-        var current = _catalogue.Current;
-        _slots.LimitsChanged((model, deployment) =>
-            current.Find(model)?.Deployments.FirstOrDefault(candidate => candidate.Name == deployment));
+        // The catalogue is read under the lock, so that the newest one is applied last.
+        lock (_reloading)
+        {
+            var catalogue = _catalogue.Current;
+            _slots.SetLimits(catalogue.Models.SelectMany(model => model.Deployments));
+            _slots.SetQueueSettings(name => _configuration.Current.Scheduling.With(catalogue.Find(name)?.Scheduling));
+        }
+    }
+
+    /// <summary>The settings that are in force: those of the newest catalogue, and not of the one that the call has.</summary>
+    private SchedulingConfig SettingsOf(CatalogueModel model)
+    {
+        var newest = _catalogue.Current.Find(model.Id) is { } found && found.Id == model.Id ? found : model;
+        return _configuration.Current.Scheduling.With(newest.Scheduling);
     }
 
     private sealed class WaitingCall : QueuedCall

@@ -17,8 +17,7 @@ internal sealed record SchedulingConfig
             "Calls that may wait for one model, by class. A further one is refused with 429 `queue_full`. Jobs wait in the database and do "
             + "not count."),
         new("maxWait", MaxWaitType, s => s.MaxWait, (s, v) => s with { MaxWait = (TimeSpan)v },
-            "Longest wait of a call whose client waits for the response; then it is refused with `provider_unavailable`. Jobs wait without "
-            + "limit."),
+            "Longest wait of a call for a slot; then it is refused with `provider_unavailable`. Jobs wait in the database without limit."),
         new("agingAfter", AgingAfterType, s => s.AgingAfter, (s, v) => s with { AgingAfter = (TimeSpan)v },
             "A call counts as one class higher for each such span that it has waited, so that no class starves."));
 
@@ -29,7 +28,7 @@ internal sealed record SchedulingConfig
     /// <summary>Calls of each class that may wait for one model.</summary>
     public QueueLengths MaxQueued { get; init; } = new();
 
-    /// <summary>Longest wait of a call with a waiting client. 0 to 1 h. Default 30 s.</summary>
+    /// <summary>Longest wait of a call that is not the run of a job. 0 to 1 h. Default 30 s.</summary>
     public TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Wait after which a call counts as one class higher. 100 ms to 1 day. Default 30 s.</summary>

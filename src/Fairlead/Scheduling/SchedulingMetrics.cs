@@ -26,7 +26,7 @@ internal sealed class SchedulingMetrics : IDisposable
 
     /// <param name="rank">Rank of the class.</param>
     /// <param name="wait">How long the call waited.</param>
-    /// <param name="outcome">granted, timeout, queue_full, deadline or left.</param>
+    /// <param name="outcome">granted, timeout, queue_full, deadline, postponed or left.</param>
     public void Waited(int rank, TimeSpan wait, string outcome)
     {
         if (!_waits.Enabled) return;

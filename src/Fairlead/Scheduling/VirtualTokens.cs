@@ -41,6 +41,7 @@ internal sealed class VirtualTokens
     private long _grants;
     private double _least;
     private double _floor;
+    private double _lift;
     private int _pruneAt = MinPruned;
 
     /// <summary>Organizations that are remembered.</summary>
@@ -70,14 +71,32 @@ internal sealed class VirtualTokens
     public void EndRound()
     {
         // If nobody waited before, to where the last organization was when it was served.
-        var lift = double.IsPositiveInfinity(_least) ? _floor : _least;
-        foreach (var account in _new) account.Tokens = Math.Max(account.Tokens, lift);
+        _lift = double.IsPositiveInfinity(_least) ? _floor : _least;
+        foreach (var account in _new) account.Tokens = Math.Max(account.Tokens, _lift);
     }
 
     /// <summary>Charges an estimate when a call of the organization gets a slot. Returns the weighted tokens.</summary>
     public double Charge(TokenAccount account, QueuedCall call)
     {
         _floor = Math.Max(_floor, account.Tokens);
+        return Add(account, call);
+    }
+
+    /// <summary>
+    /// The same for a call that is served before its turn. Its organization need not wait in this round: then it is lifted like one that
+    /// starts to wait, or what it had not used before would pay for the call.
+    /// </summary>
+    public double ChargeOutOfTurn(QueuedCall call)
+    {
+        ref var account = ref CollectionsMarshal.GetValueRefOrAddDefault(_accounts, call.Organization, out _);
+        account ??= new TokenAccount();
+        if (account.Round != _round) account.Tokens = Math.Max(account.Tokens, _lift);
+        call.Account = account;
+        return Add(account, call);
+    }
+
+    private double Add(TokenAccount account, QueuedCall call)
+    {
         var output = Math.Min(call.MaxOutputTokens ?? double.PositiveInfinity, account.AverageOutput);
         // At least one, so that calls without known tokens take turns.
         var tokens = Math.Max(1, CostOf(call.InputTokens, output));
@@ -86,12 +105,15 @@ internal sealed class VirtualTokens
         return tokens;
     }
 
-    /// <summary>Replaces the estimate by what the call used.</summary>
+    /// <summary>Replaces the estimate by what the call used with its slot.</summary>
     public static void Correct(TokenAccount account, QueuedCall call, double input, double output)
     {
         account.Tokens += (Math.Max(1, CostOf(input, output)) - call.Charged) / call.Weight;
-        account.AverageOutput = (account.AverageOutput * 0.8) + (output * 0.2);
     }
+
+    /// <summary>Learns the output that the next call of the organization is charged for at first.</summary>
+    public static void Learn(TokenAccount account, double output) =>
+        account.AverageOutput = (account.AverageOutput * 0.8) + (output * 0.2);
 
     private static double CostOf(double input, double output) => input + (OutputWeight * output);
 

@@ -6,18 +6,17 @@ namespace Fairlead.Scheduling;
 /// </summary>
 internal static class WaitEstimate
 {
-    /// <summary>Null if no attempt has ended at its deployments.</summary>
+    /// <summary>Null if no attempt has ended yet at one of its deployments: that may be the fastest.</summary>
     public static TimeSpan? Of(QueuedCall call, long now)
     {
         var perSecond = 0.0;
         var lane = call.Lane;
-        for (var i = 0; i < lane.Slots.Length; i++)
+        foreach (var slot in lane.Slots)
         {
-            var hold = lane.Slots[i].HoldSeconds;
+            if (slot.HoldSeconds is not (> 0 and var hold)) return null;
             // A limit that was lowered below the slots in use frees as many of them.
-            if (hold > 0) perSecond += Math.Min(lane.Limits[i], Math.Max(1, lane.Slots[i].Taken)) / hold;
+            perSecond += Math.Min(slot.Limit, Math.Max(1, slot.Taken)) / hold;
         }
-        if (perSecond <= 0) return null;
         var seconds = (PositionOf(call, now) + 1) / perSecond;
         return TimeSpan.FromSeconds(Math.Min(seconds, TimeSpan.FromDays(1).TotalSeconds));
     }
@@ -40,10 +39,10 @@ internal static class WaitEstimate
         var lane = call.Lane;
         for (var i = 0; i < lane.Slots.Length; i++)
         {
-            foreach (var (other, index) in lane.Slots[i].Queue.Lanes)
+            foreach (var other in lane.Slots[i].Queue.Lanes)
             {
                 // A lane that shares several deployments is counted at the first.
-                if (!IsFirstShared(lane, i, other, index)) continue;
+                if (!IsFirstShared(lane, i, other)) continue;
                 before += other.Returning.Count;
                 for (var rank = 0; rank < 3; rank++)
                 {
@@ -62,11 +61,11 @@ internal static class WaitEstimate
         return before + Math.Min(aged, before + 1);
     }
 
-    private static bool IsFirstShared(QueueLane lane, int index, QueueLane other, int otherIndex)
+    private static bool IsFirstShared(QueueLane lane, int index, QueueLane other)
     {
         for (var i = 0; i < index; i++)
         {
-            if (Array.IndexOf(other.Slots, lane.Slots[i], 0, otherIndex) >= 0) return false;
+            if (Array.IndexOf(other.Slots, lane.Slots[i]) >= 0) return false;
         }
         return true;
     }

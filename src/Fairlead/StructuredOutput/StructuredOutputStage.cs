@@ -67,6 +67,8 @@ internal sealed class StructuredOutputStage(AttemptCharge charge) : IGatewayStag
         first.Duration = call.Time.GetElapsedTime(first.StartedAt);
         // Noted now, because the start record of the next attempt carries it: a kill during that attempt must not lose this one.
         charge.Fix(call, first);
+        // The timer of the first attempt would end the wait for a slot. The next attempt starts its own.
+        call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
         var asked = call.Conversation;
         call.Conversation = RepairRequest.Make(asked, answer, violations);
         call.IsRepair = true;

@@ -129,6 +129,15 @@ internal sealed class GatewayTelemetry : IDisposable
             : tags.Plain);
     }
 
+    /// <summary>The call did not run and has no ending: it is not measured, because another one continues with it.</summary>
+    public void CallPostponed(GatewayCall call)
+    {
+        if (call.Trace == CallTrace.None) return;
+        Interlocked.Decrement(ref _activeCalls);
+        if (call.Trace == CallTrace.Stream) Interlocked.Decrement(ref _openStreams);
+        call.Trace = CallTrace.None;
+    }
+
     /// <summary>The call has its ending, and the client its status.</summary>
     public void CallEnded(GatewayCall call, int status)
     {

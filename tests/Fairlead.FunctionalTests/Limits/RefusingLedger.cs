@@ -19,6 +19,8 @@ internal sealed class RefusingLedger(ITokenLedger inner, Func<GatewayCall, Gatew
 
     public void Settle(TokenReservation reservation, in Usage usage, in Cost cost) => inner.Settle(reservation, usage, cost);
 
+    public void ReleaseRates(TokenReservation reservation) => inner.ReleaseRates(reservation);
+
     private sealed class FixedLimits(LimitState[] states) : ICallLimits
     {
         public LimitState[] Read() => [.. states];

@@ -93,6 +93,32 @@ public sealed class ResponseSocketTests : IAsyncLifetime
         Assert.Equal("response.completed", (await TurnAsync(socket))[^1].GetProperty("type").GetString());
     }
 
+    /// <summary>The dialect has no event for a cancelled response. Without a last event, the client would wait for ever.</summary>
+    [Fact]
+    public async Task Turn_InTheBackgroundAndCancelled_EndsWithError()
+    {
+        var gate = new TaskCompletionSource();
+        _upstream.Answer = HeldAsync(gate.Task);
+        using var socket = await ConnectAsync();
+        await SendAsync(socket, """{"type":"response.create","model":"m","input":"x","background":true}""");
+        var id = (await ReceiveAsync(socket))!.Value.GetProperty("response").GetProperty("id").GetString();
+        while ((await ReceiveAsync(socket))!.Value.GetProperty("type").GetString() != "response.output_text.delta")
+        {
+            // Until the model writes.
+        }
+        using (var cancelled = await _gateway.Client.PostAsync(new Uri($"/v1/responses/{id}/cancel", UriKind.Relative), null, Cancel)) Assert.Equal(HttpStatusCode.OK, cancelled.StatusCode);
+        var error = (await TurnAsync(socket))[^1];
+        Assert.Equal("error", error.GetProperty("type").GetString());
+        Assert.Equal("conflict", error.GetProperty("error").GetProperty("code").GetString());
+        Assert.Contains("cancelled", error.GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
+        using var kept = await _gateway.Client.GetAsync(new Uri($"/v1/responses/{id}", UriKind.Relative), Cancel);
+        Assert.Equal("cancelled", JsonDocument.Parse(await kept.Content.ReadAsStringAsync(Cancel)).RootElement.GetProperty("status").GetString());
+
+        // The connection serves the next turn.
+        await SendAsync(socket, """{"type":"response.create","model":"sim-echo","input":"x"}""");
+        Assert.Equal("response.completed", (await TurnAsync(socket))[^1].GetProperty("type").GetString());
+    }
+
     [Theory]
     [InlineData("nothing", 400, "malformed_json")]
     [InlineData("[]", 400, "malformed_json")]

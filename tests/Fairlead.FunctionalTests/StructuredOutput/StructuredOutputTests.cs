@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Limits;
+using Fairlead.Scheduling;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -133,6 +134,33 @@ public sealed class StructuredOutputTests : IAsyncLifetime
         Assert.Equal("/age", generation.GetProperty("violations")[0].GetProperty("pointer").GetString());
         Assert.Equal("repair_failed", generation.GetProperty("warnings")[0].GetProperty("code").GetString());
         Balanced();
+    }
+
+    /// <summary>The first attempt has ended, so the repair must not wait for the slot that it had.</summary>
+    [Theory]
+    [InlineData("stream")]
+    [InlineData("sync")]
+    [InlineData("job")]
+    public async Task Repair_DeploymentWithOneSlot_NeedNotWait(string mode)
+    {
+        await using var gateway = await TestGateway.StartAsync(
+            _upstream.Yaml().Replace("model: upstream-m", "model: upstream-m, maxConcurrency: 1", StringComparison.Ordinal));
+        _answers = new([Bad, Good]);
+        JsonElement generation;
+        if (mode == "stream")
+        {
+            using var response = await gateway.Client.PostJsonAsync("/v2/generations", Request(repair: true));
+            generation = Parse(await response.Content.ReadAsStringAsync(Cancel))[^1].Data.GetProperty("generation");
+        }
+        else
+        {
+            generation = await gateway.Client.PostForJsonAsync("/v2/generations", Request(mode: mode, repair: true));
+            if (mode == "job") generation = await gateway.Client.GetJsonAsync($"/v2/generations/{generation.GetProperty("id").GetString()}?wait=60");
+        }
+        Assert.Equal("completed", generation.GetProperty("status").GetString());
+        Assert.Equal(Good, generation.GetProperty("output_text").GetString());
+        Assert.Equal(2, generation.GetProperty("attempts").GetArrayLength());
+        Assert.Equal(0, gateway.Services.GetRequiredService<DeploymentSlots>().TakenAt("up/upstream-m"));
     }
 
     [Fact]

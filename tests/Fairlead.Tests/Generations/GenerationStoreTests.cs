@@ -106,6 +106,23 @@ public abstract class GenerationStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Lease_ByLine_TakesOnlyTheJobsOfItOrAllOthers()
+    {
+        var held = new JobLine("key_1", "m", "standard");
+        var (first, second) = (await AddAsync("standard"), await AddAsync("standard"));
+        var bulk = await AddAsync("bulk");
+        var (key, model) = (Record() with { KeyId = "key_2" }, Record() with { Model = "it's\0other" });
+        foreach (var record in new[] { key, model }) await _store.Inserter.AddAsync(record, null, TimeSpan.Zero, Cancel);
+        var except = JobLineFilter.Except([held, held with { KeyId = "nobody" }, held with { Model = "it's\0other", KeyId = "key_2" }]);
+        var others = await _store.Queue.LeaseAsync("a", Lease, 10, isIdle: true, except, Cancel);
+        Assert.Equal([key.Id, model.Id, bulk], others.Taken.Select(record => record.Id));
+        var one = await _store.Queue.LeaseAsync("a", Lease, 1, isIdle: true, JobLineFilter.Only(held), Cancel);
+        Assert.Equal(first, Assert.Single(one.Taken).Id);
+        Assert.Empty((await _store.Queue.LeaseAsync("a", Lease, 1, isIdle: true, JobLineFilter.Only(held with { Class = "bulk" }), Cancel)).Taken);
+        Assert.Equal([second], (await LeaseAsync("a", 10)).Select(record => record.Id));
+    }
+
+    [Fact]
     public async Task Lease_ConcurrentNodes_LeasesEachJobOnce()
     {
         var ids = new List<string>();

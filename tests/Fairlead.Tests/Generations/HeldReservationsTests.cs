@@ -1,4 +1,5 @@
 using Fairlead.Tests.Common;
+using Fairlead.Access;
 using Fairlead.Generations;
 using Fairlead.Limits;
 using Fairlead.Storage;
@@ -57,5 +58,28 @@ public sealed class HeldReservationsTests : IDisposable
         Assert.Equal(0, _held.Count);
         // Only the one that was handed on is still held.
         Assert.Equal((1, 20), (_ledger.Totals().Open, _ledger.Totals().HeldTokens));
+    }
+
+    /// <summary>A job whose run is postponed keeps its money. What it needs only while it runs is free for others, as if it had not asked.</summary>
+    [Fact]
+    public async Task Return_ReservationOfAPostponedRun_KeepsOnlyItsMoney()
+    {
+        var limits = new LimitSet { RequestsPerMinute = 60, InputTokensPerMinute = 1000, ConcurrentGenerations = 1, TokensPerDay = 1000 };
+        var caller = LimitCalls.CallerOf(key: limits);
+        var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
+        Assert.Null(await _ledger.ReserveAsync(run, ReservationParts.All, TestContext.Current.CancellationToken));
+        _held.Return("gen_1", run.Reservation);
+        _held.Return("gen_1", run.Reservation);
+        Assert.Equal(
+            [(60, 0), (1000, 0), (1, 0), (980, 20)],
+            run.Limits!.Read().OrderBy(state => state.Name).Select(state => ((int)state.Remaining, (int)state.Reserved)));
+
+        // The next run takes it all again.
+        var next = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
+        next.Reservation = _held.Take("gen_1");
+        Assert.Null(await _ledger.ReserveAsync(next, ReservationParts.Rates, TestContext.Current.CancellationToken));
+        Assert.Equal([59, 990, 0, 980], next.Limits!.Read().OrderBy(state => state.Name).Select(state => (int)state.Remaining));
+        _ledger.Settle(next.Reservation!, default, default);
+        Assert.Equal((0, 0L), (_ledger.Totals().Open, _ledger.Totals().HeldTokens));
     }
 }

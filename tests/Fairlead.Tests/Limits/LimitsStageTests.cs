@@ -40,7 +40,7 @@ public sealed class LimitsStageTests
         Assert.IsType<GatewayReply.Admitted>(await InvokeAsync(accepted));
         var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
         run.Reservation = accepted.Reservation;
-        run.CanWaitForSlot = true;
+        run.QueuedRun = new QueuedRun(8, TimeSpan.Zero);
         var running = InvokeAsync(run).AsTask();
         await _time.TimerAsync(TimeSpan.FromMilliseconds(500), Cancel);
         Assert.False(running.IsCompleted);
@@ -53,29 +53,94 @@ public sealed class LimitsStageTests
     [Fact]
     public async Task Run_CancelledWhileItWaits_EndsTheWait()
     {
-        var caller = LimitCalls.CallerOf(key: new LimitSet { RequestsPerMinute = 1 });
-        await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf()));
-        var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
-        run.CanWaitForSlot = true;
+        var (run, _) = await RunOfFullKeyAsync(new LimitSet { RequestsPerMinute = 120, Burst = 0.01m });
         using var stop = new CancellationTokenSource();
         var running = InvokeAsync(run, stop.Token).AsTask();
-        await _time.TimerAsync(TimeSpan.FromSeconds(1), Cancel);
+        await _time.TimerAsync(TimeSpan.FromMilliseconds(500), Cancel);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
         Assert.Null(run.Reservation);
     }
 
-    [Fact]
-    public async Task Run_BudgetUsedUp_IsReturnedToTheQueue()
+    /// <summary>A run that waited on its worker would keep the jobs of others from starting.</summary>
+    [Theory]
+    [InlineData(30, 2)]
+    [InlineData(1, 10)]
+    public async Task Run_RateFreeOnlyLater_IsPostponedAndKeepsNothing(int perMinute, int pause)
     {
-        var caller = LimitCalls.CallerOf(new LimitSet { TokensPerDay = 20 });
+        var (run, _) = await RunOfFullKeyAsync(new LimitSet { RequestsPerMinute = perMinute, Burst = 1m / perMinute });
+        Assert.Equal(ErrorCode.RateLimitExceeded, ErrorOf(await InvokeAsync(run)).Code);
+        Assert.Equal(new Postponement(TimeSpan.FromSeconds(pause), TimeSpan.FromSeconds(pause)), run.QueuedRun!.Postponed);
+        Assert.Null(run.Reservation);
+    }
+
+    /// <summary>Others take what it waits for, again and again: it does not wait longer than a second in all.</summary>
+    [Fact]
+    public async Task Run_OvertakenWhileItWaits_IsPostponedAfterASecond()
+    {
+        var refusal = new GatewayError(ErrorCode.RateLimitExceeded, "full") { RetryAfter = TimeSpan.FromMilliseconds(400) };
+        var stage = new LimitsStage(new FullLedger(refusal), _accounts, new TokenCounter());
+        var run = LimitCalls.Of(_time, LimitCalls.CallerOf(), LimitCalls.ModelOf());
+        run.QueuedRun = new QueuedRun(8, TimeSpan.Zero);
+        var running = stage.InvokeAsync(run, static (_, _) => throw new InvalidOperationException("It has no rates."), Cancel).AsTask();
+        for (var i = 0; i < 2; i++)
+        {
+            await _time.TimerAsync(TimeSpan.FromMilliseconds(400), Cancel);
+            Assert.False(running.IsCompleted);
+            _time.Advance(TimeSpan.FromMilliseconds(400));
+        }
+        Assert.Same(refusal, ErrorOf(await running));
+        Assert.Equal(TimeSpan.FromMilliseconds(400), run.QueuedRun.Postponed!.Value.Pause);
+    }
+
+    [Fact]
+    public async Task Run_DeadlineBeforeThePauseEnds_WaitsForIt()
+    {
+        var (run, _) = await RunOfFullKeyAsync(new LimitSet { RequestsPerMinute = 30, Burst = 1m / 30 });
+        run.Deadline = _time.GetUtcNow().AddSeconds(2);
+        using var stop = new CancellationTokenSource();
+        var running = InvokeAsync(run, stop.Token).AsTask();
+        await _time.TimerAsync(TimeSpan.FromSeconds(2), Cancel);
+        Assert.Null(run.QueuedRun!.Postponed);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+    }
+
+    /// <summary>A stream that continues without its client is not a job: it is refused as it always was.</summary>
+    [Fact]
+    public async Task Call_NotTakenFromTheQueue_IsRefusedAtOnce()
+    {
+        var (run, _) = await RunOfFullKeyAsync(new LimitSet { RequestsPerMinute = 120, Burst = 0.01m });
+        run.QueuedRun = null;
+        Assert.Equal(TimeSpan.FromMilliseconds(500), ErrorOf(await InvokeAsync(run)).RetryAfter);
+    }
+
+    [Fact]
+    public async Task Run_BudgetUsedUp_IsPostponed()
+    {
+        var (run, _) = await RunOfFullKeyAsync(organization: new LimitSet { TokensPerDay = 20 });
+        Assert.Equal(ErrorCode.BudgetExceeded, ErrorOf(await InvokeAsync(run)).Code);
+        Assert.Equal(TimeSpan.FromMinutes(1), run.QueuedRun!.Postponed!.Value.Pause);
+    }
+
+    [Fact]
+    public async Task Run_LargerThanTheLimit_IsRefused()
+    {
+        var caller = LimitCalls.CallerOf(key: new LimitSet { InputTokensPerMinute = 5 });
+        var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
+        run.QueuedRun = new QueuedRun(8, TimeSpan.Zero);
+        Assert.False(ErrorOf(await InvokeAsync(run)).IsRetryable);
+        Assert.Null(run.QueuedRun.Postponed);
+    }
+
+    /// <summary>The run of a job whose key has used up its limits.</summary>
+    private async Task<(GatewayCall Run, Caller Caller)> RunOfFullKeyAsync(LimitSet? key = null, LimitSet? organization = null)
+    {
+        var caller = LimitCalls.CallerOf(organization, key: key);
         await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf()));
         var run = LimitCalls.Of(_time, caller, LimitCalls.ModelOf());
-        run.CanWaitForSlot = true;
-        var error = ErrorOf(await InvokeAsync(run));
-        Assert.Equal(ErrorCode.BudgetExceeded, error.Code);
-        Assert.True(error.IsRetryable);
-        Assert.Equal(TimeSpan.FromMinutes(1), error.RetryAfter);
+        run.QueuedRun = new QueuedRun(8, TimeSpan.Zero);
+        return (run, caller);
     }
 
     [Fact]
@@ -123,5 +188,21 @@ public sealed class LimitsStageTests
     {
         var error = ErrorOf(await InvokeAsync(LimitCalls.Of(_time, LimitCalls.CallerOf(), LimitCalls.ModelOf(outputPrice: 1), budget: 0.000009m)));
         Assert.Equal((ErrorCode.InvalidParameter, "fairlead.budget_usd"), (error.Code, error.Parameter));
+    }
+
+    /// <summary>Another call is always there a moment earlier.</summary>
+    private sealed class FullLedger(GatewayError refusal) : ITokenLedger
+    {
+        public ValueTask<GatewayError?> ReserveAsync(GatewayCall call, ReservationParts parts, CancellationToken cancellationToken) => new(refusal);
+
+        public ValueTask<GatewayError?> ExtendAsync(GatewayCall call, CancellationToken cancellationToken) => new(refusal);
+
+        public void Settle(TokenReservation reservation, in Usage usage, in Cost cost)
+        {
+        }
+
+        public void ReleaseRates(TokenReservation reservation)
+        {
+        }
     }
 }

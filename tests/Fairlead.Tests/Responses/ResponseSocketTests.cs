@@ -9,6 +9,7 @@ using Fairlead.Pipeline;
 using Fairlead.Responses;
 using Fairlead.Tests.Auditing;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 
@@ -23,6 +24,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
     private readonly MemoryBudget _budget = new(() => 4 * 1024 * 1024);
     private readonly DrainState _drain = new();
     private readonly CancellationTokenSource _stopping = new();
+    private readonly WaitLog _log = new();
     private readonly Duplex _serverStream;
     private readonly WebSocket _client;
     private readonly WebSocket _server;
@@ -36,7 +38,7 @@ public sealed class ResponseSocketTests : IAsyncDisposable
         _serverStream = new Duplex(there.Reader, back.Writer);
         _server = WebSocket.CreateFromStream(_serverStream, new WebSocketCreationOptions { IsServer = true });
         var upgrade = new DefaultHttpContext();
-        var socket = new ResponseSocket(upgrade, _server, exchange => _serve(exchange), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), _budget, _drain, _time, NullLogger.Instance);
+        var socket = new ResponseSocket(upgrade, _server, exchange => _serve(exchange), new SocketLimits(8 * 1024 * 1024, TimeSpan.FromSeconds(60)), _budget, _drain, _time, _log);
         _running = Task.Run(async () =>
         {
             using (socket) await socket.RunAsync(_stopping.Token);
@@ -315,9 +317,8 @@ public sealed class ResponseSocketTests : IAsyncDisposable
         Assert.Equal("response.completed", await TypeAsync());
         await SendAsync(Create);
         var next = TypeAsync();
-        // Nothing reports that the server has read the message; a refusal would come within this time.
-        await Task.WhenAny(next, Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel));
-        Assert.False(next.IsCompleted);
+        // The server has read the message and waits, or it has refused it.
+        Assert.NotSame(next, await Task.WhenAny(next, _log.Waits.WaitAsync(TimeSpan.FromSeconds(20), Cancel)));
         ends.SetResult();
         Assert.Equal("response.completed", await next);
     }
@@ -429,6 +430,24 @@ public sealed class ResponseSocketTests : IAsyncDisposable
             _client.Dispose();
             _server.Dispose();
             _drain.Dispose();
+        }
+    }
+
+    /// <summary>Reports when a message waits for the end of the turn before it.</summary>
+    private sealed class WaitLog : ILogger
+    {
+        private readonly TaskCompletionSource _waits = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Waits => _waits.Task;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (eventId.Name == "WaitsForTurn") _waits.TrySetResult();
         }
     }
 

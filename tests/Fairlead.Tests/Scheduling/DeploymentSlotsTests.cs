@@ -113,15 +113,92 @@ public sealed class DeploymentSlotsTests
     }
 
     [Fact]
-    public void LimitsChanged_Raised_ServesThoseThatHaveRoomNow()
+    public void SetLimits_Raised_ServesThoseThatHaveRoomNow()
     {
         var one = VirtualQueue.At("p/m", 1);
         Assert.True(Slots.TryTake(one));
         var calls = Enumerable.Range(0, 4).Select(_ => Enter("a", one)).ToList();
-        Slots.LimitsChanged((model, name) => (model, name) == ("m", "p/m") ? VirtualQueue.At("p/m", 3) : null);
+        Slots.SetLimits([VirtualQueue.At("p/m", 3)]);
         Assert.Equal([true, true, false, false], calls.Select(call => call.State == QueueState.Granted));
-        Slots.LimitsChanged((_, _) => VirtualQueue.At("p/m", null));
+        Slots.SetLimits([VirtualQueue.At("p/m", null)]);
         Assert.All(calls, call => Assert.Equal(QueueState.Granted, call.State));
+    }
+
+    /// <summary>A call that started before a reload has the deployments of the old catalogue.</summary>
+    [Fact]
+    public void SetLimits_CallWithAnOlderCatalogue_CannotBringBackItsLimit()
+    {
+        var (before, now) = (VirtualQueue.At("p/m", 5), VirtualQueue.At("p/m", 2));
+        Slots.SetLimits([now]);
+        Assert.True(Slots.TryTake(before));
+        Assert.True(Slots.TryTake(before));
+        Assert.False(Slots.TryTake(before));
+        // The lane that it makes has the new limit too.
+        var (old, current) = (Enter("a", before), Enter("b", now));
+        Assert.Equal((QueueState.Waiting, QueueState.Waiting), (old.State, current.State));
+        Slots.GiveBack(before);
+        Assert.Equal((QueueState.Granted, QueueState.Waiting, 2), (old.State, current.State, Slots.TakenAt("p/m")));
+
+        // Also if the old one had no limit.
+        Assert.False(Slots.TryTake(VirtualQueue.At("p/m", null)));
+    }
+
+    /// <summary>An attempt that started while there was no limit counts when there is one.</summary>
+    [Fact]
+    public void SetLimits_DeploymentHadNone_CountsAttemptsThatRun()
+    {
+        var free = VirtualQueue.At("p/m", null);
+        Slots.SetLimits([free]);
+        for (var i = 0; i < 3; i++) Assert.True(Slots.TryTake(free));
+        Slots.SetLimits([VirtualQueue.At("p/m", 2)]);
+        var waiting = Enter("a", free);
+        Slots.GiveBack(free);
+        Assert.Equal(QueueState.Waiting, waiting.State);
+        Slots.GiveBack(free);
+        Assert.Equal((QueueState.Granted, 2), (waiting.State, Slots.TakenAt("p/m")));
+    }
+
+    /// <summary>Calls of a model that states a lower limit must not wait until the others leave the deployment.</summary>
+    [Fact]
+    public void SetLimits_ModelsStateDifferentLimits_LowestAppliesToAllAndNoneStarves()
+    {
+        var (high, low) = (VirtualQueue.At("p/m", 4), VirtualQueue.At("p/m", 2));
+        Slots.SetLimits([high, low, VirtualQueue.At("p/m", null)]);
+        for (var i = 0; i < 40; i++) Loud();
+        var quiet = _queue.Send(_queue.NewCall("quiet", [low], Second, model: "low"));
+        Assert.Equal(2, Slots.TakenAt("p/m"));
+        _queue.RunUntil(Second * 3);
+        Assert.NotNull(quiet.StartedAt);
+
+        void Loud() => _queue.Send(_queue.NewCall("loud", [high], Second, model: "high"), Loud);
+    }
+
+    [Fact]
+    public void SetLimits_DeploymentNoLongerListed_KeepsItsLimit()
+    {
+        var one = VirtualQueue.At("p/m", 1);
+        Slots.SetLimits([one]);
+        Assert.True(Slots.TryTake(one));
+        Slots.SetLimits([VirtualQueue.At("p/other", 5)]);
+        Assert.False(Slots.TryTake(one));
+    }
+
+    /// <summary>What a call that goes to the head uses is charged: its organization waits for it in its next turn.</summary>
+    [Fact]
+    public void Enter_CallThatHadASlot_IsChargedToItsOrganization()
+    {
+        var one = VirtualQueue.At("p/m", 1);
+        Assert.True(Slots.TryTake(one));
+        var returning = _queue.NewCall("a", [one], Second, rank: 1, input: 1000, isReturning: true);
+        Slots.Enter(returning, "m", _queue.Settings, [one]);
+        var (first, second) = (_queue.NewCall("a", [one], Second), _queue.NewCall("b", [one], Second));
+        Slots.Enter(first, "m", _queue.Settings, [one]);
+        Slots.Enter(second, "m", _queue.Settings, [one]);
+        Slots.GiveBack(one);
+        Assert.Equal(QueueState.Granted, returning.State);
+        Slots.Settle(returning, 1000, 500);
+        Slots.GiveBack(one);
+        Assert.Equal((QueueState.Waiting, QueueState.Granted), (first.State, second.State));
     }
 
     /// <summary>

@@ -43,8 +43,37 @@ public sealed class QueueLimitTests
         foreach (var _ in Enumerable.Range(0, 4)) Send("a");
         Assert.Equal(QueueState.Waiting, _queue.Send(_queue.NewCall("a", [_one], Second, isRun: true)).State);
         Assert.Equal(QueueState.Waiting, _queue.Send(_queue.NewCall("a", [_one], Second, isReturning: true)).State);
-        Assert.Equal(["m"], _queue.Slots.ModelsWithRuns(1));
-        Assert.Empty(_queue.Slots.ModelsWithRuns(2));
+    }
+
+    /// <summary>Runs of one model, organization and class have a quarter of the workers, and all of them together leave one.</summary>
+    [Fact]
+    public void Enter_RunsOfJobs_LeaveWorkersForOthers()
+    {
+        Assert.Equal([true, true, false], Enumerable.Range(0, 3).Select(_ => Waits("a")));
+        Assert.Equal([true, true, false], Enumerable.Range(0, 3).Select(_ => Waits("a", rank: 2)));
+        Assert.Equal([true, true, false], Enumerable.Range(0, 3).Select(_ => Waits("a", model: "n")));
+        // Seven of eight.
+        Assert.Equal([true, false], Enumerable.Range(0, 2).Select(_ => Waits("b")));
+        // A run that had a slot keeps its worker.
+        Assert.True(Waits("b", isReturning: true));
+
+        bool Waits(string organization, int rank = 1, string model = "m", bool isReturning = false)
+        {
+            var run = _queue.Send(_queue.NewCall(
+                organization, [_one], Second, rank, model: model, isRun: true, isReturning: isReturning, workers: 8));
+            if (run.State == QueueState.Refused) Assert.Equal(QueueRefusal.NoPlace, run.Refusal);
+            return run.State == QueueState.Waiting;
+        }
+    }
+
+    /// <summary>A run that was postponed does not lose the time for which it has waited.</summary>
+    [Fact]
+    public void Enter_RunThatWaitedBefore_HasAged()
+    {
+        var standard = Send("a");
+        var bulk = _queue.Send(_queue.NewCall("b", [_one], Second, rank: 2, isRun: true, waitedBefore: TimeSpan.FromSeconds(61)));
+        _queue.Slots.GiveBack(_one);
+        Assert.Equal((QueueState.Waiting, QueueState.Granted), (standard.State, bulk.State));
     }
 
     [Fact]
@@ -70,6 +99,29 @@ public sealed class QueueLimitTests
         Assert.Equal((QueueState.Refused, QueueRefusal.Deadline), (late.State, late.Refusal));
         Assert.Equal(TimeSpan.FromSeconds(10), late.ExpectedWait);
         Assert.Equal(QueueState.Waiting, _queue.Send(_queue.NewCall("a", [_one], Second, timeLeft: TimeSpan.FromSeconds(11))).State);
+    }
+
+    /// <summary>Nothing is known of a deployment at which no attempt has ended: it may be free in a moment.</summary>
+    [Fact]
+    public void Enter_OneDeploymentWithoutAnEndedAttempt_IsNotRefusedForItsDeadline()
+    {
+        var other = VirtualQueue.At("p/other", 1);
+        Assert.True(_queue.Slots.TryTake(other));
+        Send("a");
+        _queue.Slots.GiveBack(_one, TimeSpan.FromMinutes(10));
+        var call = _queue.Send(_queue.NewCall("a", [_one, other], Second, timeLeft: Second));
+        Assert.Equal(QueueState.Waiting, call.State);
+        Assert.Null(_queue.Slots.ExpectedWaitOf(call));
+    }
+
+    /// <summary>The estimate looks at all lines, so a flood of calls must not compute it for each.</summary>
+    [Fact]
+    public void Enter_CallThatMayWait_ComputesNoEstimate()
+    {
+        Send("a");
+        _queue.Slots.GiveBack(_one, TimeSpan.FromSeconds(10));
+        Assert.Null(Send("a").ExpectedWait);
+        Assert.NotNull(_queue.Send(_queue.NewCall("a", [_one], Second, timeLeft: TimeSpan.FromHours(1))).ExpectedWait);
     }
 
     private double Expected(SimulatedCall call) => Math.Round(_queue.Slots.ExpectedWaitOf(call)!.Value.TotalSeconds, 3);

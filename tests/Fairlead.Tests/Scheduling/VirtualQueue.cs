@@ -67,7 +67,8 @@ internal sealed class VirtualQueue
 
     public SimulatedCall NewCall(
         string organization, IReadOnlyList<Deployment> deployments, TimeSpan duration, int rank = 1, double weight = 1, double input = 100,
-        double output = 100, string model = "m", bool isRun = false, bool isReturning = false, TimeSpan? timeLeft = null) => new(Ended)
+        double output = 100, string model = "m", bool isRun = false, bool isReturning = false, TimeSpan? timeLeft = null,
+        int workers = 100_000, TimeSpan waitedBefore = default) => new(Ended)
     {
         Organization = organization,
         Deployments = deployments,
@@ -77,7 +78,8 @@ internal sealed class VirtualQueue
         InputTokens = input,
         Output = output,
         Model = model,
-        IsRun = isRun,
+        Workers = isRun ? workers : 0,
+        WaitedBefore = waitedBefore,
         IsReturning = isReturning,
         TimeLeft = timeLeft,
     };

@@ -27,8 +27,23 @@ public sealed class VirtualTokensTests
         Assert.Equal((10 + (2 * VirtualTokens.FirstOutputEstimate)) / 2, account.Tokens);
         VirtualTokens.Correct(account, call, 30, 1000);
         Assert.Equal(2030 / 2, account.Tokens);
-        // The next estimate has learned.
+        Assert.Equal(VirtualTokens.FirstOutputEstimate, account.AverageOutput);
+        VirtualTokens.Learn(account, 1000);
         Assert.True(account.AverageOutput > VirtualTokens.FirstOutputEstimate);
+    }
+
+    /// <summary>What an organization did not use before does not pay for a call that is served before its turn.</summary>
+    [Fact]
+    public void ChargeOutOfTurn_OrganizationThatDidNotWait_IsLiftedFirst()
+    {
+        Serve("a", 100);
+        Serve("a", 100, present: ["b"]);
+        Serve("b", 150, present: ["a"]);
+        Serve("a", 0, present: ["b"]);
+        _tokens.ChargeOutOfTurn(new QueuedCall { Organization = "c", InputTokens = 40, MaxOutputTokens = 0 });
+        var (a, b, c) = Round("a", "b", "c");
+        Assert.Equal((201.0, 250.0), (a.Tokens, b.Tokens));
+        Assert.InRange(c.Tokens, 240, 241);
     }
 
     [Fact]

@@ -33,6 +33,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
     private readonly Dictionary<string, StringBuilder> _spoken = new(StringComparer.Ordinal);
     private JsonObject? _terminal;
     private readonly bool _collects;
+    private readonly EventFormat _format;
     private bool _begun;
 
     /// <param name="call">The call.</param>
@@ -46,6 +47,7 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         EventFormat format = EventFormat.ServerSentEvents)
     {
         _frame = new ResponsesEventFrame(format);
+        _format = format;
         _collects = collects;
         _keeper = keeper;
         _call = call;
@@ -138,7 +140,15 @@ internal sealed class ResponsesStreamWriter : CollectingStreamWriter
         }
         _translation.CloseAll(ref json, cut: status != "completed");
         CloseNative(ref json);
-        // A cancelled response has no event of its own: the stream ends, and the response has the status.
+        // A cancelled response has no event of its own: the stream ends, and the response has the status. A connection for messages does
+        // not end, so its client gets an error.
+        if (status == "cancelled" && _format == EventFormat.JsonLines)
+        {
+            Error(ref json, new GatewayError(ErrorCode.Conflict, "The response was cancelled before it was complete.")
+            {
+                Remedy = "Retrieve the response by its id, or send the request again.",
+            });
+        }
         if (status is "completed" or "incomplete" or "failed")
         {
             if (status == "failed" && response["error"] is JsonObject error)
