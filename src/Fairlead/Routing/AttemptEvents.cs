@@ -68,6 +68,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             {
                 clock?.Tick();
                 call.Timings.Set(Phase.FirstToken, attempt.StartedAt);
+                attempt.FirstTokenAt = call.Timings.Now();
                 call.Timings.SetTicks(Phase.Connect, attempt.ConnectTicks);
                 return StreamStart.Content;
             }
@@ -107,11 +108,13 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             return true;
         }
         if (_ended) return false;
+        var since = call.Timings.Now();
         if (!await source.ReadAsync(batch, cancellationToken))
         {
             _ended = true;
             return false;
         }
+        attempt.StreamWaitTicks += call.Timings.Now() - since;
         Meter(batch);
         if (clock is not null && batch.HasContent) clock.Tick();
         return true;
@@ -127,7 +130,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         if (HoldsSlot)
         {
             HoldsSlot = false;
-            scheduler.GiveBack(attempt.Deployment, attempt.StartedAt);
+            scheduler.GiveBack(call, attempt);
         }
         return source.DisposeAsync();
     }

@@ -1,17 +1,18 @@
 using System.Collections.Concurrent;
 using Fairlead.Catalogue;
+using Fairlead.Scheduling.Adaptive;
+using Fairlead.Scheduling.Quotas;
 
 namespace Fairlead.Scheduling;
 
 /// <summary>
-/// Counts the attempts at each deployment against its <c>maxConcurrency</c>, and holds the queues of the calls that wait for a slot.
+/// Counts the attempts at each deployment against its <c>maxConcurrency</c> and its learned limit, and holds the queues of the calls that
+/// wait for a slot or for the provider's own limits.
 /// Deployments are identified by name, so that the count survives a reload and is shared by all models that list the same deployment.
 /// Thread-safe.
 /// </summary>
 /// <remarks>
-/// A call that finds a slot takes only the lock of that deployment. All queues share one lock, which is taken only while a call waits.
-/// <see cref="DeploymentSlot"/> counts its waiting calls under its own lock: a call that enters the queue either sees the slot that is
-/// returned at that moment, or is seen by the one that returns it.
+/// A call that finds a slot takes no lock. All queues share one lock, which is taken only while a call waits.
 /// </remarks>
 internal sealed class DeploymentSlots(TimeProvider time)
 {
@@ -21,18 +22,71 @@ internal sealed class DeploymentSlots(TimeProvider time)
     private int _numbers;
     private long _sequence;
 
+    /// <summary>Called without a lock after a learned limit changed for which calls wait. <see cref="LimitsChanged"/> applies it.</summary>
+    public event Action? Relearned;
+
     /// <summary>Takes a slot, which must be returned, if one is free and no call waits for it.</summary>
-    public bool TryTake(Deployment deployment) =>
-        deployment.MaxConcurrency is not { } limit || SlotOf(deployment.Name).TryTake(limit);
+    public bool TryTake(Deployment deployment) => TryTake(deployment, 0, out _);
+
+    /// <summary>The same, if the provider's own limits also have room for the call.</summary>
+    /// <param name="deployment">The deployment.</param>
+    /// <param name="inputTokens">Input tokens of the call.</param>
+    /// <param name="key">Id of the provider's key that has room; 0 for any.</param>
+    public bool TryTake(Deployment deployment, double inputTokens, out int key)
+    {
+        key = 0;
+        var slot = SlotOf(deployment.Name);
+        if (!slot.TryTake(LimitOf(slot, deployment))) return false;
+        if (!slot.Quota.IsActive) return true;
+        slot.Keys = deployment.KeyIds;
+        if (slot.Quota.TryReserve(slot.Keys, inputTokens, out key)) return true;
+        if (slot.GiveBack()) Serve(slot);
+        return false;
+    }
 
     /// <summary>Returns a slot. The best call that waits for it gets it.</summary>
     /// <param name="deployment">As the slot was taken.</param>
     /// <param name="held">How long it was held; null if it was not used.</param>
-    public void GiveBack(Deployment deployment, TimeSpan? held = null)
+    public void GiveBack(Deployment deployment, TimeSpan? held = null) =>
+        GiveBack(deployment, new AttemptSample(AttemptResult.Unknown, 0, held is { } span ? Math.Max(span.TotalSeconds, 1e-6) : 0));
+
+    /// <summary>The same, and learns from the attempt that used it.</summary>
+    public void GiveBack(Deployment deployment, in AttemptSample sample)
     {
-        if (deployment.MaxConcurrency is null) return;
         var slot = SlotOf(deployment.Name);
-        if (slot.GiveBack(held)) Serve(slot);
+        slot.Statistics.Add(sample);
+        var isRelearned = deployment.IsAdaptive && slot.Learned.Add(sample, slot.Taken);
+        if (!slot.GiveBack()) return;
+        if (isRelearned) Relearned?.Invoke();
+        Serve(slot);
+    }
+
+    /// <summary>What the provider reports about its own limits at a deployment.</summary>
+    public ProviderQuota QuotaOf(Deployment deployment)
+    {
+        var slot = SlotOf(deployment.Name);
+        slot.Keys = deployment.KeyIds;
+        return slot.Quota;
+    }
+
+    /// <summary>The shortest wait for the provider's own limits at any of the deployments; zero if one has room.</summary>
+    public TimeSpan QuotaWaitOf(IReadOnlyList<Deployment> deployments, double inputTokens)
+    {
+        var shortest = TimeSpan.MaxValue;
+        foreach (var deployment in deployments)
+        {
+            var wait = QuotaOf(deployment).WaitFor(deployment.KeyIds, inputTokens);
+            if (wait < shortest) shortest = wait;
+        }
+        return shortest;
+    }
+
+    /// <summary>Moves the learned limits. To be called at least once in each <see cref="LearnedLimit.Window"/>.</summary>
+    public void Learn()
+    {
+        var isAwaited = false;
+        foreach (var (_, slot) in _slots) isAwaited |= slot.Learned.Tick(slot.Taken) && slot.HasWaiting;
+        if (isAwaited) Relearned?.Invoke();
     }
 
     /// <summary>
@@ -42,7 +96,7 @@ internal sealed class DeploymentSlots(TimeProvider time)
     /// <param name="call">A new call.</param>
     /// <param name="model">Name of its model.</param>
     /// <param name="settings">Settings of the model's queue.</param>
-    /// <param name="deployments">The deployments that may serve it, each with <c>maxConcurrency</c>, the preferred one first.</param>
+    /// <param name="deployments">The deployments that may serve it, the preferred one first.</param>
     public void Enter(QueuedCall call, string model, SchedulingConfig settings, IReadOnlyList<Deployment> deployments)
     {
         QueuedCall? ended = null;
@@ -100,7 +154,7 @@ internal sealed class DeploymentSlots(TimeProvider time)
                 for (var i = 0; i < lane.Slots.Length; i++)
                 {
                     slots.Add(lane.Slots[i]);
-                    if (find(lane.Model.Model, lane.Slots[i].Name) is { } found) lane.Limits[i] = found.MaxConcurrency ?? int.MaxValue;
+                    if (find(lane.Model.Model, lane.Slots[i].Name) is { } found) lane.Limits[i] = LimitOf(lane.Slots[i], found);
                 }
             }
             foreach (var slot in slots) Dispatch(slot, now, ref ended);
@@ -144,20 +198,46 @@ internal sealed class DeploymentSlots(TimeProvider time)
         lock (_gate) return slot.Queue.Lanes.Sum(entry => entry.Lane.Count);
     }
 
+    /// <summary>The deployments that were used since the start of the process.</summary>
+    public IEnumerable<DeploymentSlot> Used => _slots.Values;
+
+    /// <summary>The deployment of this name, or null if it was not used yet.</summary>
+    public DeploymentSlot? Find(string deployment) => _slots.GetValueOrDefault(deployment);
+
+    /// <summary>Calls of a model that wait, of all classes.</summary>
+    public int WaitingOf(string model)
+    {
+        lock (_gate) return _models.TryGetValue(model, out var queue) ? queue.WaitingOf(0) + queue.WaitingOf(1) + queue.WaitingOf(2) : 0;
+    }
+
+    /// <summary>The limit in force: the smaller of the configured and the learned one; <see cref="LearnedLimit.None"/> without any.</summary>
+    public static int LimitOf(DeploymentSlot slot, Deployment deployment)
+    {
+        var maximum = deployment.MaxConcurrency ?? LearnedLimit.None;
+        return deployment.IsAdaptive ? Math.Min(maximum, slot.Learned.InForce) : maximum;
+    }
+
     /// <summary>Slots in use at a deployment.</summary>
     public int TakenAt(string deployment) => _slots.TryGetValue(deployment, out var slot) ? slot.Taken : 0;
 
     private DeploymentSlot SlotOf(string name) =>
         _slots.TryGetValue(name, out var slot) ? slot : _slots.GetOrAdd(name, NewSlot);
 
-    private DeploymentSlot NewSlot(string name) => new(name, Interlocked.Increment(ref _numbers));
+    private DeploymentSlot NewSlot(string name) => new(name, Interlocked.Increment(ref _numbers), time, QuotaReported);
+
+    private void QuotaReported(DeploymentSlot slot)
+    {
+        if (slot.HasWaiting) Serve(slot);
+    }
 
     private QueueLane LaneOf(ModelQueue queue, IReadOnlyList<Deployment> deployments)
     {
         var entries = new (DeploymentSlot Slot, int Limit)[deployments.Count];
         for (var i = 0; i < entries.Length; i++)
         {
-            entries[i] = (SlotOf(deployments[i].Name), deployments[i].MaxConcurrency ?? int.MaxValue);
+            var slot = SlotOf(deployments[i].Name);
+            slot.Keys = deployments[i].KeyIds;
+            entries[i] = (slot, LimitOf(slot, deployments[i]));
         }
         var ordered = entries.DistinctBy(entry => entry.Slot.Number).OrderBy(entry => entry.Slot.Number).ToArray();
         var slots = Array.ConvertAll(ordered, entry => entry.Slot);
@@ -180,13 +260,39 @@ internal sealed class DeploymentSlots(TimeProvider time)
 
     private void Dispatch(DeploymentSlot slot, long now, ref QueuedCall? ended)
     {
+        if (IsHeld(slot, 1)) return;
         while (slot.Queue.Next(slot.Taken, now) is { } call)
         {
+            if (IsHeld(slot, call.InputTokens)) return;
             if (!slot.TryTakeForWaiting(call.Lane.Limits[Array.IndexOf(call.Lane.Slots, slot)])) return;
+            if (slot.Quota.IsActive)
+            {
+                if (!slot.Quota.TryReserve(slot.Keys, call.InputTokens, out var key))
+                {
+                    // Another call took what was left at this moment.
+                    slot.GiveBack();
+                    IsHeld(slot, call.InputTokens);
+                    return;
+                }
+                call.ProviderKey = key;
+            }
             slot.Queue.Take(call);
             call.Deployment = slot.Name;
             End(call, QueueState.Granted, ref ended);
         }
+    }
+
+    /// <summary>Whether the provider's own limits have no room. Then the calls that wait are looked at again when they have.</summary>
+    private bool IsHeld(DeploymentSlot slot, double inputTokens)
+    {
+        var wait = slot.Quota.WaitFor(slot.Keys, inputTokens);
+        if (wait <= TimeSpan.Zero) return false;
+        if (!slot.HasWaiting) return true;
+        // A millisecond is the resolution of timers.
+        wait += TimeSpan.FromMilliseconds(1);
+        slot.Wake ??= time.CreateTimer(state => Serve((DeploymentSlot)state!), slot, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        slot.Wake.Change(wait, Timeout.InfiniteTimeSpan);
+        return true;
     }
 
     /// <summary>Refuses what may not wait: a call beyond the maximum, or one whose deadline cannot be met.</summary>

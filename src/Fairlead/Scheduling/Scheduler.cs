@@ -3,6 +3,8 @@ using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Scheduling.Adaptive;
+using Fairlead.Scheduling.Quotas;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Scheduling;
@@ -30,21 +32,32 @@ internal sealed class Scheduler : IDisposable
         (_slots, _configuration, _catalogue, _metrics, _time, _logger) = (slots, configuration, catalogue, metrics, time, logger);
         // After the catalogue's own subscription, so that it has the new limits.
         configuration.Changed += Reloaded;
+        slots.Relearned += ApplyLimits;
     }
 
     /// <summary>Called when a call without a client leaves the queue, so that another one can be started.</summary>
     public event Action? RunLeft;
 
-    /// <summary>Takes a slot, which must be returned, if one is free and no call waits for it. Allocates nothing.</summary>
-    public bool TryTake(Deployment deployment) => _slots.TryTake(deployment);
-
-    /// <summary>Returns a slot.</summary>
-    /// <param name="deployment">As the slot was taken.</param>
-    /// <param name="since">Timestamp of the start of the attempt that used it.</param>
-    public void GiveBack(Deployment deployment, long since)
+    /// <summary>
+    /// Takes a slot, which must be returned, if one is free, no call waits for it, and the provider's own limits have room for the call.
+    /// Allocates nothing.
+    /// </summary>
+    public bool TryTake(GatewayCall call, Deployment deployment)
     {
-        if (deployment.MaxConcurrency is not null) _slots.GiveBack(deployment, _time.GetElapsedTime(since));
+        var isTaken = _slots.TryTake(deployment, InputTokensOf(call), out var key);
+        call.ProviderKey = key;
+        return isTaken;
     }
+
+    /// <summary>Returns the slot of an attempt that has ended, and learns from it.</summary>
+    public void GiveBack(GatewayCall call, Attempt attempt) => _slots.GiveBack(attempt.Deployment, AttemptSamples.Of(call, attempt, _time));
+
+    /// <summary>Whether the provider has several keys, and its own limits leave room for the call with one of them.</summary>
+    public bool HasOtherKey(GatewayCall call, Deployment deployment) =>
+        deployment.KeyIds.Length > 1 && _slots.QuotaWaitOf([deployment], InputTokensOf(call)) <= TimeSpan.Zero;
+
+    /// <summary>Where an attempt reports what the provider says about its own limits.</summary>
+    public ProviderQuota QuotaOf(Deployment deployment) => _slots.QuotaOf(deployment);
 
     /// <summary>Returns a slot that no attempt used.</summary>
     public void GiveBack(Deployment deployment) => _slots.GiveBack(deployment);
@@ -54,7 +67,7 @@ internal sealed class Scheduler : IDisposable
     /// together. A call that had a slot before goes to the head.
     /// </summary>
     /// <param name="call">The call.</param>
-    /// <param name="deployments">Those that may serve it, the preferred one first. All have <c>maxConcurrency</c>.</param>
+    /// <param name="deployments">Those that may serve it, the preferred one first.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="OperationCanceledException">The token fired; no slot is taken.</exception>
     public async ValueTask<SlotWait> WaitAsync(
@@ -66,11 +79,14 @@ internal sealed class Scheduler : IDisposable
         var waiting = NewCall(call);
         var outcome = "left";
         TimeSpan? expected = null;
+        var patience = settings.MaxWait - turn.Waited;
+        if (patience < TimeSpan.Zero) patience = TimeSpan.Zero;
+        // Nothing that happens here ends this wait earlier.
+        var held = _slots.QuotaWaitOf(deployments, waiting.InputTokens);
+        if (!call.CanWaitForSlot && (held > patience || held > waiting.TimeLeft)) return new SlotWait(null, SchedulingErrors.Held(held));
         try
         {
             _slots.Enter(waiting, call.Model.Id, settings, deployments);
-            var patience = settings.MaxWait - turn.Waited;
-            if (patience < TimeSpan.Zero) patience = TimeSpan.Zero;
             try
             {
                 await waiting.Ending.WaitAsync(call.CanWaitForSlot ? Timeout.InfiniteTimeSpan : patience, _time, cancellationToken);
@@ -97,6 +113,7 @@ internal sealed class Scheduler : IDisposable
                 { Refusal: QueueRefusal.Deadline } => "deadline",
                 _ => outcome,
             };
+            call.ProviderKey = waiting.ProviderKey;
             var waited = _time.GetElapsedTime(since);
             turn.Waited += waited;
             call.Timings.Add(Phase.Queue, since);
@@ -108,6 +125,8 @@ internal sealed class Scheduler : IDisposable
             { State: QueueState.Granted } => new SlotWait(Granted(waiting, deployments), null),
             { Refusal: QueueRefusal.Full } => new SlotWait(null, Full(call, waiting, settings.MaxQueued[waiting.Class])),
             { Refusal: QueueRefusal.Deadline } => new SlotWait(null, SchedulingErrors.DeadlineMissed(call.Model.Id, waiting)),
+            _ when _slots.QuotaWaitOf(deployments, waiting.InputTokens) is var left && left > TimeSpan.Zero =>
+                new SlotWait(null, SchedulingErrors.Held(left)),
             _ => new SlotWait(null, SchedulingErrors.NoSlot(call.Model.Id, waiting, turn.Waited, expected)),
         };
     }
@@ -137,7 +156,11 @@ internal sealed class Scheduler : IDisposable
         return names;
     }
 
-    public void Dispose() => _configuration.Changed -= Reloaded;
+    public void Dispose()
+    {
+        _configuration.Changed -= Reloaded;
+        _slots.Relearned -= ApplyLimits;
+    }
 
     private static Deployment Granted(QueuedCall waiting, IReadOnlyList<Deployment> deployments)
     {
@@ -153,12 +176,15 @@ internal sealed class Scheduler : IDisposable
         Organization = call.Caller.OrganizationId,
         Weight = (double)Math.Max(call.Caller.OrganizationWeight, 0.001m),
         Class = CallClasses.RankOf(call.Class),
-        InputTokens = call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : call.MaxInputTokens / BytesPerToken,
+        InputTokens = InputTokensOf(call),
         MaxOutputTokens = call.MaxOutputTokens,
         IsReturning = call.Attempts.Count > 0,
         IsRun = call.CanWaitForSlot,
         TimeLeft = call.Deadline is { } deadline ? deadline - call.Time.GetUtcNow() : null,
     };
+
+    internal static double InputTokensOf(GatewayCall call) =>
+        call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : call.MaxInputTokens / BytesPerToken;
 
     private GatewayError Full(GatewayCall call, QueuedCall waiting, int maximum)
     {
@@ -166,7 +192,9 @@ internal sealed class Scheduler : IDisposable
         return SchedulingErrors.Full(call.Model.Id, waiting, maximum);
     }
 
-    private void Reloaded(GatewayConfiguration configuration)
+    private void Reloaded(GatewayConfiguration configuration) => ApplyLimits();
+
+    private void ApplyLimits()
     {
         var current = _catalogue.Current;
         _slots.LimitsChanged((model, deployment) =>
