@@ -42,7 +42,9 @@ internal sealed record LimitSet
     /// <summary>How many minutes of its rate a per-minute limit can save up; 0.1 to 60. Default 1.</summary>
     public decimal? Burst { get; init; }
 
-    /// <summary>Factors for limits that move with the load; null for limits that never move. They move rates and concurrency, never budgets.</summary>
+    /// <summary>
+    /// Factors for limits that move with the load; null for limits that never move. They move rates and concurrency, never budgets.
+    /// </summary>
     public ElasticRange? Elastic { get; init; }
 
     /// <summary>Values for calls of one class, by class. They have no classes themselves.</summary>

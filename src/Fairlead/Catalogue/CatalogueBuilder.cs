@@ -257,7 +257,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             {
                 Aliases = [.. facts.Aliases.Where(a =>
                     !scope.Config.Models.ContainsKey(a) && !scope.Models.ContainsKey(a) && !taken.Contains(a))],
-                Deployments = [.. candidates.Select(c => ToDeployment(scope, c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts, null))],
+                Deployments = [.. candidates.Select(c =>
+                    ToDeployment(scope, c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts, null))],
             };
         }
     }

@@ -43,8 +43,11 @@ internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads 
                      group (model, deployment) by deployment.Name;
         foreach (var one in listed.OrderBy(one => one.Key, StringComparer.Ordinal))
         {
-            // The one that may use most of it.
-            var widest = one.MaxBy(entry => entry.deployment.MaxConcurrency ?? int.MaxValue).deployment;
+            // The one that may use most of it. A learned limit is shown even if it does not apply to all models.
+            var widest = one.MaxBy(entry => entry.deployment.MaxConcurrency ?? int.MaxValue).deployment with
+            {
+                IsAdaptive = one.Any(entry => entry.deployment.IsAdaptive),
+            };
             yield return new Row(one.Key, widest, [.. one.Select(entry => entry.model.Id).Distinct().Order(StringComparer.Ordinal)]);
         }
     }

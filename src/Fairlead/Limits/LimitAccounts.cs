@@ -131,7 +131,8 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     {
         while (true)
         {
-            var accounts = _organizations.GetOrAdd(organizationId, static (id, self) => new OrganizationAccounts(id, self.Clock, self.Elastic), this);
+            var accounts = _organizations.GetOrAdd(
+                organizationId, static (id, self) => new OrganizationAccounts(id, self.Clock, self.Elastic), this);
             if (!accounts.IsDropped) return accounts;
             _organizations.TryRemove(new(organizationId, accounts));
         }

@@ -88,13 +88,21 @@ internal static class RateLimitReader
         while (!text.IsEmpty)
         {
             var digits = text.IndexOfAnyExcept("0123456789.");
-            if (digits <= 0 || !double.TryParse(text[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
-                return null;
+            if (digits <= 0) return null;
+            if (!double.TryParse(text[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)) return null;
             text = text[digits..];
             var letters = text.IndexOfAny("0123456789.");
             var unit = letters < 0 ? text : text[..letters];
-            var factor = unit switch { "d" => 86_400, "h" => 3600, "m" => 60, "s" => 1, "ms" => 1e-3, "us" or "µs" => 1e-6, _ => double.NaN };
-            seconds += number * factor;
+            seconds += number * unit switch
+            {
+                "d" => 86_400,
+                "h" => 3600,
+                "m" => 60,
+                "s" => 1,
+                "ms" => 1e-3,
+                "us" or "µs" => 1e-6,
+                _ => double.NaN,
+            };
             text = text[unit.Length..];
         }
         return double.IsNaN(seconds) ? null : Seconds(seconds);

@@ -45,7 +45,7 @@ internal sealed class LearnedLimit(TimeProvider time)
     /// <summary>A limit of which less than half is used doubles in this time.</summary>
     public static readonly TimeSpan Doubling = TimeSpan.FromMinutes(1);
 
-    /// <summary>The level of a refusal is forgotten after this time.</summary>
+    /// <summary>The level of a refusal, and that latency was too high, are forgotten after this time.</summary>
     public static readonly TimeSpan Memory = TimeSpan.FromMinutes(5);
 
     private const double FailureShare = 0.25;
@@ -142,10 +142,11 @@ internal sealed class LearnedLimit(TimeProvider time)
                 if (ratio <= Tolerance || level < MinPeak) (_slow, _trial) = (0, null);
                 else if (++_slow >= SlowWindows) return FollowGradient(level, ratio, now);
             }
-            if (_slow > 0 && time.GetElapsedTime(_slowAt, now) >= Doubling) (_slow, _trial) = (0, null);
+            if (_slow > 0 && time.GetElapsedTime(_slowAt, now) >= Memory) (_slow, _trial) = (0, null);
             // A window in which the limit shrank says nothing about the new limit.
-            if (_slow > 0 || _decreasedAt >= start || _limit >= Bound) return false;
-            return Set(peak >= _limit / 2 ? _limit + GrowthAt(now) : _limit * Math.Pow(2, elapsed / Doubling));
+            if (_decreasedAt >= start || _limit >= Bound) return false;
+            if (peak < _limit / 2) return Set(_limit * Math.Pow(2, elapsed / Doubling));
+            return _slow == 0 && Set(_limit + GrowthAt(now));
         }
     }
 
