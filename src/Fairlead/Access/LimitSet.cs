@@ -42,7 +42,9 @@ internal sealed record LimitSet
     /// <summary>How many minutes of its rate a per-minute limit can save up; 0.1 to 60. Default 1.</summary>
     public decimal? Burst { get; init; }
 
-    /// <summary>Factors for limits that move with the load; null for limits that never move. This version moves none.</summary>
+    /// <summary>
+    /// Factors for limits that move with the load; null for limits that never move. They move rates and concurrency, never budgets.
+    /// </summary>
     public ElasticRange? Elastic { get; init; }
 
     /// <summary>Values for calls of one class, by class. They have no classes themselves.</summary>
@@ -56,4 +58,8 @@ internal sealed record ElasticRange(decimal Min, decimal Max)
 {
     /// <summary>What <c>true</c> means.</summary>
     public static readonly ElasticRange Default = new(0.25m, 2m);
+
+    /// <summary>The factor at a position: <see cref="Min"/> at -1, 1 at 0, <see cref="Max"/> at 1.</summary>
+    public decimal FactorAt(double position) =>
+        position < 0 ? 1 + ((1 - Min) * (decimal)Math.Max(position, -1)) : 1 + ((Max - 1) * (decimal)Math.Min(position, 1));
 }

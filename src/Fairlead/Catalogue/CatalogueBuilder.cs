@@ -1,5 +1,6 @@
 using Fairlead.Configuration;
 using Fairlead.Providers;
+using Fairlead.Scheduling;
 
 namespace Fairlead.Catalogue;
 
@@ -116,7 +117,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         };
         var stated = config.Deployments.Count > 0 ? config.Deployments[0] : new DeploymentConfig { Provider = provider.Name };
         var deployment = ToDeployment(scope, stated, stated.Model ?? name, model.Prices, provider,
-            stated.Timeouts ?? ProviderTimeouts.Default);
+            stated.Timeouts ?? ProviderTimeouts.Default, config.Scheduling);
         scope.Models[name] = model with { Deployments = [deployment] };
         scope.Registered[provider.Name] = (scope.Models[name], provider);
     }
@@ -162,7 +163,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             Deployments = [.. candidates
                 .Select(c => ToDeployment(
                     scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts
-                        ?? c.Timeouts))
+                        ?? c.Timeouts, config.Scheduling))
                 .OrderBy(d => d.Priority)],
         };
     }
@@ -256,7 +257,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             {
                 Aliases = [.. facts.Aliases.Where(a =>
                     !scope.Config.Models.ContainsKey(a) && !scope.Models.ContainsKey(a) && !taken.Contains(a))],
-                Deployments = [.. candidates.Select(c => ToDeployment(scope, c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts))],
+                Deployments = [.. candidates.Select(c =>
+                    ToDeployment(scope, c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts, null))],
             };
         }
     }
@@ -318,7 +320,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
     }
 
     private static Deployment ToDeployment(
-        Scope scope, DeploymentConfig config, string upstream, PriceList prices, Provider? provider, ProviderTimeouts timeouts) => new()
+        Scope scope, DeploymentConfig config, string upstream, PriceList prices, Provider? provider, ProviderTimeouts timeouts,
+        ModelSchedulingConfig? scheduling) => new()
     {
         Name = $"{config.Provider}/{upstream}",
         ProviderName = config.Provider,
@@ -326,6 +329,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         Priority = config.Priority,
         Weight = config.Weight,
         MaxConcurrency = config.MaxConcurrency,
+        IsAdaptive = scope.Config.Scheduling.With(scheduling).Adaptive,
         Timeouts = timeouts,
         SaysReasoning = scope.Config.Providers.GetValueOrDefault(config.Provider)?.ReasoningField == "reasoning",
         Prices = prices,

@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -11,6 +12,7 @@ internal static class CatalogueServiceCollectionExtensions
         services.AddSingleton<CatalogueBuilder>();
         services.AddSingleton<IConfigurationCheck, CatalogueConfigurationCheck>();
         services.AddSingleton<ICatalogue, ReloadingCatalogue>();
+        services.AddSingleton<IAdminEndpoints, DeploymentEndpoints>();
         return services;
     }
 }

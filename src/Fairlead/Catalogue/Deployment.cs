@@ -21,6 +21,9 @@ internal sealed record Deployment
 
     public int? MaxConcurrency { get; init; }
 
+    /// <summary>Whether its learned concurrency limit applies to calls of the model that lists it (<c>scheduling.adaptive</c>).</summary>
+    public bool IsAdaptive { get; init; }
+
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
 
     /// <summary>
@@ -31,6 +34,9 @@ internal sealed record Deployment
 
     /// <summary>What its attempts cost, over time.</summary>
     public PriceList Prices { get; init; } = PriceList.Free;
+
+    /// <summary>Ids of the keys with which its provider is called, for limits that each key has; empty if it needs none.</summary>
+    internal int[] KeyIds => Provider?.KeyIds ?? [];
 
     /// <summary>The adapter that calls it.</summary>
     internal Provider Provider { get; init; } = null!;

@@ -23,7 +23,8 @@ internal static class LimitSetConfig
             (l, v) => l with { Burst = LimitNumber.Burst.ToDecimal((long)v) },
             "How many minutes of its rate a per-minute limit can save up; 1 when left out."),
         new("elastic", new ConfigSwitchedSection(ElasticKeys), l => l.Elastic, (l, v) => l with { Elastic = (ElasticRange)v },
-            "Factors for limits that move with the load. This version stores them and moves no limit. `true` is `{ min: 0.25, max: 2 }`."),
+            "Factors by which the rates and the concurrency beside them move with the load of the model; budgets never move. `true` is "
+            + "`{ min: 0.25, max: 2 }`."),
     ];
 
     /// <summary>The keys of the whole object.</summary>

@@ -47,6 +47,11 @@ internal static class LimitJson
         json.String(state.Class);
         json.Raw(",\"limit\":"u8);
         Amount(ref json, state.Name, state.Limit);
+        if (state.Base is { } declared)
+        {
+            json.Raw(",\"base_limit\":"u8);
+            Amount(ref json, state.Name, declared);
+        }
         json.Raw(",\"used\":"u8);
         Amount(ref json, state.Name, state.Used);
         json.Raw(",\"reserved\":"u8);

@@ -38,6 +38,7 @@ internal static class DocumentationEndpoints
         // RequestDelegates throughout: reflection binding costs start time.
         Get(endpoints, "/docs", context => WritePageAsync(context, "README"));
         Get(endpoints, "/docs/assets/{name}", WriteAssetAsync);
+        Get(endpoints, "/docs/plots/{name}", WritePlotAsync);
         Get(endpoints, "/docs/{**page}", context => WritePageAsync(context, (string?)context.Request.RouteValues["page"] ?? "README"));
         Get(endpoints, "/schemas/fairlead.schema.json", context => WriteAsync(context, "application/schema+json", schema.Value));
     }
@@ -74,12 +75,20 @@ internal static class DocumentationEndpoints
     private static async Task WriteAssetAsync(HttpContext context)
     {
         var name = (string)context.Request.RouteValues["name"]!;
-        if (!Types.TryGetValue(name, out var type))
+        await WriteResourceAsync(context, Types.TryGetValue(name, out var type) ? $"assets/{name}" : null, type);
+    }
+
+    private static Task WritePlotAsync(HttpContext context) =>
+        WriteResourceAsync(context, $"plots/{context.Request.RouteValues["name"]}", "image/svg+xml");
+
+    private static async Task WriteResourceAsync(HttpContext context, string? name, string? type)
+    {
+        await using var stream = name is null ? null : typeof(DocumentationEndpoints).Assembly.GetManifestResourceStream(name);
+        if (stream is null)
         {
             context.Response.StatusCode = StatusCodes.Status404NotFound;
             return;
         }
-        await using var stream = typeof(DocumentationEndpoints).Assembly.GetManifestResourceStream($"assets/{name}")!;
         context.Response.ContentType = type;
         context.Response.ContentLength = stream.Length;
         context.Response.Headers.CacheControl = "public, max-age=300";

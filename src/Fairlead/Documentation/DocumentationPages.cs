@@ -77,7 +77,11 @@ internal sealed partial class DocumentationPages
         var links = new List<string>();
         foreach (var link in document.Descendants<LinkInline>())
         {
-            if (link.IsImage) continue;
+            if (link.IsImage)
+            {
+                if (link.Url?.StartsWith("plots/", StringComparison.Ordinal) == true) link.Url = "/docs/" + link.Url;
+                continue;
+            }
             link.Url = Rewrite(link.Url ?? "");
             links.Add(link.Url);
         }

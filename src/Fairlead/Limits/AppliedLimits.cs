@@ -1,3 +1,5 @@
+using Fairlead.Limits.Elastic;
+
 namespace Fairlead.Limits;
 
 /// <summary>
@@ -23,6 +25,9 @@ internal sealed record AppliedLimits : ICallLimits
     /// <summary>Counters of the organization when this was resolved.</summary>
     public int Version { get; init; }
 
+    /// <summary>Where elastic limits stand for these calls; null if none of the limits is elastic.</summary>
+    public ElasticLevel? Level { get; init; }
+
     public bool HasBudgets => Budgets.Length > 0;
 
     /// <summary>The smallest capacity of the buckets of output tokens; null if there is none.</summary>
@@ -37,6 +42,15 @@ internal sealed record AppliedLimits : ICallLimits
             }
             return least;
         }
+    }
+
+    /// <summary>
+    /// Puts the factors of elastic limits in force for a call. Limits shared by several models or classes have the factor of the last
+    /// call, so this is done before each reservation.
+    /// </summary>
+    public void Adapt()
+    {
+        if (Level is not null) Accounts.Adapt(this);
     }
 
     public LimitState[] Read() => Rates.Length + Concurrency.Length + Budgets.Length == 0 ? [] : Accounts.StatesOf(this);

@@ -1,3 +1,5 @@
+using Fairlead.Access;
+
 namespace Fairlead.Limits;
 
 /// <summary>Generations that run at the same time.</summary>
@@ -6,12 +8,22 @@ internal sealed class ConcurrencyCounter(LimitIdentity identity, LimitClock cloc
     private static readonly TimeSpan MinWait = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(60);
 
+    private long _declared;
     private long _held;
     private double _averageHold;
 
     public bool CanTake => _held < Limit;
 
-    public void Apply(long limit) => Limit = limit;
+    protected override long Base => _declared;
+
+    public void Apply(long limit, ElasticRange? elastic = null)
+    {
+        SetElastic(elastic);
+        _declared = limit;
+        Limit = Scale(limit);
+    }
+
+    protected override void Scaled(long now) => Limit = Scale(_declared);
 
     public void Take() => _held++;
 

@@ -33,6 +33,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
         // 1.
         var limits = accounts.Of(call.Caller, call.Model, call.Class);
         call.Limits = limits;
+        limits.Adapt();
 
         // 2.
         var amounts = CallAmounts.Of(call, limits, histories);
@@ -112,6 +113,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
                 case ReserveStatus.Dropped:
                     limits = accounts.Of(call.Caller, call.Model, call.Class);
                     call.Limits = limits;
+                    limits.Adapt();
                     break;
 
                 case ReserveStatus.Short:

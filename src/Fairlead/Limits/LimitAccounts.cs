@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Limits.Elastic;
 
 namespace Fairlead.Limits;
 
@@ -16,6 +17,9 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     private LedgerTotals _dropped;
 
     public LimitClock Clock { get; } = new(time);
+
+    /// <summary>Where elastic limits stand.</summary>
+    public ElasticLevels Elastic { get; } = new();
 
     /// <summary>Number of organizations with accounts.</summary>
     public int Count => _organizations.Count;
@@ -59,11 +63,11 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
         LimitScope scope, string organizationId, string scopeId, string? model, LimitSet set, bool withUnknown = true)
     {
         var states = new List<LimitState>();
-        Add(set, null, set.Burst ?? 1);
-        foreach (var (name, own) in set.Classes) Add(own, name, own.Burst ?? set.Burst ?? 1);
+        Add(set, null, set.Burst ?? 1, set.Elastic);
+        foreach (var (name, own) in set.Classes) Add(own, name, own.Burst ?? set.Burst ?? 1, own.Elastic ?? set.Elastic);
         return states;
 
-        void Add(LimitSet values, string? @class, decimal burst)
+        void Add(LimitSet values, string? @class, decimal burst, ElasticRange? elastic)
         {
             foreach (var name in LimitSetValues.All)
             {
@@ -71,7 +75,8 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
                 var known = name.IsCounted() && _organizations.TryGetValue(organizationId, out var accounts)
                     ? accounts.StateOf(scope, scopeId, model, @class, name) : null;
                 if (known is null && name.IsBudget() && !withUnknown) continue;
-                states.Add(known ?? Unused(new LimitIdentity(scope, organizationId, scopeId, model, @class, name), limit, burst));
+                states.Add(known ?? Unused(new LimitIdentity(scope, organizationId, scopeId, model, @class, name), limit, burst,
+                    elastic));
             }
         }
     }
@@ -126,24 +131,27 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     {
         while (true)
         {
-            var accounts = _organizations.GetOrAdd(organizationId, static (id, clock) => new OrganizationAccounts(id, clock), Clock);
+            var accounts = _organizations.GetOrAdd(
+                organizationId, static (id, self) => new OrganizationAccounts(id, self.Clock, self.Elastic), this);
             if (!accounts.IsDropped) return accounts;
             _organizations.TryRemove(new(organizationId, accounts));
         }
     }
 
-    private LimitState Unused(LimitIdentity identity, long limit, decimal burst)
+    private LimitState Unused(LimitIdentity identity, long limit, decimal burst, ElasticRange? elastic)
     {
         var now = Clock.Now();
         switch (identity.Name)
         {
             case LimitName.ConcurrentGenerations:
                 var concurrency = new ConcurrencyCounter(identity, Clock);
-                concurrency.Apply(limit);
+                concurrency.Apply(limit, elastic);
+                concurrency.Adapt(Elastic.Find(identity.Model, identity.Class), now.Timestamp);
                 return concurrency.StateAt(now);
             case var name when name.IsRate():
                 var bucket = new RateBucket(identity, Clock);
-                bucket.Apply(limit, burst, now.Timestamp);
+                bucket.Apply(limit, burst, now.Timestamp, elastic);
+                bucket.Adapt(Elastic.Find(identity.Model, identity.Class), now.Timestamp);
                 return bucket.StateAt(now);
             case var name when name.IsBudget():
                 var budget = new BudgetAccount(identity);

@@ -1,3 +1,6 @@
+using Fairlead.Access;
+using Fairlead.Limits.Elastic;
+
 namespace Fairlead.Limits;
 
 /// <summary>What a counter counts.</summary>
@@ -20,11 +23,54 @@ internal abstract class LimitCounter(LimitIdentity identity)
 
     public LimitName Name { get; } = identity.Name;
 
-    /// <summary>The declared value in force.</summary>
+    private ElasticLevel? _level;
+    private double _position;
+    private ElasticRange? _elastic;
+
+    /// <summary>The value in force: the declared one, or for an elastic limit that times its factor.</summary>
     public long Limit { get; protected set; }
+
+    /// <summary>Whether the value in force moves with the load.</summary>
+    public bool IsElastic => _elastic is not null;
+
+    /// <summary>The factor in force.</summary>
+    protected decimal Factor { get; private set; } = 1;
+
+    /// <summary>The value that is shown beside the one in force.</summary>
+    protected virtual long Base => Limit;
 
     /// <summary>False after the limit was removed. What was used is kept in case that it is added again.</summary>
     public bool IsActive { get; set; }
+
+    /// <summary>Puts the factor of the calls of a model and class in force. What was used is kept.</summary>
+    /// <param name="level">Their level; null for that of the last call.</param>
+    /// <param name="now">Timestamp.</param>
+    public void Adapt(ElasticLevel? level, long now)
+    {
+        if (_elastic is null || (level ?? _level) is not { } current) return;
+        _level = current;
+        var position = current.Position;
+        if (position == _position) return;
+        _position = position;
+        Factor = _elastic.FactorAt(position);
+        Scaled(now);
+    }
+
+    /// <summary>Sets the factors; to be called before the value is applied.</summary>
+    protected void SetElastic(ElasticRange? elastic)
+    {
+        // Factors of 1 move nothing.
+        _elastic = elastic is { Min: 1, Max: 1 } ? null : elastic;
+        Factor = _elastic?.FactorAt(_position) ?? 1;
+    }
+
+    /// <summary>The declared value times the factor, 1 or more.</summary>
+    protected long Scale(long declared) => Factor == 1 ? declared : Math.Max(1, (long)Math.Min(declared * Factor, long.MaxValue / 4));
+
+    /// <summary>Called when the factor has changed.</summary>
+    protected virtual void Scaled(long now)
+    {
+    }
 
     /// <summary>Whether 80 % or more is used or reserved.</summary>
     public abstract bool IsNear(LimitMoment now);
@@ -36,5 +82,5 @@ internal abstract class LimitCounter(LimitIdentity identity)
 
     protected LimitState State(long limit, long used, long reserved, long remaining, long? windowSeconds, DateTimeOffset? resetsAt) =>
         new(Name, Identity.Scope, Identity.ScopeId, Identity.Model, Identity.Class, limit, Math.Max(0, used), Math.Max(0, reserved),
-            Math.Max(0, remaining), windowSeconds, resetsAt);
+            Math.Max(0, remaining), windowSeconds, resetsAt) { Base = IsElastic ? Base : null };
 }

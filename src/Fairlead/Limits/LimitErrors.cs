@@ -21,7 +21,7 @@ internal static class LimitErrors
     {
         if (state.Name >= LimitName.InputTokensPerRequest) throw new ArgumentException("Not a limit that refills.", nameof(state));
         // Even a full limit does not serve it.
-        var isTooLarge = requested > state.Limit;
+        var isTooLarge = requested > Math.Max(state.Limit, state.Base ?? 0);
         if (isTooLarge) wait = null;
         return new GatewayError(state.Name.IsBudget() ? ErrorCode.BudgetExceeded : ErrorCode.RateLimitExceeded,
             Message(state, requested, isTooLarge))

@@ -32,8 +32,8 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
         _set = set;
         var stale = _counters.Where(counter => counter.IsActive).ToHashSet();
         var added = false;
-        Apply(set, null, set.Burst ?? 1);
-        foreach (var (name, own) in set.Classes) Apply(own, name, own.Burst ?? set.Burst ?? 1);
+        Apply(set, null, set.Burst ?? 1, set.Elastic);
+        foreach (var (name, own) in set.Classes) Apply(own, name, own.Burst ?? set.Burst ?? 1, own.Elastic ?? set.Elastic);
         foreach (var counter in stale)
         {
             counter.IsActive = false;
@@ -41,7 +41,7 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
         }
         return added;
 
-        void Apply(LimitSet values, string? @class, decimal burst)
+        void Apply(LimitSet values, string? @class, decimal burst, ElasticRange? elastic)
         {
             foreach (var name in LimitSetValues.All)
             {
@@ -57,8 +57,8 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
                 stale.Remove(counter);
                 switch (counter)
                 {
-                    case RateBucket bucket: bucket.Apply(limit, burst, now); break;
-                    case ConcurrencyCounter concurrency: concurrency.Apply(limit); break;
+                    case RateBucket bucket: bucket.Apply(limit, burst, now, elastic); break;
+                    case ConcurrencyCounter concurrency: concurrency.Apply(limit, elastic); break;
                     case BudgetAccount budget when budget.Apply(limit): TakeFree(budget, unused); break;
                 }
             }

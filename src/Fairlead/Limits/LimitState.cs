@@ -14,4 +14,8 @@ namespace Fairlead.Limits;
 /// <param name="ResetsAt">When it is full again if nothing is used until then; null for concurrency.</param>
 internal readonly record struct LimitState(
     LimitName Name, LimitScope Scope, string ScopeId, string? Model, string? Class, long Limit, long Used, long Reserved, long Remaining,
-    long? WindowSeconds, DateTimeOffset? ResetsAt);
+    long? WindowSeconds, DateTimeOffset? ResetsAt)
+{
+    /// <summary>What <see cref="Limit"/> is without strain and without free room; null for a limit that does not move.</summary>
+    public long? Base { get; init; }
+}

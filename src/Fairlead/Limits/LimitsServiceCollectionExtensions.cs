@@ -2,6 +2,7 @@ using Fairlead.Access;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Limits.Budgets;
+using Fairlead.Limits.Elastic;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -23,6 +24,7 @@ internal static class LimitsServiceCollectionExtensions
         services.AddSingleton<LimitEndpoints>();
         services.AddSingleton<IGatewayStage, LimitsStage>();
         services.AddHostedService<LimitsSweep>();
+        services.AddHostedService<ElasticService>();
         services.AddBudgetLeases();
         return services;
     }

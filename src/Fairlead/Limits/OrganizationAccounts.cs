@@ -1,5 +1,6 @@
 using Fairlead.Access;
 using Fairlead.Catalogue;
+using Fairlead.Limits.Elastic;
 
 namespace Fairlead.Limits;
 
@@ -22,7 +23,7 @@ internal enum ReserveStatus
 /// All counters of one organization, behind one lock: every limit that can apply to a call belongs to one organization, so all of them are
 /// taken or none, in one pass, and organizations never wait for each other. Thread-safe.
 /// </summary>
-internal sealed class OrganizationAccounts(string organizationId, LimitClock clock)
+internal sealed class OrganizationAccounts(string organizationId, LimitClock clock, ElasticLevels elastic)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<(LimitScope Scope, string Id, string? Model), LimitGroup> _groups = [];
@@ -73,12 +74,21 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             _usedAt = now;
             Declare(caller, keyLimits, now);
             if (Apply(LimitScope.Model, OrganizationId, model.Id, model.Limits, model.Version, now)) _version++;
-            return Build(caller.ProjectId, caller.KeyId, model.Id, @class) with
+            var built = Build(caller.ProjectId, caller.KeyId, model.Id, @class);
+            var isElastic = built.Rates.Any(bucket => bucket.IsElastic) || built.Concurrency.Any(counter => counter.IsElastic);
+            return built with
             {
+                Level = isElastic ? elastic.Of(model.Id, @class) : null,
                 InputPerRequest = LowestOf(caller, keyLimits, model, @class, LimitName.InputTokensPerRequest),
                 OutputPerRequest = LowestOf(caller, keyLimits, model, @class, LimitName.OutputTokensPerRequest),
             };
         }
+    }
+
+    /// <summary>Puts the factors of elastic limits in force.</summary>
+    public void Adapt(AppliedLimits limits)
+    {
+        lock (_gate) Adapt(limits, Clock.Time.GetTimestamp());
     }
 
     /// <summary>Takes everything that <paramref name="reservation"/> needs, or nothing.</summary>
@@ -97,6 +107,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         lock (_gate)
         {
             if (_isDropped) return ReserveStatus.Dropped;
+            if (takesRates) Adapt(limits, now);
             if (takesMoney)
             {
                 foreach (var budget in limits.Budgets)
@@ -215,11 +226,13 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         {
             if ((parts & ReservationParts.Rates) != 0)
             {
+                Adapt(limits, now.Timestamp);
                 foreach (var bucket in limits.Rates)
                 {
                     var amount = amounts.Of(bucket.Name);
                     if (bucket.CanTake(amount, now.Timestamp)) continue;
-                    refusing.Add(new RefusingLimit(bucket.StateAt(now), amount, bucket.WaitFor(amount, now.Timestamp), false));
+                    refusing.Add(new RefusingLimit(bucket.StateAt(now), amount, bucket.WaitFor(amount, now.Timestamp),
+                        bucket.IsElastic));
                 }
                 foreach (var counter in limits.Concurrency)
                 {
@@ -270,6 +283,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         var at = 0;
         lock (_gate)
         {
+            Adapt(limits, now.Timestamp);
             foreach (var bucket in limits.Rates) states[at++] = bucket.StateAt(now);
             foreach (var counter in limits.Concurrency) states[at++] = counter.StateAt(now);
             foreach (var budget in limits.Budgets) states[at++] = budget.StateAt(now);
@@ -281,7 +295,12 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     public LimitState? StateOf(LimitScope scope, string scopeId, string? model, string? @class, LimitName name)
     {
         var now = Clock.Now();
-        lock (_gate) return Find(scope, scopeId, model, @class, name) is { IsActive: true } counter ? counter.StateAt(now) : null;
+        lock (_gate)
+        {
+            if (Find(scope, scopeId, model, @class, name) is not { IsActive: true } counter) return null;
+            counter.Adapt(null, now.Timestamp);
+            return counter.StateAt(now);
+        }
     }
 
     /// <summary>What this process has spent of a budget since its start, and what its calls have reserved.</summary>
@@ -346,6 +365,13 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             if (_groups.Values.Any(group => group.Counters.Any(counter => !counter.IsAtRest(now)))) return false;
             return _isDropped = true;
         }
+    }
+
+    private static void Adapt(AppliedLimits limits, long now)
+    {
+        if (limits.Level is not { } level) return;
+        foreach (var bucket in limits.Rates) bucket.Adapt(level, now);
+        foreach (var counter in limits.Concurrency) counter.Adapt(level, now);
     }
 
     private static bool CanTakeRates(AppliedLimits limits, in LimitAmounts amounts, long now)

@@ -1,3 +1,5 @@
+using Fairlead.Access;
+
 namespace Fairlead.Limits;
 
 /// <summary>
@@ -11,6 +13,8 @@ namespace Fairlead.Limits;
 internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : LimitCounter(identity)
 {
     private readonly long _minute = clock.PerMinute;
+    private long _perMinute;
+    private decimal _burst = 1;
     private Int128 _missing;
     private Int128 _full;
     private Int128 _near;
@@ -20,23 +24,37 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     /// <summary>The amount that fits.</summary>
     public long Capacity { get; private set; }
 
+    protected override long Base => CapacityOf(_perMinute);
+
     /// <summary>Sets the limit in force. What was used is kept.</summary>
-    public void Apply(long perMinute, decimal burst, long now)
+    public void Apply(long perMinute, decimal burst, long now, ElasticRange? elastic = null)
+    {
+        SetElastic(elastic);
+        (_perMinute, _burst) = (perMinute, burst);
+        Scaled(now);
+    }
+
+    protected override void Scaled(long now)
     {
         // What has refilled until now has refilled at the old rate.
         Refill(now);
-        Limit = perMinute;
-        Capacity = Math.Max(1, (long)Math.Min(perMinute * burst, long.MaxValue / 2));
+        Limit = Scale(_perMinute);
+        Capacity = CapacityOf(Limit);
         _full = (Int128)Capacity * _minute;
         _near = _full - (_full / 5);
     }
+
+    private long CapacityOf(long perMinute) => Math.Max(1, (long)Math.Min(perMinute * _burst, long.MaxValue / 2));
+
+    // A call that fits into the declared limit can pass a shrunk one when that is full. What is above it is debt.
+    private long AtOnce(long amount) => amount > Capacity && amount <= Base ? Capacity : amount;
 
     /// <summary>Whether an amount is there now. An amount of 0 always is.</summary>
     public bool CanTake(long amount, long now)
     {
         if (amount == 0) return true;
         Refill(now);
-        return _missing + ((Int128)amount * _minute) <= _full;
+        return _missing + ((Int128)AtOnce(amount) * _minute) <= _full;
     }
 
     /// <summary>Reserves an amount. Call <see cref="CanTake"/> first.</summary>
@@ -58,6 +76,7 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     /// <summary>The time until an amount is there; null if it is more than the capacity.</summary>
     public TimeSpan? WaitFor(long amount, long now)
     {
+        amount = AtOnce(amount);
         if (amount > Capacity) return null;
         Refill(now);
         var excess = _missing + ((Int128)amount * _minute) - _full;

@@ -36,6 +36,18 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     /// <summary>Timestamp of the start.</summary>
     public long StartedAt { get; set; }
 
+    /// <summary>Timestamp of the first content of a stream; 0 while there is none, and for whole responses.</summary>
+    public long FirstTokenAt { get; set; }
+
+    /// <summary>Timestamps for which its stream waited for the provider after the first content.</summary>
+    public long StreamWaitTicks { get; set; }
+
+    /// <summary>Id of the provider's key with which it was sent; 0 for none.</summary>
+    public int KeyId { get; set; }
+
+    /// <summary>Receives what the provider reports about its own limits; null to ignore it.</summary>
+    public Scheduling.Quotas.ProviderQuota? Quota { get; init; }
+
     public TimeSpan Duration { get; set; }
 
     /// <summary>Ticks of the call's clock until a new connection was open; 0 if an open one was used.</summary>

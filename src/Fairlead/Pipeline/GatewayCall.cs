@@ -134,6 +134,9 @@ public sealed class GatewayCall
     /// <summary>What scheduling knows of the call; null unless it had to wait for a slot.</summary>
     internal SchedulingTurn? Turn { get; set; }
 
+    /// <summary>Id of the provider's key that has room for the next attempt; 0 for any.</summary>
+    internal int ProviderKey { get; set; }
+
     /// <summary>One of <see cref="CallClasses"/>, as decided from the request and the key.</summary>
     internal string Class { get; set; } = CallClasses.Default;
 

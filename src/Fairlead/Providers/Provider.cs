@@ -38,6 +38,9 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Its address; null when it needs no network.</summary>
     public virtual Uri? Endpoint => null;
 
+    /// <summary>Ids of the keys with which it is called; empty if it needs none, or if its limits are not those of a key.</summary>
+    public virtual int[] KeyIds => [];
+
     /// <summary>Value of <c>openai.api.type</c> for a call: which of OpenAI's APIs it goes to, or null for other providers.</summary>
     public virtual string? OpenAiTypeOf(GatewayCall call) => null;
 

@@ -70,6 +70,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             {
                 clock?.Tick();
                 call.Timings.Set(Phase.FirstToken, attempt.StartedAt);
+                attempt.FirstTokenAt = call.Timings.Now();
                 call.Timings.SetTicks(Phase.Connect, attempt.ConnectTicks);
                 return StreamStart.Content;
             }
@@ -113,12 +114,14 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             await CloseAsync();
             return false;
         }
+        var since = call.Timings.Now();
         if (!await source.ReadAsync(batch, cancellationToken))
         {
             _ended = true;
             await CloseAsync();
             return false;
         }
+        attempt.StreamWaitTicks += call.Timings.Now() - since;
         Meter(batch);
         if (clock is not null && batch.HasContent) clock.Tick();
         return true;
@@ -145,7 +148,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         }
         finally
         {
-            if (HoldsSlot) scheduler.GiveBack(attempt.Deployment, attempt.StartedAt);
+            if (HoldsSlot) scheduler.GiveBack(call, attempt);
         }
     }
 

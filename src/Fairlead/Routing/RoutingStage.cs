@@ -94,7 +94,7 @@ internal sealed class RoutingStage(
                     return new GatewayReply.Refused(last ?? tooDear);
 
                 // 6.
-                if (!hasSlot && !scheduler.TryTake(deployment))
+                if (!hasSlot && !scheduler.TryTake(call, deployment))
                 {
                     (full ??= []).Add((deployment, retries));
                     break;
@@ -114,7 +114,11 @@ internal sealed class RoutingStage(
                 }
                 finally
                 {
-                    if (!kept) scheduler.GiveBack(deployment, attempt?.StartedAt);
+                    if (!kept)
+                    {
+                        if (attempt is null) scheduler.GiveBack(deployment);
+                        else scheduler.GiveBack(call, attempt);
+                    }
                 }
 
                 // 8.
@@ -130,7 +134,9 @@ internal sealed class RoutingStage(
                 if (failure.Class == FailureClass.GiveBack) return new GatewayReply.Refused(failure.Error);
                 if (failure.Error.RetryAfter is { } wait && (shortestWait is null || wait < shortestWait)) shortestWait = wait;
                 if (failure.Class != FailureClass.Retry || retries >= retry.MaxRetries) break;
-                if (RetryDelay.Of(retries + 1, failure.Error.RetryAfter, retry, chance.Next()) is not { } delay) break;
+                // A limit of one key is no reason to wait if another key has room.
+                var asked = failure.Status == 429 && scheduler.HasOtherKey(call, deployment) ? null : failure.Error.RetryAfter;
+                if (RetryDelay.Of(retries + 1, asked, retry, chance.Next()) is not { } delay) break;
                 if (call.Deadline is { } deadline && call.Time.GetUtcNow() + delay >= deadline) break;
                 await Task.Delay(delay, call.Time, cancellationToken);
             }
@@ -189,13 +195,14 @@ internal sealed class RoutingStage(
         }
     }
 
-    private static Attempt AddAttempt(GatewayCall call, Deployment deployment, bool commitsAtAcceptance)
+    private Attempt AddAttempt(GatewayCall call, Deployment deployment, bool commitsAtAcceptance)
     {
         var number = call.Attempts.Count + 1;
         var attempt = new Attempt(Attempt.IdOf(call, number), number, deployment)
         {
             StartedAt = call.Timings.Now(),
             Memory = call.Memory,
+            Quota = scheduler.QuotaOf(deployment),
             Sending = commitsAtAcceptance ? call.Accept : null,
         };
         attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();

@@ -1,85 +1,119 @@
+using Fairlead.Catalogue;
+using Fairlead.Scheduling.Adaptive;
+using Fairlead.Scheduling.Quotas;
+
 namespace Fairlead.Scheduling;
 
 /// <summary>
-/// The attempts at one deployment, and how long they take. Counting is thread-safe; <see cref="Queue"/> is only used under the lock of
-/// <see cref="DeploymentSlots"/>.
+/// The attempts at one deployment, and what is known of it. Counting is thread-safe and takes no lock; <see cref="Queue"/> is only used
+/// under the lock of <see cref="DeploymentSlots"/>.
 /// </summary>
-/// <param name="name">Name of the deployment.</param>
-/// <param name="number">Orders the deployments of a lane.</param>
-/// <param name="maximum">Its maximum until <see cref="SetMaximum"/>; null for none.</param>
-internal sealed class DeploymentSlot(string name, int number, int? maximum)
+/// <remarks>
+/// A call that enters the queue counts itself as waiting and then looks for a slot; an attempt that ends returns its slot and then looks
+/// for waiting calls. Both steps are interlocked, so one of the two sees the other.
+/// </remarks>
+internal sealed class DeploymentSlot
 {
-    private const int Unlimited = int.MaxValue;
-
-    private readonly Lock _gate = new();
-    private int _maximum = maximum ?? Unlimited;
+    private int _maximum;
+    private volatile bool _isAdaptive;
     private int _taken;
     private int _waiting;
-    private double _holdSeconds;
+    private int[] _keys = [];
 
-    public string Name { get; } = name;
+    /// <param name="name">Name of the deployment.</param>
+    /// <param name="number">Its number in the order in which deployments were first used.</param>
+    /// <param name="deployment">As the first call that used it knows it; <see cref="SetLimits"/> replaces its limits.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="quotaReported">Called after the provider reported its own limits.</param>
+    public DeploymentSlot(string name, int number, Deployment deployment, TimeProvider time, Action<DeploymentSlot> quotaReported)
+    {
+        (Name, Number) = (name, number);
+        SetLimits(deployment.MaxConcurrency, deployment.IsAdaptive);
+        Learned = new LearnedLimit(time);
+        Quota = new ProviderQuota(time) { Reported = () => quotaReported(this) };
+    }
 
-    public int Number { get; } = number;
+    public string Name { get; }
+
+    /// <summary>Orders the deployments of a lane.</summary>
+    public int Number { get; }
 
     public FairQueue Queue { get; } = new();
 
-    public int Taken => Volatile.Read(ref _taken);
+    public LearnedLimit Learned { get; }
 
-    /// <summary>Mean time that an attempt holds its slot, weighted to the recent ones, in seconds; 0 if none has ended.</summary>
-    public double HoldSeconds => Volatile.Read(ref _holdSeconds);
+    public ProviderQuota Quota { get; }
 
     /// <summary>
-    /// Attempts at once that are in force now, for all models and whichever catalogue a call has. The only place that decides it.
+    /// Attempts at once that are in force now, for all models and whichever catalogue a call has: the smaller of <c>maxConcurrency</c> and
+    /// the learned limit; <see cref="LearnedLimit.None"/> without any. The only place that decides it.
     /// </summary>
-    public int Limit => Volatile.Read(ref _maximum);
+    public int Limit => Math.Min(Volatile.Read(ref _maximum), _isAdaptive ? Learned.InForce : LearnedLimit.None);
+
+    /// <summary>Whether the learned limit is below <c>maxConcurrency</c>.</summary>
+    public bool IsBelowMaximum => Limit < Volatile.Read(ref _maximum);
+
+    /// <summary>Whether the learned limit applies.</summary>
+    public bool IsAdaptive => _isAdaptive;
 
     /// <summary>Whether a slot is free.</summary>
     public bool HasRoom => Taken < Limit;
 
-    /// <summary>Sets <c>maxConcurrency</c>; null for none. Attempts that run continue.</summary>
-    public void SetMaximum(int? value) => Volatile.Write(ref _maximum, value ?? Unlimited);
+    public DeploymentStatistics Statistics { get; } = new();
 
-    /// <summary>Takes a slot if one is free and nobody waits for it.</summary>
-    public bool TryTake()
+    /// <summary>Serves waiting calls when the provider's limits have room again; only under the lock of the queues.</summary>
+    public ITimer? Wake { get; set; }
+
+    /// <summary>Ids of the keys with which its provider is called.</summary>
+    public int[] Keys
     {
-        lock (_gate)
+        get => Volatile.Read(ref _keys);
+        set
         {
-            if (_waiting > 0 || _taken >= Limit) return false;
-            _taken++;
-            return true;
+            if (!ReferenceEquals(_keys, value)) Volatile.Write(ref _keys, value);
         }
     }
+
+    public int Taken => Volatile.Read(ref _taken);
+
+    public bool HasWaiting => Volatile.Read(ref _waiting) > 0;
+
+    /// <summary>Mean time that an attempt holds its slot, weighted to the recent ones, in seconds; 0 if none has ended.</summary>
+    public double HoldSeconds => Statistics.HoldSeconds;
+
+    /// <summary>Sets <c>maxConcurrency</c>, null for none, and whether the learned limit applies. Attempts that run continue.</summary>
+    public void SetLimits(int? maximum, bool isAdaptive)
+    {
+        Volatile.Write(ref _maximum, maximum ?? LearnedLimit.None);
+        _isAdaptive = isAdaptive;
+    }
+
+    /// <summary>Takes a slot if one is free and nobody waits for it.</summary>
+    public bool TryTake() => !HasWaiting && TryTakeForWaiting();
 
     /// <summary>Takes a slot for a call that waits.</summary>
     public bool TryTakeForWaiting()
     {
-        lock (_gate)
+        for (var taken = Volatile.Read(ref _taken); taken < Limit;)
         {
-            if (_taken >= Limit) return false;
-            _taken++;
-            return true;
+            var before = Interlocked.CompareExchange(ref _taken, taken + 1, taken);
+            if (before == taken)
+            {
+                Learned.Seen(taken + 1);
+                return true;
+            }
+            taken = before;
         }
+        return false;
     }
 
     /// <summary>Returns a slot. True if a call waits, which must then be served.</summary>
-    /// <param name="held">How long it was held; null if it was not used.</param>
-    public bool GiveBack(TimeSpan? held)
+    public bool GiveBack()
     {
-        lock (_gate)
-        {
-            _taken--;
-            if (held is { } span)
-            {
-                var seconds = Math.Max(span.TotalSeconds, 1e-6);
-                _holdSeconds = _holdSeconds <= 0 ? seconds : (_holdSeconds * 0.9) + (seconds * 0.1);
-            }
-            return _waiting > 0;
-        }
+        Interlocked.Decrement(ref _taken);
+        return HasWaiting;
     }
 
     /// <summary>Counts a waiting call. From now on, no other call takes a slot directly.</summary>
-    public void AddWaiting(int count)
-    {
-        lock (_gate) _waiting += count;
-    }
+    public void AddWaiting(int count) => Interlocked.Add(ref _waiting, count);
 }

@@ -1,19 +1,20 @@
 using System.Collections.Concurrent;
 using Fairlead.Catalogue;
+using Fairlead.Scheduling.Adaptive;
+using Fairlead.Scheduling.Quotas;
 
 namespace Fairlead.Scheduling;
 
 /// <summary>
-/// Counts the attempts at each deployment against its limit, and holds the queues of the calls that wait for a slot. Deployments are
-/// identified by name, so that the count survives a reload and is shared by all models that list the same deployment. Thread-safe.
+/// Counts the attempts at each deployment against its limit, and holds the queues of the calls that wait for a slot or for the provider's
+/// own limits. Deployments are identified by name, so that the count survives a reload and is shared by all models that list the same
+/// deployment. Thread-safe.
 /// </summary>
 /// <remarks>
 /// The limit in force is <see cref="DeploymentSlot.Limit"/>, for calls with an older catalogue too. Attempts at a deployment without a
 /// limit are counted as well, because a reload may give it one.
 /// <para/>
-/// A call that finds a slot takes only the lock of that deployment. All queues share one lock, which is taken only while a call waits.
-/// <see cref="DeploymentSlot"/> counts its waiting calls under its own lock: a call that enters the queue either sees the slot that is
-/// returned at that moment, or is seen by the one that returns it.
+/// A call that finds a slot takes no lock. All queues share one lock, which is taken only while a call waits.
 /// </remarks>
 internal sealed class DeploymentSlots(TimeProvider time)
 {
@@ -24,15 +25,66 @@ internal sealed class DeploymentSlots(TimeProvider time)
     private long _sequence;
 
     /// <summary>Takes a slot, which must be returned, if one is free and no call waits for it.</summary>
-    public bool TryTake(Deployment deployment) => SlotOf(deployment).TryTake();
+    public bool TryTake(Deployment deployment) => TryTake(deployment, 0, out _);
+
+    /// <summary>The same, if the provider's own limits also have room for the call.</summary>
+    /// <param name="deployment">The deployment.</param>
+    /// <param name="inputTokens">Input tokens of the call.</param>
+    /// <param name="key">Id of the provider's key that has room; 0 for any.</param>
+    public bool TryTake(Deployment deployment, double inputTokens, out int key)
+    {
+        key = 0;
+        var slot = SlotOf(deployment);
+        if (!slot.TryTake()) return false;
+        if (!slot.Quota.IsActive) return true;
+        slot.Keys = deployment.KeyIds;
+        if (slot.Quota.TryReserve(slot.Keys, inputTokens, out key)) return true;
+        if (slot.GiveBack()) Serve(slot);
+        return false;
+    }
 
     /// <summary>Returns a slot. The best call that waits for it gets it.</summary>
     /// <param name="deployment">As the slot was taken.</param>
     /// <param name="held">How long it was held; null if it was not used.</param>
-    public void GiveBack(Deployment deployment, TimeSpan? held = null)
+    public void GiveBack(Deployment deployment, TimeSpan? held = null) =>
+        GiveBack(deployment, new AttemptSample(AttemptResult.Unknown, 0, held is { } span ? Math.Max(span.TotalSeconds, 1e-6) : 0));
+
+    /// <summary>The same, and learns from the attempt that used it.</summary>
+    public void GiveBack(Deployment deployment, in AttemptSample sample)
     {
         var slot = SlotOf(deployment);
-        if (slot.GiveBack(held)) Serve(slot);
+        slot.Statistics.Add(sample);
+        if (slot.IsAdaptive) slot.Learned.Add(sample, slot.Taken);
+        if (slot.GiveBack()) Serve(slot);
+    }
+
+    /// <summary>What the provider reports about its own limits at a deployment.</summary>
+    public ProviderQuota QuotaOf(Deployment deployment)
+    {
+        var slot = SlotOf(deployment);
+        slot.Keys = deployment.KeyIds;
+        return slot.Quota;
+    }
+
+    /// <summary>The shortest wait for the provider's own limits at any of the deployments; zero if one has room.</summary>
+    public TimeSpan QuotaWaitOf(IReadOnlyList<Deployment> deployments, double inputTokens)
+    {
+        var shortest = TimeSpan.MaxValue;
+        foreach (var deployment in deployments)
+        {
+            var wait = QuotaOf(deployment).WaitFor(deployment.KeyIds, inputTokens);
+            if (wait < shortest) shortest = wait;
+        }
+        return shortest;
+    }
+
+    /// <summary>Moves the learned limits. To be called at least once in each <see cref="LearnedLimit.Window"/>.</summary>
+    public void Learn()
+    {
+        foreach (var (_, slot) in _slots)
+        {
+            if (slot.Learned.Tick(slot.Taken) && slot.HasWaiting) Serve(slot);
+        }
     }
 
     /// <summary>
@@ -113,7 +165,8 @@ internal sealed class DeploymentSlots(TimeProvider time)
             {
                 // Made now, so that a call with an older catalogue does not make it with an older limit.
                 var slot = SlotOf(same.First());
-                slot.SetMaximum(same.Min(deployment => deployment.MaxConcurrency));
+                slot.SetLimits(same.Min(deployment => deployment.MaxConcurrency), same.Any(deployment => deployment.IsAdaptive));
+                slot.Keys = same.First().KeyIds;
                 Dispatch(slot, now, ref ended);
             }
         }
@@ -160,13 +213,31 @@ internal sealed class DeploymentSlots(TimeProvider time)
         lock (_gate) return slot.Queue.Lanes.Sum(lane => lane.Count);
     }
 
+    /// <summary>The deployments that were used since the start of the process.</summary>
+    public IEnumerable<DeploymentSlot> Used => _slots.Values;
+
+    /// <summary>The deployment of this name, or null if it was not used yet.</summary>
+    public DeploymentSlot? Find(string deployment) => _slots.GetValueOrDefault(deployment);
+
+    /// <summary>Calls of a model that wait, of all classes.</summary>
+    public int WaitingOf(string model)
+    {
+        lock (_gate) return _models.TryGetValue(model, out var queue) ? queue.WaitingOf(0) + queue.WaitingOf(1) + queue.WaitingOf(2) : 0;
+    }
+
     /// <summary>Slots in use at a deployment.</summary>
     public int TakenAt(string deployment) => _slots.TryGetValue(deployment, out var slot) ? slot.Taken : 0;
 
     private DeploymentSlot SlotOf(Deployment deployment) =>
-        _slots.TryGetValue(deployment.Name, out var slot) ? slot : _slots.GetOrAdd(deployment.Name, NewSlot, deployment.MaxConcurrency);
+        _slots.TryGetValue(deployment.Name, out var slot) ? slot : _slots.GetOrAdd(deployment.Name, NewSlot, deployment);
 
-    private DeploymentSlot NewSlot(string name, int? maximum) => new(name, Interlocked.Increment(ref _numbers), maximum);
+    private DeploymentSlot NewSlot(string name, Deployment deployment) =>
+        new(name, Interlocked.Increment(ref _numbers), deployment, time, QuotaReported);
+
+    private void QuotaReported(DeploymentSlot slot)
+    {
+        if (slot.HasWaiting) Serve(slot);
+    }
 
     private QueueLane LaneOf(ModelQueue queue, IReadOnlyList<Deployment> deployments)
     {
@@ -190,13 +261,39 @@ internal sealed class DeploymentSlots(TimeProvider time)
 
     private void Dispatch(DeploymentSlot slot, long now, ref QueuedCall? ended)
     {
+        if (IsHeld(slot, 1)) return;
         while (slot.HasRoom && slot.Queue.Next(now) is { } call)
         {
+            if (IsHeld(slot, call.InputTokens)) return;
             if (!slot.TryTakeForWaiting()) return;
+            if (slot.Quota.IsActive)
+            {
+                if (!slot.Quota.TryReserve(slot.Keys, call.InputTokens, out var key))
+                {
+                    // Another call took what was left at this moment.
+                    slot.GiveBack();
+                    IsHeld(slot, call.InputTokens);
+                    return;
+                }
+                call.ProviderKey = key;
+            }
             slot.Queue.Take(call);
             call.Deployment = slot.Name;
             End(call, QueueState.Granted, ref ended);
         }
+    }
+
+    /// <summary>Whether the provider's own limits have no room. Then the calls that wait are looked at again when they have.</summary>
+    private bool IsHeld(DeploymentSlot slot, double inputTokens)
+    {
+        var wait = slot.Quota.WaitFor(slot.Keys, inputTokens);
+        if (wait <= TimeSpan.Zero) return false;
+        if (!slot.HasWaiting) return true;
+        // A millisecond is the resolution of timers.
+        wait += TimeSpan.FromMilliseconds(1);
+        slot.Wake ??= time.CreateTimer(state => Serve((DeploymentSlot)state!), slot, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        slot.Wake.Change(wait, Timeout.InfiniteTimeSpan);
+        return true;
     }
 
     /// <summary>

@@ -12,13 +12,17 @@ internal sealed record ModelSchedulingConfig
         new("maxWait", SchedulingConfig.MaxWaitType, s => s.MaxWait, (s, v) => s with { MaxWait = (TimeSpan)v },
             "Longest wait of a call for a slot."),
         new("agingAfter", SchedulingConfig.AgingAfterType, s => s.AgingAfter, (s, v) => s with { AgingAfter = (TimeSpan)v },
-            "A call counts as one class higher for each such span that it has waited."));
+            "A call counts as one class higher for each such span that it has waited."),
+        new("adaptive", ConfigTypes.Switch, s => (object?)s.Adaptive, (s, v) => s with { Adaptive = (bool)v },
+            SchedulingConfig.AdaptiveSummary));
 
     public ModelQueueLengths? MaxQueued { get; init; }
 
     public TimeSpan? MaxWait { get; init; }
 
     public TimeSpan? AgingAfter { get; init; }
+
+    public bool? Adaptive { get; init; }
 }
 
 /// <summary>A number of waiting calls for each class; null for the general one.</summary>

@@ -75,6 +75,9 @@ internal class QueuedCall
     /// <summary>The deployment whose slot it got; null without one.</summary>
     public string? Deployment { get; internal set; }
 
+    /// <summary>Id of the provider's key that has room for it; 0 for any.</summary>
+    public int ProviderKey { get; internal set; }
+
     /// <summary>What was expected when it was refused; null if nothing is known.</summary>
     public TimeSpan? ExpectedWait { get; internal set; }
 

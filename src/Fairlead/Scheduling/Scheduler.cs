@@ -3,6 +3,8 @@ using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Scheduling.Adaptive;
+using Fairlead.Scheduling.Quotas;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Scheduling;
@@ -51,14 +53,29 @@ internal sealed class Scheduler : IDisposable
     /// <summary>Called when the run of a job got a slot, so that another one can wait in its place.</summary>
     public event Action<GatewayCall>? RunLeft;
 
-    /// <summary>Takes a slot, which must be returned, if one is free and no call waits for it. Allocates nothing.</summary>
-    public bool TryTake(Deployment deployment) => _slots.TryTake(deployment);
+    /// <summary>
+    /// Takes a slot, which must be returned, if one is free, no call waits for it, and the provider's own limits have room for the call.
+    /// Allocates nothing.
+    /// </summary>
+    public bool TryTake(GatewayCall call, Deployment deployment)
+    {
+        var isTaken = _slots.TryTake(deployment, InputTokensOf(call), out var key);
+        call.ProviderKey = key;
+        return isTaken;
+    }
 
-    /// <summary>Returns a slot.</summary>
-    /// <param name="deployment">As the slot was taken.</param>
-    /// <param name="since">Timestamp of the start of the attempt that used it; null if none did.</param>
-    public void GiveBack(Deployment deployment, long? since = null) =>
-        _slots.GiveBack(deployment, since is { } start ? _time.GetElapsedTime(start) : null);
+    /// <summary>Returns the slot of an attempt that has ended, and learns from it.</summary>
+    public void GiveBack(GatewayCall call, Attempt attempt) => _slots.GiveBack(attempt.Deployment, AttemptSamples.Of(call, attempt, _time));
+
+    /// <summary>Whether the provider has several keys, and its own limits leave room for the call with one of them.</summary>
+    public bool HasOtherKey(GatewayCall call, Deployment deployment) =>
+        deployment.KeyIds.Length > 1 && _slots.QuotaWaitOf([deployment], InputTokensOf(call)) <= TimeSpan.Zero;
+
+    /// <summary>Where an attempt reports what the provider says about its own limits.</summary>
+    public ProviderQuota QuotaOf(Deployment deployment) => _slots.QuotaOf(deployment);
+
+    /// <summary>Returns a slot that no attempt used.</summary>
+    public void GiveBack(Deployment deployment) => _slots.GiveBack(deployment);
 
     /// <summary>
     /// Waits until a deployment has a slot for the call, up to <c>scheduling.maxWait</c>, in all its waits together. The run of a job waits
@@ -77,16 +94,19 @@ internal sealed class Scheduler : IDisposable
         var waiting = NewCall(call);
         var outcome = "left";
         TimeSpan? expected = null;
+        var patience = waiting.Workers switch
+        {
+            0 => settings.MaxWait - turn.Waited,
+            1 => MaxWaitOfOnlyWorker,
+            _ => MaxRunWait,
+        };
+        if (patience < TimeSpan.Zero) patience = TimeSpan.Zero;
+        // Nothing that happens here ends this wait earlier.
+        var held = _slots.QuotaWaitOf(deployments, waiting.InputTokens);
+        if (!waiting.IsRun && (held > patience || held > waiting.TimeLeft)) return new SlotWait(null, SchedulingErrors.Held(held));
         try
         {
             _slots.Enter(waiting, call.Model.Id, settings, deployments);
-            var patience = waiting.Workers switch
-            {
-                0 => settings.MaxWait - turn.Waited,
-                1 => MaxWaitOfOnlyWorker,
-                _ => MaxRunWait,
-            };
-            if (patience < TimeSpan.Zero) patience = TimeSpan.Zero;
             try
             {
                 await waiting.Ending.WaitAsync(patience, _time, cancellationToken);
@@ -115,6 +135,7 @@ internal sealed class Scheduler : IDisposable
                 { IsRun: true } when outcome == "timeout" => "postponed",
                 _ => outcome,
             };
+            call.ProviderKey = waiting.ProviderKey;
             var waited = _time.GetElapsedTime(since);
             turn.Waited += waited;
             call.Timings.Add(Phase.Queue, since);
@@ -132,6 +153,8 @@ internal sealed class Scheduler : IDisposable
             { State: QueueState.Granted } => new SlotWait(Granted(waiting, deployments), null),
             { Refusal: QueueRefusal.Full } => new SlotWait(null, Full(call, waiting, settings.MaxQueued[waiting.Class])),
             { Refusal: QueueRefusal.Deadline } => new SlotWait(null, SchedulingErrors.DeadlineMissed(call.Model.Id, waiting)),
+            _ when _slots.QuotaWaitOf(deployments, waiting.InputTokens) is var left && left > TimeSpan.Zero =>
+                new SlotWait(null, SchedulingErrors.Held(left)),
             _ => new SlotWait(null, SchedulingErrors.NoSlot(call.Model.Id, waiting, turn.Waited, expected)),
         };
     }
@@ -175,13 +198,16 @@ internal sealed class Scheduler : IDisposable
         Organization = call.Caller.OrganizationId,
         Weight = (double)Math.Max(call.Caller.OrganizationWeight, 0.001m),
         Class = CallClasses.RankOf(call.Class),
-        InputTokens = call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : call.MaxInputTokens / BytesPerToken,
+        InputTokens = InputTokensOf(call),
         MaxOutputTokens = call.MaxOutputTokens,
         IsReturning = call.Attempts.Count > 0,
         Workers = call.QueuedRun?.Workers ?? 0,
         WaitedBefore = call.QueuedRun?.WaitedBefore ?? TimeSpan.Zero,
         TimeLeft = call.Deadline is { } deadline ? deadline - call.Time.GetUtcNow() : null,
     };
+
+    internal static double InputTokensOf(GatewayCall call) =>
+        call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : call.MaxInputTokens / BytesPerToken;
 
     private GatewayError Full(GatewayCall call, QueuedCall waiting, int maximum)
     {

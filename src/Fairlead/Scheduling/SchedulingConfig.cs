@@ -11,6 +11,10 @@ internal sealed record SchedulingConfig
 
     internal static readonly ConfigType AgingAfterType = new ConfigDuration(TimeSpan.FromMilliseconds(100), TimeSpan.FromDays(1));
 
+    internal const string AdaptiveSummary =
+        "Whether a deployment's concurrency is also limited by what it was seen to sustain, up to `maxConcurrency`: it falls with 429, 5xx "
+        + "and rising latency, and recovers.";
+
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<SchedulingConfig> Keys = new(() => new SchedulingConfig(), [],
         new("maxQueued", QueueLengths.Keys, s => s.MaxQueued, (s, v) => s with { MaxQueued = (QueueLengths)v },
@@ -19,7 +23,8 @@ internal sealed record SchedulingConfig
         new("maxWait", MaxWaitType, s => s.MaxWait, (s, v) => s with { MaxWait = (TimeSpan)v },
             "Longest wait of a call for a slot; then it is refused with `provider_unavailable`. Jobs wait in the database without limit."),
         new("agingAfter", AgingAfterType, s => s.AgingAfter, (s, v) => s with { AgingAfter = (TimeSpan)v },
-            "A call counts as one class higher for each such span that it has waited, so that no class starves."));
+            "A call counts as one class higher for each such span that it has waited, so that no class starves."),
+        new("adaptive", ConfigTypes.Switch, s => s.Adaptive, (s, v) => s with { Adaptive = (bool)v }, AdaptiveSummary));
 
     /// <summary>Its place in the configuration file.</summary>
     internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("scheduling", Keys, c => c.Scheduling,
@@ -34,6 +39,9 @@ internal sealed record SchedulingConfig
     /// <summary>Wait after which a call counts as one class higher. 100 ms to 1 day. Default 30 s.</summary>
     public TimeSpan AgingAfter { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>Whether learned concurrency limits apply. Default true.</summary>
+    public bool Adaptive { get; init; } = true;
+
     /// <summary>These settings with those of one model over them.</summary>
     public SchedulingConfig With(ModelSchedulingConfig? model) => model is null ? this : new SchedulingConfig
     {
@@ -47,6 +55,7 @@ internal sealed record SchedulingConfig
             : MaxQueued,
         MaxWait = model.MaxWait ?? MaxWait,
         AgingAfter = model.AgingAfter ?? AgingAfter,
+        Adaptive = model.Adaptive ?? Adaptive,
     };
 }
 

@@ -63,6 +63,14 @@ internal static class SchedulingErrors
         };
     }
 
+    /// <summary>The provider's own limits leave no room for the call: what it would respond if it were asked.</summary>
+    public static GatewayError Held(TimeSpan wait) => new(ErrorCode.RateLimitExceeded,
+        "The rate limit of the model's provider was reached. This is the provider's limit, not a limit of your key.")
+    {
+        RetryAfter = AtLeastMinimum(wait),
+        Details = new JsonObject { ["limit"] = "provider" },
+    };
+
     private static JsonObject DetailsOf(string model, QueuedCall call, TimeSpan? expected) => new()
     {
         ["model"] = model,

@@ -1,3 +1,4 @@
+using Fairlead.Scheduling.Adaptive;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -9,8 +10,10 @@ internal static class SchedulingServiceCollectionExtensions
     {
         services.TryAddSingleton(TimeProvider.System);
         services.AddSingleton<DeploymentSlots>();
+        services.AddSingleton<DeploymentLoads>();
         services.AddSingleton<SchedulingMetrics>();
         services.AddSingleton<Scheduler>();
+        services.AddHostedService<LearningService>();
         return services;
     }
 }

@@ -80,7 +80,7 @@ public sealed partial class DocumentationTests(ServerFixture fixture) : IClassFi
     [Fact]
     public async Task DocsPages_Assets_AreSameOriginOnly()
     {
-        foreach (var path in (string[])["/docs", "/docs/start", "/docs/errors", "/reference/"])
+        foreach (var path in (string[])["/docs", "/docs/start", "/docs/errors", "/docs/scheduling", "/reference/"])
         {
             using var response = await Server.GetAsync(path);
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);

@@ -79,6 +79,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("post /v2/webhooks/deliveries/{id}/redeliver", "/v2/webhooks/deliveries/{delivery}/redeliver", "{}"),
         ("get /v2/limits", "/v2/limits", null),
         ("get /admin/v1/limits", "/admin/v1/limits?key_id={key}", null),
+        ("get /admin/v1/deployments", "/admin/v1/deployments?limit=2", null),
         ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,class,key,project,organization,outcome", null),
         ("get /admin/v1/reconciliation", "/admin/v1/reconciliation?limit=5", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
@@ -108,7 +109,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
 
     public static TheoryData<int> Indices => [.. Enumerable.Range(0, Calls.Length)];
 
-    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/admin/v1/limits", "/admin/v1/reconciliation", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries"];
+    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/admin/v1/limits", "/admin/v1/deployments", "/admin/v1/reconciliation", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries"];
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 

@@ -38,7 +38,7 @@ public sealed class AttemptEventsTests : IDisposable
         Assert.Equal([1], source.TakenWhenDisposed);
 
         // Another call has the slot now.
-        Assert.True(_world.Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
         Assert.False(await events.ReadAsync(batch, Cancel));
         await events.DisposeAsync();
         await events.DisposeAsync();
@@ -85,7 +85,7 @@ public sealed class AttemptEventsTests : IDisposable
     private async Task<AttemptEvents> StartAsync(ListedEvents source, StreamStart expected = StreamStart.Content)
     {
         var call = _world.CallOf(_world.Models[0]);
-        Assert.True(_world.Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
         var events = new AttemptEvents(call, new Attempt("att_1", 1, _one), source, null, _world.Scheduler);
         Assert.Equal(expected, await events.WaitForContentAsync(Cancel));
         events.HoldsSlot = true;

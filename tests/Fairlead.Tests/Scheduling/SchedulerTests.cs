@@ -32,7 +32,7 @@ public sealed class SchedulerTests : IDisposable
     [InlineData(1, 1)]
     public async Task WaitAsync_RunOfAJob_IsPostponedAfterItsLongestWait(int workers, int seconds)
     {
-        Assert.True(Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
         var run = RunOf(workers);
         var waiting = Scheduler.WaitAsync(run, [_one], Cancel).AsTask();
         await _world.Time.TimerAsync(TimeSpan.FromSeconds(seconds), Cancel);
@@ -46,7 +46,7 @@ public sealed class SchedulerTests : IDisposable
     [Fact]
     public async Task WaitAsync_MoreRunsThanMayWait_PostponesTheRestAtOnce()
     {
-        Assert.True(Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
         var left = new List<GatewayCall>();
         Scheduler.RunLeft += left.Add;
         var runs = Enumerable.Range(0, 8).Select(_ => RunOf()).ToList();
@@ -64,7 +64,7 @@ public sealed class SchedulerTests : IDisposable
     [Fact]
     public async Task WaitAsync_RunWithDeadlineBeforeThePause_IsNotPostponed()
     {
-        Assert.True(Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
         var runs = Enumerable.Range(0, 3).Select(_ => RunOf()).ToList();
         runs[2].Deadline = _world.Time.GetUtcNow().AddMilliseconds(500);
         var waits = runs.ConvertAll(run => Scheduler.WaitAsync(run, [_one], Cancel).AsTask());
@@ -78,7 +78,7 @@ public sealed class SchedulerTests : IDisposable
     {
         var old = _world.CallOf(_model with { Scheduling = new ModelSchedulingConfig { MaxQueued = new ModelQueueLengths { Standard = 0 } } });
         _world.Reload(_model with { Scheduling = new ModelSchedulingConfig { MaxQueued = new ModelQueueLengths { Standard = 1 } } });
-        Assert.True(Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
         var waiting = Scheduler.WaitAsync(old, [_one], Cancel).AsTask();
         Assert.False(waiting.IsCompleted);
         Scheduler.GiveBack(_one);
@@ -89,7 +89,7 @@ public sealed class SchedulerTests : IDisposable
     [Fact]
     public async Task Reload_AgingChanged_AppliesToCallsThatWait()
     {
-        Assert.True(Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
         var (bulk, standard) = (_world.CallOf(_model), _world.CallOf(_model, "b"));
         bulk.Class = CallClasses.Bulk;
         var waits = new[] { bulk, standard }.Select(call => Scheduler.WaitAsync(call, [_one], Cancel).AsTask()).ToArray();
@@ -105,9 +105,9 @@ public sealed class SchedulerTests : IDisposable
     public void Reload_LimitChanged_AppliesToDeploymentsOfAnyCatalogue()
     {
         _world.Reload(SchedulerWorld.ModelOf("m", VirtualQueue.At("p/1", 2)));
-        Assert.True(Scheduler.TryTake(_one));
-        Assert.True(Scheduler.TryTake(_one));
-        Assert.False(Scheduler.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_one));
+        Assert.False(_world.Slots.TryTake(_one));
         Scheduler.GiveBack(_one);
         Scheduler.GiveBack(_one);
     }
@@ -118,8 +118,8 @@ public sealed class SchedulerTests : IDisposable
     [Fact]
     public async Task Settle_CallThatFailedOver_ChargesEachDeploymentWhatItUsedThere()
     {
-        Assert.True(Scheduler.TryTake(_one));
-        Assert.True(Scheduler.TryTake(_two));
+        Assert.True(_world.Slots.TryTake(_one));
+        Assert.True(_world.Slots.TryTake(_two));
         var call = _world.CallOf(_model);
         await WaitFor(call, _one);
         call.Attempts.Add(new Attempt("att_1", 1, _one));

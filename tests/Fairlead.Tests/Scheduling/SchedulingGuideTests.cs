@@ -18,6 +18,7 @@ public sealed class SchedulingGuideTests
         Assert.All(CallClasses.All, name => Assert.Contains($"`{name}`", Guide, StringComparison.Ordinal));
         var defaults = new SchedulingConfig();
         Assert.Contains($"{defaults.MaxWait.TotalSeconds:0} s", Guide, StringComparison.Ordinal);
+        Assert.True(defaults.Adaptive);
         Assert.Equal((1000, 5000, 5000), (defaults.MaxQueued.Realtime, defaults.MaxQueued.Standard, defaults.MaxQueued.Bulk));
     }
 
@@ -30,6 +31,7 @@ public sealed class SchedulingGuideTests
         Assert.Equal((1000, 2000), (general.MaxQueued.Realtime, general.MaxQueued.Standard));
         var chat = general.With(configuration.Models["chat"].Scheduling);
         Assert.Equal((TimeSpan.FromSeconds(10), general.AgingAfter), (chat.MaxWait, chat.AgingAfter));
+        Assert.Equal((true, false), (general.Adaptive, chat.Adaptive));
         Assert.Equal((1000, 2000, 0), (chat.MaxQueued.Realtime, chat.MaxQueued.Standard, chat.MaxQueued.Bulk));
     }
 

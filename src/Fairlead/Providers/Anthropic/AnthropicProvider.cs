@@ -36,6 +36,8 @@ internal sealed class AnthropicProvider : Provider
         _counting = UpstreamClientFactory.Address(baseUrl, ApiPath + CountTokensWire.Path);
     }
 
+    public override int[] KeyIds => _keys.Ids;
+
     public override Uri? Endpoint => _messages;
 
     public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
@@ -67,7 +69,7 @@ internal sealed class AnthropicProvider : Provider
         }
 
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
-        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(AnthropicProviderKind.KeyHeader, key);
+        if (_keys.Next(call, attempt) is { } key) request.Headers.TryAddWithoutValidation(AnthropicProviderKind.KeyHeader, key);
         request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
         if (wire is not null && !string.IsNullOrEmpty(call.AnthropicBeta))
         {

@@ -32,6 +32,8 @@ internal sealed class GeminiProvider : Provider
         Endpoint = UpstreamClientFactory.Address(_baseUrl, ApiVersion);
     }
 
+    public override int[] KeyIds => _keys.Ids;
+
     public override Uri? Endpoint { get; }
 
     public override bool Speaks(Dialect dialect) => false;
@@ -80,7 +82,7 @@ internal sealed class GeminiProvider : Provider
         };
         var mode = stream ? UpstreamMode.Stream : UpstreamMode.Whole;
         var request = _client.CreatePost(AddressOf(model, method), body.WrittenMemory, call, mode);
-        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(GeminiProviderKind.KeyHeader, key);
+        if (_keys.Next(call, attempt) is { } key) request.Headers.TryAddWithoutValidation(GeminiProviderKind.KeyHeader, key);
 
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: false, cancellationToken);
         exchange.Tools = tools;

@@ -136,6 +136,7 @@ internal sealed class UpstreamClient : IDisposable
             response = await _invoker.SendAsync(request, watch.Token);
             if (request is UpstreamRequest { ConnectedAt: not 0 and var connected }) attempt.ConnectTicks = Math.Max(1, connected - since);
             attempt.UpstreamStatus = (int)response.StatusCode;
+            attempt.Quota?.Report(attempt.KeyId, attempt.StartedAt, RateLimitReader.Read(response, _time));
             if (response.IsSuccessStatusCode && request.Content is RentedContent sending)
             {
                 await sending.ReleaseAsync().WaitAsync(watch.Token);

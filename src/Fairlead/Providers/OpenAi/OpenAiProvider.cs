@@ -39,6 +39,8 @@ internal sealed class OpenAiProvider : Provider
 
     public override string TelemetryName => _endpoint.TelemetryName;
 
+    public override int[] KeyIds => _keys.Ids;
+
     public override Uri? Endpoint => _endpoint.Address;
 
     public override string? OpenAiTypeOf(GatewayCall call) =>
@@ -173,7 +175,7 @@ internal sealed class OpenAiProvider : Provider
             ? NativeToolNames.Shorten(body.WrittenSpan, MaxToolNameLength)
             : null;
         var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, wire), model), shortened?.Body ?? body.WrittenMemory, call, mode);
-        if (_keys.Next() is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
+        if (_keys.Next(call, attempt) is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
         exchange.Names = shortened?.Names;

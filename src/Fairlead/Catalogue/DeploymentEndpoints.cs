@@ -1,0 +1,96 @@
+using System.Text.Json;
+using Fairlead.Access;
+using Fairlead.Http;
+using Fairlead.Scheduling;
+
+namespace Fairlead.Catalogue;
+
+/// <summary>
+/// <c>GET /admin/v1/deployments</c>: every deployment of the catalogue with its limits, its load and how its attempts went, as this
+/// process sees it. Thread-safe.
+/// </summary>
+internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads loads) : IAdminEndpoints
+{
+    private const string Limit = "limit";
+    private const string Cursor = "cursor";
+
+    public void Map(EndpointRoutes read, EndpointRoutes write) => read.Read("/deployments", request => Task.FromResult(List(request)));
+
+    private EndpointResult List(EndpointRequest request)
+    {
+        var query = new QueryReader(request.Query, Limit, Cursor);
+        var limit = query.Integer(Limit, 1, ListPage.MaxLimit, ListPage.DefaultLimit);
+        var after = query.Text(Cursor);
+        if (query.Error is { } error) return error;
+
+        var rows = Rows().Where(row => after is null || string.CompareOrdinal(row.Id, after) > 0).Take(limit + 1).ToArray();
+        return EndpointResult.Json(json =>
+        {
+            json.WriteStartObject();
+            json.WriteStartArray("data");
+            foreach (var row in rows.Take(limit)) Write(json, row);
+            json.WriteEndArray();
+            json.WriteString("next_cursor", rows.Length > limit ? rows[limit - 1].Id : null);
+            json.WriteEndObject();
+        });
+    }
+
+    /// <summary>One row for each deployment, in the order of their names. Several models may list it.</summary>
+    private IEnumerable<Row> Rows()
+    {
+        var listed = from model in catalogue.Current.Models
+                     from deployment in model.Deployments
+                     group (model, deployment) by deployment.Name;
+        foreach (var one in listed.OrderBy(one => one.Key, StringComparer.Ordinal))
+        {
+            // The lowest limit applies to all models.
+            var lowest = one.MinBy(entry => entry.deployment.MaxConcurrency ?? int.MaxValue).deployment;
+            yield return new Row(one.Key, lowest, [.. one.Select(entry => entry.model.Id).Distinct().Order(StringComparer.Ordinal)]);
+        }
+    }
+
+    private void Write(Utf8JsonWriter json, Row row)
+    {
+        var load = loads.Of(row.Deployment);
+        var statistics = load.Statistics;
+        json.WriteStartObject();
+        json.WriteString("id", row.Id);
+        json.WriteString("object", "deployment");
+        json.WriteString("provider", row.Deployment.ProviderName);
+        json.WriteString("model", row.Deployment.UpstreamModel);
+        json.WriteStartArray("models");
+        foreach (var model in row.Models) json.WriteStringValue(model);
+        json.WriteEndArray();
+        WriteNumber(json, "concurrency_limit", load.Limit);
+        WriteNumber(json, "max_concurrency", row.Deployment.MaxConcurrency);
+        json.WriteNumber("in_flight", load.InFlight);
+        json.WriteNumber("queued", load.Queued);
+        // The state of its circuit breaker; there is none yet.
+        json.WriteNull("breaker");
+        WriteMilliseconds(json, "latency_ms", statistics.HoldSeconds);
+        WriteMilliseconds(json, "first_token_ms", statistics.FirstTokenSeconds);
+        WriteMilliseconds(json, "time_per_token_ms", statistics.SecondsPerToken);
+        json.WriteNumber("rate_limited", statistics.RateLimited);
+        json.WriteNumber("server_errors", statistics.ServerErrors);
+        json.WriteStartObject("provider_limits");
+        WriteNumber(json, "remaining_requests", load.RequestsLeft);
+        WriteNumber(json, "remaining_tokens", load.TokensLeft);
+        json.WriteNumber("wait_ms", (long)Math.Ceiling(load.Held.TotalMilliseconds));
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WriteNumber(Utf8JsonWriter json, string name, double? value)
+    {
+        if (value is { } number) json.WriteNumber(name, (long)number);
+        else json.WriteNull(name);
+    }
+
+    private static void WriteMilliseconds(Utf8JsonWriter json, string name, double seconds)
+    {
+        if (seconds > 0) json.WriteNumber(name, Math.Round(seconds * 1000, 3));
+        else json.WriteNull(name);
+    }
+
+    private sealed record Row(string Id, Deployment Deployment, IReadOnlyList<string> Models);
+}

@@ -1,0 +1,34 @@
+using Fairlead.Errors;
+using Fairlead.Scheduling;
+using Fairlead.Scheduling.Adaptive;
+
+namespace Fairlead.Pipeline;
+
+/// <summary>Reads what an ended attempt says about its deployment.</summary>
+internal static class AttemptSamples
+{
+    /// <summary>Bytes of output per token, where the provider reported no usage.</summary>
+    private const double BytesPerToken = 4;
+
+    public static AttemptSample Of(GatewayCall call, Attempt attempt, TimeProvider time) =>
+        new(ResultOf(call, attempt), attempt.StartedAt, Math.Max(time.GetElapsedTime(attempt.StartedAt).TotalSeconds, 1e-6))
+        {
+            FirstTokenSeconds = attempt.FirstTokenAt == 0 ? 0 : time.GetElapsedTime(attempt.StartedAt, attempt.FirstTokenAt).TotalSeconds,
+            PaceSeconds = attempt.StreamWaitTicks / (double)time.TimestampFrequency,
+            InputTokens = Scheduler.InputTokensOf(call),
+            OutputTokens = attempt.Meter.Reported is { OutputTokens: > 0 } usage
+                ? usage.OutputTokens : attempt.Meter.OutputBytes / BytesPerToken,
+            IsRateLimited = attempt.UpstreamStatus == 429,
+            IsServerError = attempt.UpstreamStatus >= 500,
+        };
+
+    private static AttemptResult ResultOf(GatewayCall call, Attempt attempt)
+    {
+        if (attempt.Error is not { } error) return ReferenceEquals(call.Answering, attempt) ? AttemptResult.Served : AttemptResult.Unknown;
+        if (!attempt.Sent && error.Code != ErrorCode.ProviderTimeout && error.Code != ErrorCode.ProviderUnavailable)
+            return AttemptResult.Unknown;
+        if (attempt.UpstreamStatus is 429 or 503 or 529 || error.Code == ErrorCode.RateLimitExceeded) return AttemptResult.Refused;
+        return attempt.UpstreamStatus >= 500 || error.Code is ErrorCode.ProviderTimeout or ErrorCode.ProviderUnavailable
+            ? AttemptResult.Failed : AttemptResult.Unknown;
+    }
+}
