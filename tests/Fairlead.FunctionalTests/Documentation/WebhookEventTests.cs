@@ -35,8 +35,8 @@ public sealed class WebhookEventTests
         await gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"job"}}""");
         seen.Add(await receiver.NextAsync(Cancel));
         await gateway.Client.SendForJsonAsync(HttpMethod.Patch, $"/v2/webhooks/{webhook.GetProperty("id").GetString()}", """{"events":["limit.warning"]}""");
-        using var client = gateway.MakeClient((await gateway.MakeKeyAsync("\"limits\":{\"tokens_per_day\":100}")).Secret);
-        await client.PostForJsonAsync("/v1/chat/completions", $$"""{"model":"sim-echo","max_tokens":40,"messages":[{"role":"user","content":"{{string.Concat(Enumerable.Repeat("word ", 40))}}"}]}""");
+        using var client = gateway.MakeClient((await gateway.MakeKeyAsync("\"limits\":{\"tokens_per_day\":150}")).Secret);
+        await client.PostForJsonAsync("/v1/chat/completions", $$"""{"model":"sim-echo","max_tokens":40,"messages":[{"role":"user","content":"{{string.Concat(Enumerable.Repeat("a ", 40))}}"}]}""");
         var warning = await receiver.NextAsync(Cancel);
         Assert.Empty(SchemaCheck.Faults(Document, Schemas["LimitWarning"]!, JsonNode.Parse(warning.Body)!["data"]));
         seen.Add(warning);
@@ -55,7 +55,7 @@ public sealed class WebhookEventTests
         var shown = JsonNode.Parse(guide[start..guide.IndexOf("```", start, StringComparison.Ordinal)])!;
         Assert.Empty(SchemaCheck.Faults(Document, Schemas["WebhookEvent"]!, shown));
         Assert.Empty(SchemaCheck.Faults(Document, Schemas["LimitWarning"]!, shown["data"]));
-        Assert.Equal(Fairlead.Limits.Thresholds.LimitWarning.Thresholds, Schemas["LimitWarning"]!["properties"]!["threshold_percent"]!["enum"]!.AsArray().Select(one => one!.GetValue<int>()));
+        Assert.Equal(Fairlead.Limits.Thresholds.LimitWarning.Thresholds, Schemas["LimitWarning"]!["properties"]!["threshold_percent"]!["enum"]!.AsArray().Select(one => (int)one!.GetValue<long>()));
     }
 
     private static IEnumerable<string> Names(JsonNode list) => list.AsArray().Select(name => name!.GetValue<string>());

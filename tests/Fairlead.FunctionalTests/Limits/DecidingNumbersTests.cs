@@ -28,7 +28,7 @@ public sealed class DecidingNumbersTests(StoppedGateway fixture) : IClassFixture
     public async Task Requests_Remaining_AreServedAndTheStatedWaitIsExact(string name)
     {
         var api = Find(name);
-        using var client = await ClientAsync("\"requests_per_minute\":4");
+        using var client = await fixture.ClientAsync("\"requests_per_minute\":4");
         for (var remaining = 3; remaining >= 0; remaining--)
         {
             var served = (await api.CallAsync(client)).Served();
@@ -61,7 +61,7 @@ public sealed class DecidingNumbersTests(StoppedGateway fixture) : IClassFixture
     {
         var api = Find(name);
         // A token comes back every millisecond, and 6,000 fit.
-        using var client = await ClientAsync($"\"{limit}\":60000,\"burst\":0.1");
+        using var client = await fixture.ClientAsync($"\"{limit}\":60000,\"burst\":0.1");
         var refused = await ExhaustAsync(api, client);
         var (error, details) = refused.Refused();
         Assert.Equal((limit, "key", 6000), (details.GetProperty("name").GetString(), details.GetProperty("scope").GetString(), details.GetProperty("limit").GetInt32()));
@@ -87,14 +87,14 @@ public sealed class DecidingNumbersTests(StoppedGateway fixture) : IClassFixture
     [InlineData(3600)]
     public async Task Budget_AtTheEndOfItsPeriod_IsServedAndNotBefore(int seconds)
     {
+        var midnight = new DateTimeOffset(2026, 11, 24, 0, 0, 0, TimeSpan.Zero);
+        await using var gateway = await StoppedGateway.StartAsync(midnight.AddSeconds(-seconds));
         var clients = new List<(LimitedApi Api, string Limit, HttpClient Client)>();
         foreach (var api in LimitedApi.All)
         {
-            clients.Add((api, "tokens_per_day", await ClientAsync("\"tokens_per_day\":6000")));
-            clients.Add((api, "usd_per_day", await ClientAsync("\"usd_per_day\":0.02")));
+            clients.Add((api, "tokens_per_day", await gateway.ClientAsync("\"tokens_per_day\":20000")));
+            clients.Add((api, "usd_per_day", await gateway.ClientAsync("\"usd_per_day\":0.02")));
         }
-        fixture.AdvanceToMidnight(TimeSpan.FromSeconds(seconds));
-        var midnight = fixture.Clock.GetUtcNow().AddSeconds(seconds);
         foreach (var (api, limit, client) in clients)
         {
             var refused = await ExhaustAsync(api, client);
@@ -109,9 +109,9 @@ public sealed class DecidingNumbersTests(StoppedGateway fixture) : IClassFixture
             if (refused.Status == HttpStatusCode.TooManyRequests) Assert.Equal(isShort ? null : "false", refused.Header("x-should-retry"));
         }
 
-        fixture.Clock.Advance(TimeSpan.FromSeconds(seconds) - Tick);
+        gateway.Clock.Advance(TimeSpan.FromSeconds(seconds) - Tick);
         foreach (var (api, _, client) in clients) (await api.CallAsync(client, Text, MaxOutput)).Refused(StatusOf(api));
-        fixture.Clock.Advance(Tick);
+        gateway.Clock.Advance(Tick);
         foreach (var (api, _, client) in clients)
         {
             (await api.CallAsync(client, Text, MaxOutput)).Served();
@@ -124,7 +124,7 @@ public sealed class DecidingNumbersTests(StoppedGateway fixture) : IClassFixture
     public async Task Warning_FromEightyPercent_IsInTheHeaderAndInTheBody(string name)
     {
         var api = Find(name);
-        using var client = await ClientAsync("\"requests_per_minute\":5");
+        using var client = await fixture.ClientAsync("\"requests_per_minute\":5");
         for (var call = 1; call <= 5; call++)
         {
             var served = (await api.CallAsync(client)).Served();
@@ -138,8 +138,8 @@ public sealed class DecidingNumbersTests(StoppedGateway fixture) : IClassFixture
     public async Task Warning_OfAHeldBudget_IsInTheHeaderAndInTheBody(string name)
     {
         var api = Find(name);
-        // The call holds its worst case. What it uses in the end may be less.
-        using var client = await ClientAsync("\"usd_per_day\":1,\"classes\":{\"standard\":{\"tokens_per_day\":" + (api.HasOutput ? "2900" : "1800") + "}}");
+        // The call holds its worst case, a token for each byte. What it uses in the end is less.
+        using var client = await fixture.ClientAsync("\"usd_per_day\":1,\"classes\":{\"standard\":{\"tokens_per_day\":" + (api.HasOutput ? "10500" : "9300") + "}}");
         var served = (await api.CallAsync(client, Text, MaxOutput)).Served();
         Assert.Equal("limit_near", served.Header("Fairlead-Warning"));
         Assert.True(served.WarnsOfLimit, served.Body);
@@ -156,12 +156,6 @@ public sealed class DecidingNumbersTests(StoppedGateway fixture) : IClassFixture
             return response;
         }
         throw new InvalidOperationException($"{api}: no call was refused.");
-    }
-
-    private async Task<HttpClient> ClientAsync(string limits)
-    {
-        var (secret, _) = await fixture.Gateway.MakeKeyAsync($"\"scopes\":[\"chat\",\"embeddings\"],\"limits\":{{{limits}}}");
-        return fixture.Gateway.MakeClient(secret);
     }
 
     private static LimitedApi Find(string name) => LimitedApi.All.Single(api => api.Name == name);

@@ -10,7 +10,14 @@ namespace Fairlead.FunctionalTests.Limits;
 /// </summary>
 public sealed class StoppedGateway : IAsyncLifetime
 {
-    public FakeTimeProvider Clock { get; } = new(new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero));
+    public StoppedGateway()
+        : this(new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero))
+    {
+    }
+
+    private StoppedGateway(DateTimeOffset now) => Clock = new FakeTimeProvider(now);
+
+    public FakeTimeProvider Clock { get; }
 
     public TestGateway Gateway { get; private set; } = null!;
 
@@ -23,14 +30,21 @@ public sealed class StoppedGateway : IAsyncLifetime
         """,
         (builder, _) => builder.Services.AddSingleton<TimeProvider>(Clock));
 
+    /// <summary>One that starts at another time: the timers of hours take long to run.</summary>
+    public static async Task<StoppedGateway> StartAsync(DateTimeOffset now)
+    {
+        var gateway = new StoppedGateway(now);
+        await gateway.InitializeAsync();
+        return gateway;
+    }
+
     public ValueTask DisposeAsync() => Gateway.DisposeAsync();
 
-    /// <summary>Moves the clock to this long before the next midnight in UTC.</summary>
-    public void AdvanceToMidnight(TimeSpan before)
+    /// <summary>A client with a key of its own.</summary>
+    /// <param name="limits">Members of the limits of the key.</param>
+    public async Task<HttpClient> ClientAsync(string limits)
     {
-        var now = Clock.GetUtcNow();
-        var target = new DateTimeOffset(now.UtcDateTime.Date, TimeSpan.Zero).AddDays(1) - before;
-        if (target < now) target = target.AddDays(1);
-        Clock.Advance(target - now);
+        var (secret, _) = await Gateway.MakeKeyAsync($"\"scopes\":[\"chat\",\"embeddings\"],\"limits\":{{{limits}}}");
+        return Gateway.MakeClient(secret);
     }
 }

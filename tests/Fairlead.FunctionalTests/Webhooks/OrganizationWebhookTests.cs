@@ -27,7 +27,9 @@ public abstract class OrganizationWebhookTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _receiver = await WebhookReceiver.StartAsync();
-        _gateway = await TestGateway.StartAsync(_store, WebhookTests.Configuration + """
+        _gateway = await TestGateway.StartAsync(_store, """
+            fairlead:
+              webhooks: { allowHttp: true, allowedNetworks: [127.0.0.0/8] }
               models:
                 echo: { contextWindow: 8000, tokenizer: o200k, prices: { input: 0, output: 10 }, deployments: [{ provider: simulated, model: sim-echo }] }
             """);
