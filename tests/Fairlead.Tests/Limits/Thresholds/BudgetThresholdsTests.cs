@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Auditing.Ledger;
 using Fairlead.Configuration;
 using Fairlead.Limits.Thresholds;
 using Fairlead.Security;
@@ -173,7 +174,7 @@ public abstract class BudgetThresholdsTests : IDisposable
     [Fact]
     public async Task Receiver_AddedLater_GetsTheThresholdWithTheNextCall()
     {
-        _world.Limits.Project = new LimitSet { TokensPerMonth = 1000 };
+        _world.Limits.Project = new LimitSet { TokensPerMonth = 1100 };
         var node = _world.Start();
         await node.SettleAsync(700);
         Assert.Equal(0, await _world.CountAsync("SELECT COUNT(*) FROM budget_totals"));
@@ -181,12 +182,30 @@ public abstract class BudgetThresholdsTests : IDisposable
         await node.SettleAsync(0);
         Assert.Equal(900, Assert.Single(await _world.EventsAsync(Project), data => data.GetProperty("threshold_percent").GetInt32() == 80).GetProperty("settled").GetInt64());
 
-        // Usage while nobody received it is counted when somebody does again.
+        // Usage while nobody received it is counted when somebody does again: these are 1,000 tokens, and 1,100 with the last call.
         await _world.EnableAsync(Project, first, false);
         await node.SettleAsync(0);
         await _world.EnableAsync(Project, first, true);
         await node.SettleAsync(0);
         Assert.Equal([50, 80, 95, 100], await _world.ThresholdsAsync(Project));
+    }
+
+    [Fact]
+    public async Task Usage_WithoutReceiverOrBudget_NeedsNoDatabase()
+    {
+        var usage = new SettledUsage(Organization, Project, "key_1", "large", "standard", Hour.ToUnixTimeMilliseconds(), 600, 600);
+        var node = _world.Start();
+        _world.Limits.Project = new LimitSet { TokensPerMonth = 1000 };
+        await node.SettleAsync(0);
+        // No connection: it would throw.
+        await node.Thresholds.AddedAsync(null!, null!, [usage], ThresholdWorld.Cancel);
+
+        await _world.SubscribeAsync(Project);
+        _world.Limits.Project = new LimitSet { RequestsPerMinute = 1, ConcurrentGenerations = 1 };
+        await node.SettleAsync(0);
+        await node.Thresholds.AddedAsync(null!, null!, [usage], ThresholdWorld.Cancel);
+        await node.Thresholds.AddedAsync(null!, null!, [usage with { OrganizationId = "org_2", ProjectId = "proj_2" }], ThresholdWorld.Cancel);
+        Assert.Equal(0, await _world.CountAsync("SELECT COUNT(*) FROM budget_totals"));
     }
 
     [Fact]
