@@ -134,6 +134,19 @@ public abstract class OrganizationWebhookTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Webhook_DatabaseUnavailable_IsRefusedAndNotChanged()
+    {
+        var body = $$"""{"organization_id":"{{await OrganizationAsync("{}")}}","url":"https://hooks.invalid/"}""";
+        var id = Text(await _gateway.Admin.PostForJsonAsync(Webhooks, body), "id");
+        await using (await _gateway.BlockWritesAsync())
+        {
+            Assert.Equal((HttpStatusCode.ServiceUnavailable, "store_unavailable"), await RefusedAsync(_gateway.Admin, HttpMethod.Post, Webhooks, body));
+            Assert.Equal((HttpStatusCode.ServiceUnavailable, "store_unavailable"), await RefusedAsync(_gateway.Admin, HttpMethod.Patch, $"{Webhooks}/{id}", """{"status":"disabled"}"""));
+        }
+        Assert.Equal((id, "enabled"), Assert.Single((await _gateway.Admin.GetJsonAsync(Webhooks)).GetProperty("data").EnumerateArray().Select(one => (Text(one, "id"), Text(one, "status")))));
+    }
+
+    [Fact]
     public async Task Budget_Crossed_WarnsProjectAndOrganizationOncePerThreshold()
     {
         // 100 tokens of output cost 0.001 dollars, and each call has 10.
