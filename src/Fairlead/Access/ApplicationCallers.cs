@@ -6,7 +6,11 @@ namespace Fairlead.Access;
 /// <summary>Callers that the embedding app authenticates, kept by id for work that continues after their request. Thread-safe.</summary>
 internal sealed class ApplicationCallers
 {
-    private const string KeyPrefix = "key_app_";
+    /// <summary>The start of the ids of their projects, which are not in the store.</summary>
+    public const string ProjectPrefix = "proj_app_";
+
+    /// <summary>The start of the ids of their keys, which are not in the store.</summary>
+    public const string KeyPrefix = "key_app_";
     private const int MaxKept = 10_000;
 
     private readonly ConcurrentDictionary<string, (ApplicationCaller Source, Caller Caller)> _callers = new(StringComparer.Ordinal);
@@ -37,14 +41,14 @@ internal sealed class ApplicationCallers
         if (!keyId.StartsWith(KeyPrefix, StringComparison.Ordinal)) return null;
         if (_callers.TryGetValue(keyId, out var known) && known.Caller.ProjectId == projectId) return known.Caller;
         // Its permissions were checked when the work was accepted.
-        return Create(new ApplicationCaller(keyId[KeyPrefix.Length..]) { Project = projectId["proj_app_".Length..] }, keyId);
+        return Create(new ApplicationCaller(keyId[KeyPrefix.Length..]) { Project = projectId[ProjectPrefix.Length..] }, keyId);
     }
 
     private static Caller Create(ApplicationCaller caller, string keyId) => new()
     {
         OrganizationId = "org_app",
         OrganizationName = "app",
-        ProjectId = "proj_app_" + (caller.Project ?? caller.Id),
+        ProjectId = ProjectPrefix + (caller.Project ?? caller.Id),
         ProjectName = caller.Project ?? caller.Name ?? caller.Id,
         KeyId = keyId,
         KeyName = caller.Name ?? caller.Id,

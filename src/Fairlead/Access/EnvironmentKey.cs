@@ -5,6 +5,12 @@ namespace Fairlead.Access;
 /// <summary>A key from an environment variable, not stored in a database. Only its hash is kept in memory. Immutable.</summary>
 internal abstract class EnvironmentKey
 {
+    /// <summary>The start of the ids of such keys, which are not in the store.</summary>
+    public const string KeyPrefix = "key_environment";
+
+    /// <summary>The project of such a key. It is not in the store.</summary>
+    public const string ProjectId = "proj_operator";
+
     public const int MinLength = 16;
     public const int MaxLength = 512;
 
@@ -58,7 +64,7 @@ internal abstract class EnvironmentKey
     {
         OrganizationId = "org_operator",
         OrganizationName = "operator",
-        ProjectId = "proj_operator",
+        ProjectId = ProjectId,
         ProjectName = "operator",
         KeyId = keyId,
         KeyName = variable,

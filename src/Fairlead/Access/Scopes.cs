@@ -21,10 +21,10 @@ public static class Scopes
     /// <summary>The project's webhooks: their addresses and deliveries.</summary>
     public const string Webhooks = "webhooks";
 
-    /// <summary>Organizations, projects, keys, deployments: reading.</summary>
+    /// <summary>Organizations, their webhooks, projects, keys, deployments: reading.</summary>
     public const string AdminRead = "admin:read";
 
-    /// <summary>Organizations, projects, keys, deployments: changing.</summary>
+    /// <summary>Organizations, their webhooks, projects, keys, deployments: changing.</summary>
     public const string AdminWrite = "admin:write";
 
     /// <summary>All of administration, including keys that have it.</summary>

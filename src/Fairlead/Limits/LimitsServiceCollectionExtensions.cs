@@ -3,6 +3,7 @@ using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Limits.Budgets;
 using Fairlead.Limits.Elastic;
+using Fairlead.Limits.Thresholds;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -26,6 +27,7 @@ internal static class LimitsServiceCollectionExtensions
         services.AddHostedService<LimitsSweep>();
         services.AddHostedService<ElasticService>();
         services.AddBudgetLeases();
+        services.AddBudgetThresholds();
         return services;
     }
 

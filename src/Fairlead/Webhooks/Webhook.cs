@@ -1,11 +1,12 @@
 namespace Fairlead.Webhooks;
 
-/// <summary>A receiver of a project's events. Immutable.</summary>
+/// <summary>A receiver of the events of a project or of an organization. Immutable.</summary>
 internal sealed record Webhook
 {
     public required string Id { get; init; }
 
-    public required string ProjectId { get; init; }
+    /// <summary>The id of the project or of the organization that it belongs to.</summary>
+    public required string OwnerId { get; init; }
 
     /// <summary>Null for the webhook that signs deliveries to the addresses of single requests.</summary>
     public string? Url { get; init; }

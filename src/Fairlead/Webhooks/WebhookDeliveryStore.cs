@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Globalization;
+using System.Text;
 using Fairlead.Providers.Simulated;
 using Fairlead.Storage;
 
@@ -24,49 +25,70 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     /// <summary>How many deliveries to addresses of single requests one lease considers, the longest due ones first.</summary>
     private const int MaxExamined = 1000;
 
+    /// <summary>Deliveries in one statement.</summary>
+    private const int MaxRows = 100;
+
     private const string AttemptColumns = "number, at, duration_ms, status_code, error";
 
-    /// <summary>Adds one in the transaction that is open on the connection.</summary>
-    public static Task AddAsync(DbConnection connection, string projectId, WebhookDelivery delivery, CancellationToken cancellationToken) =>
-        connection.ExecuteAsync(
-            """
-            INSERT INTO webhook_deliveries (id, webhook_id, project_id, url, event_id, type, payload, status, attempts, step, next_at, created_at)
-            VALUES (@id, @webhook, @project, @url, @event, @type, @payload, 'pending', 0, 0, @next, @created)
-            """,
+    /// <summary>Adds the deliveries of one event, each with the owner of its webhook, in the transaction that is open on the connection.</summary>
+    public static async Task AddAsync(
+        DbConnection connection, IReadOnlyList<(string OwnerId, WebhookDelivery Delivery)> deliveries, CancellationToken cancellationToken)
+    {
+        foreach (var chunk in deliveries.Chunk(MaxRows))
+        {
+            var sql = new StringBuilder(
+                "INSERT INTO webhook_deliveries (id, webhook_id, project_id, url, event_id, type, payload, status, attempts, step, next_at, "
+                + "created_at) VALUES ");
+            var first = chunk[0].Delivery;
+            List<(string Name, SqlValue Value)> values =
             [
-                ("@id", delivery.Id), ("@webhook", delivery.WebhookId), ("@project", projectId), ("@url", delivery.Url),
-                ("@event", delivery.EventId),
-                ("@type", delivery.Type), ("@payload", delivery.Payload), ("@next", delivery.NextAt), ("@created", delivery.CreatedAt),
-            ],
-            cancellationToken);
+                ("@event", first.EventId), ("@type", first.Type), ("@payload", first.Payload), ("@next", first.NextAt),
+                ("@created", first.CreatedAt),
+            ];
+            for (var i = 0; i < chunk.Length; i++)
+            {
+                var (owner, delivery) = chunk[i];
+                sql.Append(CultureInfo.InvariantCulture, $"""
+                    {(i == 0 ? "" : ", ")}(@id{i}, @webhook{i}, @owner{i}, @url{i}, @event, @type, @payload, 'pending', 0, 0, @next, @created)
+                    """);
+                var suffix = Number(i);
+                values.AddRange(
+                [
+                    ("@id" + suffix, delivery.Id), ("@webhook" + suffix, delivery.WebhookId), ("@owner" + suffix, owner),
+                    ("@url" + suffix, delivery.Url),
+                ]);
+            }
+            await connection.ExecuteAsync(sql.ToString(), [.. values], cancellationToken);
+        }
+    }
 
-    public async Task<WebhookDelivery?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
+    public async Task<WebhookDelivery?> FindAsync(WebhookOwner owner, string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         return await connection.FirstOrDefaultAsync(
-            $"SELECT {WebhookRow.Delivery} FROM webhook_deliveries WHERE id = @id AND project_id = @project",
-            [("@id", storage.Sql.Storable(id)), ("@project", projectId)], WebhookRow.ReadDelivery, cancellationToken);
+            $"SELECT {WebhookRow.Delivery} FROM webhook_deliveries WHERE id = @id AND {owner.Condition}",
+            [("@id", storage.Sql.Storable(id)), ("@owner", owner.Id)], WebhookRow.ReadDelivery, cancellationToken);
     }
 
     /// <summary>Newest first.</summary>
-    /// <param name="projectId">Those of this project.</param>
+    /// <param name="owner">Whose.</param>
     /// <param name="webhookId">Only of this webhook, or null.</param>
     /// <param name="status">Only in this state, or null.</param>
     /// <param name="before">Only those before this id; empty for all.</param>
     /// <param name="limit">How many.</param>
     /// <param name="cancellationToken">Stops the read.</param>
     public async Task<List<WebhookDelivery>> ListAsync(
-        string projectId, string? webhookId, string? status, string before, int limit, CancellationToken cancellationToken)
+        WebhookOwner owner, string? webhookId, string? status, string before, int limit, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var where = "project_id = @project";
+        var where = owner.Condition;
         if (webhookId is not null) where += " AND webhook_id = @webhook";
         if (status is not null) where += " AND status = @status";
         if (before.Length > 0) where += " AND id < @before";
         return await connection.QueryAsync(
             $"SELECT {WebhookRow.Delivery} FROM webhook_deliveries WHERE {where} ORDER BY id DESC LIMIT @limit",
             [
-                ("@project", projectId), ("@webhook", webhookId is null ? null : storage.Sql.Storable(webhookId)),
+                ("@owner", owner.Id), ("@webhook", webhookId is null ? null : storage.Sql.Storable(webhookId)),
                 ("@status", status is null ? null : storage.Sql.Storable(status)), ("@before", before), ("@limit", limit),
             ],
             WebhookRow.ReadDelivery, cancellationToken);
@@ -82,16 +104,17 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
     }
 
     /// <summary>Starts a new round of the schedule now, whatever the state of the delivery; null when the id does not exist.</summary>
-    public async Task<WebhookDelivery?> RedeliverAsync(string projectId, string id, DateTimeOffset now, CancellationToken cancellationToken)
+    public async Task<WebhookDelivery?> RedeliverAsync(
+        WebhookOwner owner, string id, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         return await connection.FirstOrDefaultAsync(
             $"""
             UPDATE webhook_deliveries SET status = 'pending', step = 0, next_at = @now, ended_at = NULL
-            WHERE id = @id AND project_id = @project
+            WHERE id = @id AND {owner.Condition}
             RETURNING {WebhookRow.Delivery}
             """,
-            [("@now", now), ("@id", storage.Sql.Storable(id)), ("@project", projectId)], WebhookRow.ReadDelivery, cancellationToken);
+            [("@now", now), ("@id", storage.Sql.Storable(id)), ("@owner", owner.Id)], WebhookRow.ReadDelivery, cancellationToken);
     }
 
     /// <summary>
@@ -293,7 +316,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
             [("@before", before)], cancellationToken);
     }
 
-    /// <summary>Whether the webhook was disabled by it; then the other webhooks of the project are notified.</summary>
+    /// <summary>Whether the webhook was disabled by it; then the other webhooks of its owner are notified.</summary>
     private async Task<bool> NoteAtWebhookAsync(
         DbConnection connection, DbTransaction transaction, Webhook webhook, DateTimeOffset now, WebhookResult result,
         WebhookDeliveryStatus status,
@@ -327,7 +350,7 @@ internal sealed class WebhookDeliveryStore(IStorage storage, IWebhookOutbox outb
             ],
             WebhookRow.ReadWebhook, cancellationToken);
         if (disabled is null) return false;
-        var happened = new WebhookEvent(disabled.ProjectId, WebhookEvents.Disabled, now, WebhookWriter.Write(disabled));
+        var happened = new WebhookEvent(disabled.OwnerId, WebhookEvents.Disabled, now, WebhookWriter.Write(disabled));
         await outbox.AddAsync(connection, transaction, happened, cancellationToken);
         return true;
     }

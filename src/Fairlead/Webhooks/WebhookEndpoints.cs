@@ -8,9 +8,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Webhooks;
 
-/// <summary><c>/v2/webhooks</c>: the webhooks of the caller's project. Those of other projects are not found.</summary>
-internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox, WebhookRules rules, TimeProvider time,
-    ILogger<WebhookEndpoints> logger)
+/// <summary>The webhooks of one <see cref="WebhookFamily"/>. Those of others are not found.</summary>
+internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store, WebhookOutbox outbox, WebhookRules rules,
+    TimeProvider time, ILogger<WebhookEndpoints> logger)
 {
     public const string Prefix = "whk_";
 
@@ -18,7 +18,6 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
     private const int DefaultOverlapSeconds = 24 * 60 * 60;
     private const int MaxOverlapSeconds = 30 * 24 * 60 * 60;
 
-    private static readonly FieldSet NewFields = new(["url", "events", "description", "signature"]);
     private static readonly FieldSet ChangeFields = new(["url", "events", "description", "status"], new Dictionary<string, string>
     {
         ["signature"] = "A webhook keeps its kind of signature; create another one.",
@@ -27,8 +26,8 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
 
     public async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
-        var page = ListPage.Read(request, Prefix);
-        var rows = await store.ListAsync(request.Caller.ProjectId, page.After, page.Limit + 1, request.Cancellation);
+        var page = ListPage.Read(request, Prefix, [.. family.Filters]);
+        var rows = await store.ListAsync(family.Listed(request, page), page.After, page.Limit + 1, request.Cancellation);
         return page.ToResult(rows, row => row.Id, (json, row) => WebhookWriter.Write(json, row, withSecret: false));
     }
 
@@ -41,7 +40,8 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
     public async Task<EndpointResult> CreateAsync(EndpointRequest request)
     {
         using var body = await request.ReadJsonAsync();
-        var fields = new BodyFields(body.RootElement, NewFields);
+        var fields = new BodyFields(body.RootElement, family.NewFields);
+        var owner = await family.ReadOwnerAsync(request, fields);
         if (!fields.HasValue("url")) fields.Missing("url");
         var url = Url(fields);
         var events = Events(fields);
@@ -52,18 +52,17 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         var now = time.GetUtcNow();
         var webhook = new Webhook
         {
-            Id = Ids.New(Prefix, time), ProjectId = request.Caller.ProjectId, Url = url, Description = description, Events = events
-                ?? [WebhookEvents.Every],
+            Id = Ids.New(Prefix, time), OwnerId = owner!, Url = url, Description = description, Events = events ?? [WebhookEvents.Every],
             Key = WebhookKey.New(signature == "v1a" ? WebhookSignature.Ed25519 : WebhookSignature.Hmac), CreatedAt = now, UpdatedAt = now,
         };
         if (!await store.AddAsync(webhook, request.Cancellation))
         {
-            throw EndpointErrors.Conflict($"The project has {WebhookStore.MaxPerProject} webhooks, which is the maximum.",
-                "Delete one that is no longer needed; GET /v2/webhooks lists them.");
+            throw EndpointErrors.Conflict($"The {family.OwnerName} has {WebhookStore.MaxPerOwner} webhooks, which is the maximum.",
+                $"Delete one that is no longer needed; GET {family.Path} lists them.");
         }
 
         WebhooksLog.Changed(logger, "Created webhook", webhook.Id, request.Caller.KeyId);
-        return EndpointResult.Created(request.Site, "/v2/webhooks/" + webhook.Id,
+        return EndpointResult.Created(request.Site, $"{family.Path}/{webhook.Id}",
             json => WebhookWriter.Write(json, webhook, withSecret: true));
     }
 
@@ -85,7 +84,7 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         if (fields.Has("status") && !fields.HasValue("status")) fields.Invalid("status", "Must not be null.");
         fields.ThrowIfInvalid();
 
-        var changed = await store.ChangeAsync(request.Caller.ProjectId, request.Id, webhook => Changed(webhook), request.Cancellation)
+        var changed = await store.ChangeAsync(family.Visible(request), request.Id, webhook => Changed(webhook), request.Cancellation)
             ?? throw NotFound();
         WebhooksLog.Changed(logger, "Changed webhook", changed.Id, request.Caller.KeyId);
         // Deliveries that waited for it may be sent now.
@@ -114,7 +113,7 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
 
     public async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
-        if (!await store.DeleteAsync(request.Caller.ProjectId, request.Id, request.Cancellation)) throw NotFound();
+        if (!await store.DeleteAsync(family.Visible(request), request.Id, request.Cancellation)) throw NotFound();
         WebhooksLog.Changed(logger, "Deleted webhook", request.Id, request.Caller.KeyId);
         return EndpointResult.NoContent();
     }
@@ -128,7 +127,7 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         fields.ThrowIfInvalid();
 
         var now = time.GetUtcNow();
-        var changed = await store.ChangeAsync(request.Caller.ProjectId, request.Id, webhook => webhook with
+        var changed = await store.ChangeAsync(family.Visible(request), request.Id, webhook => webhook with
         {
             Key = WebhookKey.New(webhook.Key.Kind),
             PreviousKey = overlap > TimeSpan.Zero ? webhook.Key : null,
@@ -163,13 +162,13 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
             json.WriteEndObject();
         }
         var delivery = await outbox.AddAsync(webhook,
-            new WebhookEvent(webhook.ProjectId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
-        return EndpointResult.Accepted(request.Site, "/v2/webhooks/deliveries/" + delivery.Id,
+            new WebhookEvent(webhook.OwnerId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
+        return EndpointResult.Accepted(request.Site, $"{family.Path}/deliveries/{delivery.Id}",
             json => WebhookWriter.Write(json, delivery, []));
     }
 
     private async Task<Webhook> FindAsync(EndpointRequest request) =>
-        await store.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation) ?? throw NotFound();
+        await store.FindAsync(family.Visible(request), request.Id, request.Cancellation) ?? throw NotFound();
 
     private string? Url(BodyFields fields)
     {
@@ -179,10 +178,10 @@ internal sealed class WebhookEndpoints(WebhookStore store, WebhookOutbox outbox,
         return url?.AbsoluteUri;
     }
 
-    private static string[]? Events(BodyFields fields)
+    private string[]? Events(BodyFields fields)
     {
-        var events = fields.List("events", 32, 64, type => WebhookEvents.Known.Contains(type) ? (type, null)
-            : (null, $"Must be one of {string.Join(", ", WebhookEvents.Known)}."));
+        var events = fields.List("events", 32, 64, type => family.Events.Contains(type) ? (type, null)
+            : (null, $"Must be one of {string.Join(", ", family.Events)}."));
         if (events is { Length: 0 }) fields.Invalid("events", "Must not be empty; leave it out for all events, or disable the webhook.");
         return events;
     }

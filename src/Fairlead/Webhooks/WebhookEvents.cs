@@ -13,7 +13,10 @@ internal static class WebhookEvents
     public const string BatchExpired = "batch.expired";
     public const string BatchCancelled = "batch.cancelled";
 
-    /// <summary>Another webhook of the project was disabled because its receiver no longer exists or failed for too long.</summary>
+    /// <summary>What was used of a budget has crossed a threshold.</summary>
+    public const string LimitWarning = "limit.warning";
+
+    /// <summary>Another webhook of the owner was disabled because its receiver no longer exists or failed for too long.</summary>
     public const string Disabled = "webhook.disabled";
 
     /// <summary>Sent only on request, whatever events the webhook selects.</summary>
@@ -21,7 +24,10 @@ internal static class WebhookEvents
 
     public const string Every = "*";
 
-    /// <summary>Events that a webhook may select.</summary>
+    /// <summary>Events that a webhook of a project may select.</summary>
     public static readonly IReadOnlyList<string> Known = [Every, Completed, Failed, Incomplete, Cancelled, BatchCompleted, BatchFailed,
-        BatchExpired, BatchCancelled, Disabled];
+        BatchExpired, BatchCancelled, LimitWarning, Disabled];
+
+    /// <summary>Events that a webhook of an organization may select.</summary>
+    public static readonly IReadOnlyList<string> OfOrganizations = [Every, LimitWarning, Disabled];
 }

@@ -17,26 +17,26 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Tim
     public async Task<int> AddAsync(
         DbConnection connection, DbTransaction transaction, WebhookEvent happened, CancellationToken cancellationToken)
     {
+        var owners = "project_id IN (@owner, @organization)";
+        if (happened.ForAllProjects) owners = $"({owners} OR project_id IN (SELECT id FROM projects WHERE organization_id = @organization))";
         var enabled = await connection.QueryAsync(
-            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND url IS NOT NULL AND status = 'enabled' ORDER BY id",
-            [("@project", happened.ProjectId)], WebhookRow.ReadWebhook, cancellationToken);
-        var receivers = new List<(string Webhook, string? Url)>();
+            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE {owners} AND url IS NOT NULL AND status = 'enabled' ORDER BY id",
+            [("@owner", happened.OwnerId), ("@organization", happened.OrganizationId ?? happened.OwnerId)], WebhookRow.ReadWebhook,
+            cancellationToken);
+        var receivers = new List<(Webhook Webhook, string? Url)>();
         foreach (var webhook in enabled)
         {
-            if (webhook.Wants(happened.Type)) receivers.Add((webhook.Id, null));
+            if (webhook.Wants(happened.Type)) receivers.Add((webhook, null));
         }
-        if (happened.Url is { } url)
-            receivers.Add(((await webhooks.OfRequestsAsync(connection, happened.ProjectId, cancellationToken)).Id, url));
+        if (happened.Url is { } url) receivers.Add((await webhooks.OfRequestsAsync(connection, happened.OwnerId, cancellationToken), url));
         if (receivers.Count == 0) return 0;
 
         // One id for the event: a receiver that gets it in two ways can tell that it is the same.
         var eventId = Ids.New("evt_", time);
         var payload = Payload(happened);
-        foreach (var (webhook, own) in receivers)
-        {
-            var delivery = New(webhook, own, eventId, happened.Type, payload);
-            await WebhookDeliveryStore.AddAsync(connection, happened.ProjectId, delivery, cancellationToken);
-        }
+        await WebhookDeliveryStore.AddAsync(
+            connection, receivers.ConvertAll(one => (one.Webhook.OwnerId, New(one.Webhook.Id, one.Url, eventId, happened.Type, payload))),
+            cancellationToken);
         return receivers.Count;
     }
 
@@ -46,7 +46,7 @@ internal sealed class WebhookOutbox(IStorage storage, WebhookStore webhooks, Tim
         var delivery = New(webhook.Id, happened.Url, Ids.New("evt_", time), happened.Type, Payload(happened));
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        await WebhookDeliveryStore.AddAsync(connection, happened.ProjectId, delivery, cancellationToken);
+        await WebhookDeliveryStore.AddAsync(connection, [(webhook.OwnerId, delivery)], cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         Announce();
         return delivery;

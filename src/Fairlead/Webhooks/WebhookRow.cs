@@ -22,7 +22,7 @@ internal static class WebhookRow
         return new Webhook
         {
             Id = row.Text("id"),
-            ProjectId = row.Text("project_id"),
+            OwnerId = row.Text("project_id"),
             Url = row.TextOrNull("url"),
             Description = row.TextOrNull("description"),
             Events = JsonSerializer.Deserialize(row.Text("events"), WebhookJsonContext.Default.StringArray) ?? [],

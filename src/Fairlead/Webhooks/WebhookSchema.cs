@@ -3,8 +3,9 @@ using Fairlead.Storage;
 namespace Fairlead.Webhooks;
 
 /// <summary>
-/// Webhooks of projects, their deliveries and the attempts of those. Times are milliseconds since 1970 in UTC. The one webhook of a project
-/// without an address signs deliveries to the addresses of single requests. A deleted project has no keys, so its rows cannot be reached.
+/// Webhooks of projects and organizations, their deliveries and the attempts of those. Times are milliseconds since 1970 in UTC. The column
+/// <c>project_id</c> has the owner (<see cref="WebhookOwner"/>). The one webhook of a project without an address signs deliveries to the
+/// addresses of single requests. A deleted project has no keys, so its rows cannot be reached.
 /// </summary>
 internal sealed class WebhookSchema : ISchemaStep
 {

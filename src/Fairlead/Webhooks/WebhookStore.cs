@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Storage;
 
@@ -8,12 +9,13 @@ namespace Fairlead.Webhooks;
 /// <remarks>When the database is unavailable, all members throw an exception that <see cref="StorageErrors"/> classifies.</remarks>
 internal sealed class WebhookStore(IStorage storage, TimeProvider time)
 {
-    /// <summary>Maximum of webhooks per project, without the one of single requests.</summary>
-    public const int MaxPerProject = 20;
+    /// <summary>Maximum of webhooks per project, without the one of single requests, and per organization.</summary>
+    public const int MaxPerOwner = 20;
 
-    /// <summary>Adds it; false when the project has the maximum already.</summary>
+    /// <summary>Adds it; false when its owner has the maximum already.</summary>
     /// <exception cref="UnknownCommitException">It may have been added.</exception>
-    public Task<bool> AddAsync(Webhook webhook, CancellationToken cancellationToken) => StorageRetry.RunUntilKnownAsync(async attempt =>
+    public Task<bool> AddAsync(Webhook webhook, CancellationToken cancellationToken) => ChangingAsync(() =>
+        StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -24,14 +26,14 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
             return true;
         }
         var count = await connection.Int64Async(
-            "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL", [("@project", webhook.ProjectId)],
+            "SELECT COUNT(*) FROM webhooks WHERE project_id = @project AND url IS NOT NULL", [("@project", webhook.OwnerId)],
             cancellationToken);
-        if (count >= MaxPerProject) return false;
+        if (count >= MaxPerOwner) return false;
         await InsertAsync(connection, webhook, cancellationToken);
         attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
-    }, time);
+    }, time));
 
     /// <summary>The webhook that signs deliveries to addresses of single requests; created when it does not exist.</summary>
     public async Task<Webhook> OfRequestsAsync(string projectId, CancellationToken cancellationToken)
@@ -54,36 +56,36 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         // Two nodes may create the first one at once: the second waits for the transaction of the first, then finds its row.
         await InsertAsync(connection, new Webhook
         {
-            Id = Ids.New("whk_", time), ProjectId = projectId, Events = [], Key = WebhookKey.New(WebhookSignature.Ed25519),
+            Id = Ids.New("whk_", time), OwnerId = projectId, Events = [], Key = WebhookKey.New(WebhookSignature.Ed25519),
             CreatedAt = now, UpdatedAt = now,
         }, cancellationToken);
         return await FindOfRequestsAsync(connection, projectId, cancellationToken)
             ?? throw new StorageException("The webhook of single requests was removed at the moment it was made.") { IsTransient = true };
     }
 
-    public async Task<Webhook?> FindAsync(string projectId, string id, CancellationToken cancellationToken)
+    public async Task<Webhook?> FindAsync(WebhookOwner owner, string id, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        return await FindAsync(connection, projectId, id, "", cancellationToken);
+        return await FindAsync(connection, owner, id, "", cancellationToken);
     }
 
     /// <summary>In the order of creation, those after the id <paramref name="after"/>.</summary>
-    public async Task<List<Webhook>> ListAsync(string projectId, string after, int limit, CancellationToken cancellationToken)
+    public async Task<List<Webhook>> ListAsync(WebhookOwner owner, string after, int limit, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         return await connection.QueryAsync(
-            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE project_id = @project AND id > @after ORDER BY id LIMIT @limit",
-            [("@project", projectId), ("@after", after), ("@limit", limit)], WebhookRow.ReadWebhook, cancellationToken);
+            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE {owner.Condition} AND id > @after ORDER BY id LIMIT @limit",
+            [("@owner", owner.Id), ("@after", after), ("@limit", limit)], WebhookRow.ReadWebhook, cancellationToken);
     }
 
     /// <summary>Stores what <paramref name="change"/> returns for it; null when it does not exist.</summary>
     public Task<Webhook?> ChangeAsync(
-        string projectId, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) =>
+        WebhookOwner owner, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) => ChangingAsync(() =>
         StorageRetry.RunAsync<Webhook?>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        if (await FindAsync(connection, projectId, id, storage.Sql.ForUpdate, cancellationToken) is not { } known) return null;
+        if (await FindAsync(connection, owner, id, storage.Sql.ForUpdate, cancellationToken) is not { } known) return null;
         var changed = change(known) with { UpdatedAt = time.GetUtcNow() };
         // Enabling it again should start deliveries now, and a new address has not asked for a pause.
         var revived = (changed.Enabled && !known.Enabled) || changed.Url != known.Url;
@@ -97,28 +99,49 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
             Columns(changed), cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return changed;
-    });
+    }));
 
     /// <summary>Removes it with its deliveries; false when it does not exist.</summary>
-    public Task<bool> DeleteAsync(string projectId, string id, CancellationToken cancellationToken) =>
+    public Task<bool> DeleteAsync(WebhookOwner owner, string id, CancellationToken cancellationToken) => ChangingAsync(() =>
         StorageRetry.RunAsync<bool>(async () =>
     {
         return await storage.ExecuteAsync(
-            "DELETE FROM webhooks WHERE id = @id AND project_id = @project",
-            [("@id", storage.Sql.Storable(id)), ("@project", projectId)], cancellationToken) > 0;
-    });
+            $"DELETE FROM webhooks WHERE id = @id AND {owner.Condition}",
+            [("@id", storage.Sql.Storable(id)), ("@owner", owner.Id)], cancellationToken) > 0;
+    }));
 
-    /// <summary>Deletes the webhooks of deleted projects, which no caller can reach any more; returns how many.</summary>
+    /// <summary>
+    /// Deletes the webhooks of deleted projects and organizations, which no caller can reach any more; returns how many. The projects of
+    /// keys that are not in the database are never deleted.
+    /// </summary>
     public async Task<int> ForgetOrphansAsync(CancellationToken cancellationToken)
     {
-        return await storage.ExecuteAsync("DELETE FROM webhooks WHERE project_id NOT IN (SELECT id FROM projects)", [], cancellationToken);
+        return await storage.ExecuteAsync(
+            """
+            DELETE FROM webhooks WHERE project_id NOT IN (SELECT id FROM projects) AND project_id NOT IN (SELECT id FROM organizations)
+                AND project_id <> @operator AND substr(project_id, 1, length(@app)) <> @app
+            """,
+            [("@operator", EnvironmentKey.ProjectId), ("@app", ApplicationCallers.ProjectPrefix)], cancellationToken);
+    }
+
+    // Whatever happened, other slices should look again.
+    private async Task<T> ChangingAsync<T>(Func<Task<T>> change)
+    {
+        try
+        {
+            return await change();
+        }
+        finally
+        {
+            storage.Notifier.Announce(WebhookSubscribers.Channel, "");
+        }
     }
 
     private Task<Webhook?> FindAsync(
-        DbConnection connection, string projectId, string id, string forUpdate, CancellationToken cancellationToken) =>
+        DbConnection connection, WebhookOwner owner, string id, string forUpdate, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync(
-            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id AND project_id = @project{forUpdate}",
-            [("@id", storage.Sql.Storable(id)), ("@project", projectId)], WebhookRow.ReadWebhook, cancellationToken);
+            $"SELECT {WebhookRow.Webhook} FROM webhooks WHERE id = @id AND {owner.Condition}{forUpdate}",
+            [("@id", storage.Sql.Storable(id)), ("@owner", owner.Id)], WebhookRow.ReadWebhook, cancellationToken);
 
     private static Task<Webhook?> FindOfRequestsAsync(DbConnection connection, string projectId, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync(
@@ -135,7 +158,7 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         ON CONFLICT DO NOTHING
         """,
         [
-            .. Columns(webhook), ("@project", webhook.ProjectId), ("@signature", WebhookRow.Signature(webhook.Key.Kind)),
+            .. Columns(webhook), ("@project", webhook.OwnerId), ("@signature", WebhookRow.Signature(webhook.Key.Kind)),
             ("@created", webhook.CreatedAt),
         ],
         cancellationToken);

@@ -134,7 +134,7 @@ internal sealed class WebhookWorker(IStorage storage, WebhookStore webhooks, Web
             if (note.Status is null) WebhooksLog.LeaseLost(logger, delivery.Id);
             if (note.DisabledTheWebhook)
             {
-                WebhooksLog.Disabled(logger, webhook.Id, webhook.ProjectId, result.IsGone ? "its receiver no longer exists"
+                WebhooksLog.Disabled(logger, webhook.Id, webhook.OwnerId, result.IsGone ? "its receiver no longer exists"
                     : "no delivery succeeded for days");
             }
 

@@ -25,6 +25,7 @@ internal static class WebhookWriter
         json.WriteStartObject();
         json.WriteString("id", webhook.Id);
         json.WriteString("object", "webhook");
+        if (WebhookOwner.IsOrganization(webhook.OwnerId)) json.WriteString("organization_id", webhook.OwnerId);
         json.WriteString("url", webhook.Url);
         json.WriteString("description", webhook.Description);
         json.WriteTexts("events", webhook.Events);

@@ -21,6 +21,6 @@ internal static partial class WebhooksLog
     public static partial void Changed(ILogger logger, string what, string webhookId, string keyId);
 
     [LoggerMessage(12006, LogLevel.Warning,
-        "Webhook {WebhookId} of project {ProjectId} was disabled ({Reason}); waiting deliveries are sent when it is enabled again")]
-    public static partial void Disabled(ILogger logger, string webhookId, string projectId, string reason);
+        "Webhook {WebhookId} of {OwnerId} was disabled ({Reason}); waiting deliveries are sent when it is enabled again")]
+    public static partial void Disabled(ILogger logger, string webhookId, string ownerId, string reason);
 }

@@ -25,8 +25,13 @@ internal static class WebhooksServiceCollectionExtensions
         services.AddSingleton<IWebhookOutbox>(provider => provider.GetRequiredService<WebhookOutbox>());
         services.AddSingleton<WebhookSender>();
         services.AddSingleton<IHostedService, WebhookWorker>();
-        services.AddSingleton<WebhookEndpoints>();
-        services.AddSingleton<WebhookDeliveryEndpoints>();
+        services.AddSingleton<ProjectWebhooks>();
+        services.AddSingleton<OrganizationWebhooks>();
+        services.AddSingleton<IAdminEndpoints>(provider =>
+        {
+            var (webhooks, deliveries) = EndpointsOf<OrganizationWebhooks>(provider);
+            return new OrganizationWebhookEndpoints(webhooks, deliveries);
+        });
         return services;
     }
 
@@ -34,7 +39,7 @@ internal static class WebhooksServiceCollectionExtensions
     internal static void MapWebhooks(this IEndpointRouteBuilder endpoints)
     {
         var routes = new EndpointRoutes(endpoints, "/v2/webhooks", new EndpointPolicy(Scopes.Webhooks, ErrorShape.Problem));
-        var webhooks = endpoints.ServiceProvider.GetRequiredService<WebhookEndpoints>();
+        var (webhooks, deliveries) = EndpointsOf<ProjectWebhooks>(endpoints.ServiceProvider);
         routes.Read("", webhooks.ListAsync);
         routes.Post("", webhooks.CreateAsync);
         routes.Read("/per-request", webhooks.OfRequestsAsync);
@@ -44,9 +49,16 @@ internal static class WebhooksServiceCollectionExtensions
         routes.Post("/{id}/rotate", webhooks.RotateAsync);
         routes.Post("/{id}/test", webhooks.TestAsync);
 
-        var deliveries = endpoints.ServiceProvider.GetRequiredService<WebhookDeliveryEndpoints>();
         routes.Read("/deliveries", deliveries.ListAsync);
         routes.Read("/deliveries/{id}", deliveries.GetAsync);
         routes.Post("/deliveries/{id}/redeliver", deliveries.RedeliverAsync);
+    }
+
+    private static (WebhookEndpoints Webhooks, WebhookDeliveryEndpoints Deliveries) EndpointsOf<TFamily>(IServiceProvider provider)
+        where TFamily : WebhookFamily
+    {
+        var family = provider.GetRequiredService<TFamily>();
+        return (ActivatorUtilities.CreateInstance<WebhookEndpoints>(provider, family),
+            ActivatorUtilities.CreateInstance<WebhookDeliveryEndpoints>(provider, family));
     }
 }

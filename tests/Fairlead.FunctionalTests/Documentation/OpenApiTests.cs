@@ -77,6 +77,15 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("get /v2/webhooks/deliveries", "/v2/webhooks/deliveries", null),
         ("get /v2/webhooks/deliveries/{id}", "/v2/webhooks/deliveries/{delivery}", null),
         ("post /v2/webhooks/deliveries/{id}/redeliver", "/v2/webhooks/deliveries/{delivery}/redeliver", "{}"),
+        ("get /admin/v1/webhooks", "/admin/v1/webhooks?organization_id={organization}", null),
+        ("post /admin/v1/webhooks", "/admin/v1/webhooks", """{"organization_id":"{organization}","url":"https://hooks.invalid/a","events":["limit.warning"]}"""),
+        ("get /admin/v1/webhooks/{id}", "/admin/v1/webhooks/{owebhook}", null),
+        ("patch /admin/v1/webhooks/{id}", "/admin/v1/webhooks/{owebhook}", """{"status":"disabled"}"""),
+        ("post /admin/v1/webhooks/{id}/rotate", "/admin/v1/webhooks/{owebhook}/rotate", """{"overlap_seconds":60}"""),
+        ("post /admin/v1/webhooks/{id}/test", "/admin/v1/webhooks/{owebhook}/test", "{}"),
+        ("get /admin/v1/webhooks/deliveries", "/admin/v1/webhooks/deliveries?organization_id={organization}", null),
+        ("get /admin/v1/webhooks/deliveries/{id}", "/admin/v1/webhooks/deliveries/{odelivery}", null),
+        ("post /admin/v1/webhooks/deliveries/{id}/redeliver", "/admin/v1/webhooks/deliveries/{odelivery}/redeliver", "{}"),
         ("get /v2/limits", "/v2/limits", null),
         ("get /admin/v1/limits", "/admin/v1/limits?key_id={key}", null),
         ("get /admin/v1/deployments", "/admin/v1/deployments?limit=2", null),
@@ -109,7 +118,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
 
     public static TheoryData<int> Indices => [.. Enumerable.Range(0, Calls.Length)];
 
-    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/admin/v1/limits", "/admin/v1/deployments", "/admin/v1/reconciliation", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries"];
+    public static TheoryData<string> Lists => ["/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys", "/admin/v1/audit", "/admin/v1/usage", "/admin/v1/limits", "/admin/v1/deployments", "/admin/v1/reconciliation", "/v2/usage", "/v2/webhooks", "/v2/webhooks/deliveries", "/admin/v1/webhooks", "/admin/v1/webhooks/deliveries"];
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -192,6 +201,12 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             var webhook = await fixture.Gateway.Client.PostForJsonAsync("/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
             names["webhook"] = webhook.GetProperty("id").GetString()!;
             names["delivery"] = (await fixture.Gateway.Client.PostForJsonAsync($"/v2/webhooks/{names["webhook"]}/test", "{}")).GetProperty("id").GetString()!;
+        }
+        if (path.StartsWith("/admin/v1/webhooks", StringComparison.Ordinal))
+        {
+            var webhook = await fixture.Gateway.Admin.PostForJsonAsync("/admin/v1/webhooks", $$"""{"organization_id":"{{names["organization"]}}","url":"https://hooks.invalid/"}""");
+            names["owebhook"] = webhook.GetProperty("id").GetString()!;
+            names["odelivery"] = (await fixture.Gateway.Admin.PostForJsonAsync($"/admin/v1/webhooks/{names["owebhook"]}/test", "{}")).GetProperty("id").GetString()!;
         }
         if (path.StartsWith("/v1/files", StringComparison.Ordinal) || path.StartsWith("/v1/batches", StringComparison.Ordinal))
         {

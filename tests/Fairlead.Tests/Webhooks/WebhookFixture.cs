@@ -55,16 +55,19 @@ internal sealed class WebhookFixture : IDisposable
 
     public Webhook New(string url, string project = Project, params string[] events) => new()
     {
-        Id = Ids.New("whk_", Time), ProjectId = project, Url = url, Events = events.Length == 0 ? ["*"] : events, Key = WebhookKey.New(WebhookSignature.Hmac), CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow(),
+        Id = Ids.New("whk_", Time), OwnerId = project, Url = url, Events = events.Length == 0 ? ["*"] : events, Key = WebhookKey.New(WebhookSignature.Hmac), CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow(),
     };
 
     /// <summary>Announces an event in a separate transaction.</summary>
-    public async Task<int> HappenAsync(string type = WebhookEvents.Completed, string? url = null, bool commit = true, string project = Project)
+    public Task<int> HappenAsync(string type = WebhookEvents.Completed, string? url = null, bool commit = true, string project = Project) =>
+        HappenAsync(new WebhookEvent(project, type, Time.GetUtcNow(), """{"id":"gen_1","object":"generation"}"""u8.ToArray(), url), commit);
+
+    public async Task<int> HappenAsync(WebhookEvent happened, bool commit = true)
     {
         Time.Advance(TimeSpan.FromMilliseconds(1));
         await using var connection = await Storage.OpenAsync(Cancel);
         await using var transaction = await Storage.Sql.BeginWriteAsync(connection, Cancel);
-        var count = await Outbox.AddAsync(connection, transaction, new WebhookEvent(project, type, Time.GetUtcNow(), """{"id":"gen_1","object":"generation"}"""u8.ToArray(), url), Cancel);
+        var count = await Outbox.AddAsync(connection, transaction, happened, Cancel);
         if (commit) await transaction.CommitAsync(Cancel);
         return count;
     }
@@ -75,6 +78,13 @@ internal sealed class WebhookFixture : IDisposable
         await using var command = connection.CreateCommand();
         command.CommandText = $"INSERT INTO organizations (id, name, created_at, updated_at) VALUES ('org_1', 'Acme', 0, 0); INSERT INTO projects (id, organization_id, name, created_at, updated_at) VALUES ('{Project}', 'org_1', 'Search', 0, 0)";
         await command.ExecuteNonQueryAsync(Cancel);
+    }
+
+    public async Task AddProjectsAsync(string organization, params string[] projects)
+    {
+        await Storage.ExecuteAsync("INSERT INTO organizations (id, name, created_at, updated_at) VALUES (@id, 'Many', 0, 0)", [("@id", organization)], Cancel);
+        foreach (var project in projects)
+            await Storage.ExecuteAsync("INSERT INTO projects (id, organization_id, name, created_at, updated_at) VALUES (@id, @organization, 'P', 0, 0)", [("@id", project), ("@organization", organization)], Cancel);
     }
 
     public Task<List<WebhookDelivery>> AllAsync() => Deliveries.ListAsync(Project, null, null, "", 100, Cancel);

@@ -36,9 +36,9 @@ public abstract class WebhookStoreTests : IDisposable
     [Fact]
     public async Task Add_AboveWebhookLimit_IsRefusedEvenConcurrently()
     {
-        var made = Enumerable.Range(0, WebhookStore.MaxPerProject + 5).Select(_ => _fixture.New(Url)).ToArray();
+        var made = Enumerable.Range(0, WebhookStore.MaxPerOwner + 5).Select(_ => _fixture.New(Url)).ToArray();
         var added = await Task.WhenAll(made.Select(webhook => _fixture.Webhooks.AddAsync(webhook, Cancel)));
-        Assert.Equal(WebhookStore.MaxPerProject, added.Count(taken => taken));
+        Assert.Equal(WebhookStore.MaxPerOwner, added.Count(taken => taken));
         Assert.True(await _fixture.Webhooks.AddAsync(_fixture.New(Url, "proj_2"), Cancel));
     }
 
@@ -113,13 +113,13 @@ public abstract class WebhookStoreTests : IDisposable
         await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
         var taken = await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 8, 4, Cancel);
-        Assert.Equal(WebhookFixture.Project, taken[0].Webhook.ProjectId);
+        Assert.Equal(WebhookFixture.Project, taken[0].Webhook.OwnerId);
         // One at each, and no more of them than they may be.
         Assert.Equal(4, taken.Skip(1).Select(one => one.Webhook.Id).Distinct().Count());
         Assert.Equal(5, taken.Count);
         // They hang; the next event of the other one has its room.
         await _fixture.HappenAsync();
-        Assert.Equal(WebhookFixture.Project, Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 3, 0, Cancel)).Webhook.ProjectId);
+        Assert.Equal(WebhookFixture.Project, Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 3, 0, Cancel)).Webhook.OwnerId);
         Assert.Empty(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 3, 0, Cancel));
     }
 
@@ -132,7 +132,7 @@ public abstract class WebhookStoreTests : IDisposable
         await _fixture.AddWebhookAsync(Url, "proj_2");
         await _fixture.HappenAsync(project: "proj_2");
         var taken = await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 2, 0, Cancel);
-        Assert.Equal(["proj_2", busy.ProjectId], taken.Select(one => one.Webhook.ProjectId));
+        Assert.Equal(["proj_2", busy.OwnerId], taken.Select(one => one.Webhook.OwnerId));
     }
 
     [Fact]
@@ -242,10 +242,81 @@ public abstract class WebhookStoreTests : IDisposable
         var kept = await _fixture.AddWebhookAsync(Url);
         var orphan = await _fixture.AddWebhookAsync(Url, "proj_gone");
         await _fixture.HappenAsync(project: "proj_gone");
-        Assert.Equal(1, await _fixture.Webhooks.ForgetOrphansAsync(Cancel));
+        await _fixture.AddWebhookAsync(Url, "org_gone");
+        Assert.Equal(2, await _fixture.Webhooks.ForgetOrphansAsync(Cancel));
         Assert.NotNull(await _fixture.Webhooks.FindAsync(WebhookFixture.Project, kept.Id, Cancel));
         Assert.Null(await _fixture.Webhooks.FindAsync("proj_gone", orphan.Id, Cancel));
         Assert.Empty(await _fixture.Deliveries.ListAsync("proj_gone", null, null, "", 10, Cancel));
+    }
+
+    [Fact]
+    public async Task ForgetOrphans_OwnersThatExistOrAreNeverStored_AreKept()
+    {
+        await _fixture.AddProjectAsync();
+        foreach (var owner in (string[])["org_1", "proj_operator", "proj_app_7"]) await _fixture.AddWebhookAsync(Url, owner);
+        Assert.Equal(0, await _fixture.Webhooks.ForgetOrphansAsync(Cancel));
+    }
+
+    [Fact]
+    public async Task Find_WebhookOfOrganization_IsFoundByOrganizationsOnly()
+    {
+        await _fixture.AddProjectAsync();
+        var ofOrganization = await _fixture.AddWebhookAsync(Url, "org_1");
+        var ofProject = await _fixture.AddWebhookAsync(Url);
+        await _fixture.HappenAsync(project: "org_1");
+        Assert.NotNull(await _fixture.Webhooks.FindAsync(WebhookOwner.AnyOrganization, ofOrganization.Id, Cancel));
+        Assert.Null(await _fixture.Webhooks.FindAsync(WebhookOwner.AnyOrganization, ofProject.Id, Cancel));
+        Assert.Null(await _fixture.Webhooks.FindAsync(WebhookOwner.OrganizationOf(WebhookFixture.Project), ofProject.Id, Cancel));
+        Assert.Equal(ofOrganization.Id, Assert.Single(await _fixture.Webhooks.ListAsync(WebhookOwner.OrganizationOf("org_1"), "", 10, Cancel)).Id);
+        Assert.Equal(ofOrganization.Id, Assert.Single(await _fixture.Deliveries.ListAsync(WebhookOwner.AnyOrganization, null, null, "", 10, Cancel)).WebhookId);
+        Assert.False(await _fixture.Webhooks.DeleteAsync(WebhookOwner.AnyOrganization, ofProject.Id, Cancel));
+        Assert.True(await _fixture.Webhooks.DeleteAsync(WebhookOwner.AnyOrganization, ofOrganization.Id, Cancel));
+    }
+
+    [Fact]
+    public async Task Outbox_ManyReceivers_GetOneEvent()
+    {
+        var owners = Enumerable.Range(0, 13).Select(i => $"proj_many_{i}").ToArray();
+        await _fixture.AddProjectsAsync("org_many", owners);
+        foreach (var owner in owners)
+        {
+            for (var i = 0; i < WebhookStore.MaxPerOwner; i++) await _fixture.AddWebhookAsync(Url, owner);
+        }
+        Assert.Equal(owners.Length * WebhookStore.MaxPerOwner, await _fixture.HappenAsync(new WebhookEvent("org_many", WebhookEvents.LimitWarning, Now, "{}"u8.ToArray()) { OrganizationId = "org_many", ForAllProjects = true }));
+        foreach (var owner in owners) Assert.Equal(WebhookStore.MaxPerOwner, (await _fixture.Deliveries.ListAsync(owner, null, null, "", 100, Cancel)).Select(delivery => delivery.WebhookId).Distinct().Count());
+    }
+
+    [Fact]
+    public async Task Subscribers_AfterAChangeAnywhere_AreReadAgain()
+    {
+        await _fixture.AddProjectAsync();
+        using var subscribers = new WebhookSubscribers(_fixture.Storage, WebhookEvents.LimitWarning, _fixture.Time);
+        Assert.True((await ReadAsync()).IsEmpty);
+        await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.Failed);
+        Assert.True((await ReadAsync()).IsEmpty);
+
+        var webhook = await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.LimitWarning);
+        var read = await ReadAsync();
+        Assert.Equal((true, true, false, 1), (read.WantsOfProject("org_1", WebhookFixture.Project), read.WantsOfOrganization("org_1", "proj_9"), read.WantsOfProject("org_1", "proj_9"), read.Growth));
+        Assert.Same(read, await ReadAsync());
+        await _fixture.AddWebhookAsync(Url, "org_2");
+        Assert.True((await ReadAsync()).WantsOfProject("org_2", "proj_9"));
+
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Enabled = false }, Cancel);
+        read = await ReadAsync();
+        Assert.Equal((false, 2), (read.WantsOfOrganization("org_1", WebhookFixture.Project), read.Growth));
+
+        // A notice may be lost.
+        await _fixture.Storage.ExecuteAsync("DELETE FROM webhooks", [], Cancel);
+        Assert.False((await ReadAsync()).IsEmpty);
+        _fixture.Time.Advance(TimeSpan.FromSeconds(30));
+        Assert.True((await ReadAsync()).IsEmpty);
+
+        async Task<WebhookSubscriberSet> ReadAsync()
+        {
+            await using var connection = await _fixture.Storage.OpenAsync(Cancel);
+            return await subscribers.ReadAsync(connection, Cancel);
+        }
     }
 
     [Fact]

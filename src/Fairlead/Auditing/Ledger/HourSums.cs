@@ -30,8 +30,6 @@ internal sealed class HourSums(HourKey key, string organizationId)
 
     private long CostHere { get; set; }
 
-    private bool HasUsageHere => TokensHere > 0 || CostHere > 0;
-
     /// <summary>Start of the hour of a time; both are milliseconds since 1970.</summary>
     public static long HourOf(long at) => (Math.DivRem(at, MillisecondsPerHour, out var rest) - (rest < 0 ? 1 : 0)) * MillisecondsPerHour;
 
@@ -49,17 +47,24 @@ internal sealed class HourSums(HourKey key, string organizationId)
     }
 
     /// <summary>The part of calls that this process has ended.</summary>
-    public static List<SettledUsage> UsageHere(IEnumerable<HourSums> hours)
+    public static List<SettledUsage> UsageHere(IEnumerable<HourSums> hours) => UsageOf(hours, row => (row.TokensHere, row.CostHere));
+
+    /// <summary>What all calls used.</summary>
+    public static List<SettledUsage> UsageOf(IEnumerable<HourSums> hours) =>
+        UsageOf(hours, row => (row.InputTokens + row.OutputTokens, row.CostPicoUsd));
+
+    private static List<SettledUsage> UsageOf(IEnumerable<HourSums> hours, Func<HourSums, (long Tokens, long Cost)> amountsOf)
     {
         var usage = new Dictionary<SettledUsage, (long Tokens, long Cost)>();
         foreach (var row in hours)
         {
-            if (!row.HasUsageHere) continue;
+            var amounts = amountsOf(row);
+            if (amounts is { Tokens: <= 0, Cost: <= 0 }) continue;
             // Rows differ in their outcome, which does not matter here.
             var owner = new SettledUsage(
                 row.OrganizationId, row.Key.ProjectId, row.Key.KeyId, row.Key.Model, row.Key.Class, row.Key.Hour, 0, 0);
             var (tokens, cost) = usage.GetValueOrDefault(owner);
-            usage[owner] = (tokens + row.TokensHere, Money.Add(cost, row.CostHere));
+            usage[owner] = (tokens + amounts.Tokens, Money.Add(cost, amounts.Cost));
         }
         return [.. usage.Select(pair => pair.Key with { Tokens = pair.Value.Tokens, CostPicoUsd = pair.Value.Cost })];
     }

@@ -44,6 +44,7 @@ internal sealed class LedgerShipper : BackgroundService
     private readonly List<(SpoolPosition Target, TaskCompletionSource Done)> _waiting = [];
     private readonly TaskCompletionSource _replayed = NewSource();
     private readonly ILedgerFollower? _follower;
+    private readonly ILedgerWatcher? _watcher;
     private TaskCompletionSource _wake = NewSource();
     private SpoolPosition _shipped;
 
@@ -54,9 +55,11 @@ internal sealed class LedgerShipper : BackgroundService
     private bool _isReplayIncomplete;
 
     public LedgerShipper(
-        Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger, ILedgerFollower? follower = null)
+        Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger, ILedgerFollower? follower = null,
+        ILedgerWatcher? watcher = null)
     {
         _follower = follower;
+        _watcher = watcher;
         _spool = spool;
         _storage = storage;
         _time = time;
@@ -182,7 +185,8 @@ internal sealed class LedgerShipper : BackgroundService
         if (calls.Count > 0)
         {
             var after = source.Position with { Offset = source.Position.Offset + at };
-            await LedgerWriter.WriteAsync(_storage, _names, source.Folder.Node, calls, after, _follower, cancellationToken);
+            await LedgerWriter.WriteAsync(_storage, _names, source.Folder.Node, calls, after, _follower, _watcher, cancellationToken);
+            _watcher?.Committed();
         }
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;

@@ -14,13 +14,14 @@ internal static class LedgerWriter
     /// <param name="calls">Calls that ended.</param>
     /// <param name="position">How far the spool has then been read.</param>
     /// <param name="follower">Changes in the same transaction what depends on the ledger; null if nothing does.</param>
+    /// <param name="watcher">Acts on the added usage in the same transaction; null if nothing does.</param>
     /// <param name="cancellationToken">Stops before the commit.</param>
     public static Task WriteAsync(
         IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position,
-        ILedgerFollower? follower, CancellationToken cancellationToken) =>
+        ILedgerFollower? follower, ILedgerWatcher? watcher, CancellationToken cancellationToken) =>
         storage.Provider == StorageProvider.Postgres
-            ? PostgresLedgerWriter.WriteAsync(storage, node, calls, position, follower, cancellationToken)
-            : SqliteLedgerWriter.WriteAsync(storage, names, node, calls, position, follower, cancellationToken);
+            ? PostgresLedgerWriter.WriteAsync(storage, node, calls, position, follower, watcher, cancellationToken)
+            : SqliteLedgerWriter.WriteAsync(storage, names, node, calls, position, follower, watcher, cancellationToken);
 
     /// <summary>Returns when everything written before survives a power failure.</summary>
     public static Task SyncAsync(IStorage storage, CancellationToken cancellationToken) =>

@@ -78,7 +78,7 @@ internal static class PostgresLedgerWriter
         """;
 
     public static Task WriteAsync(IStorage storage, string node, IReadOnlyList<ShippedCall> calls, SpoolPosition position,
-        ILedgerFollower? follower, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+        ILedgerFollower? follower, ILedgerWatcher? watcher, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = (NpgsqlConnection)await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
@@ -107,6 +107,8 @@ internal static class PostgresLedgerWriter
         }
         if (follower is not null && HourSums.UsageHere(hours.Values) is { Count: > 0 } usage)
             await follower.SettleAsync(connection, usage, cancellationToken);
+        if (watcher is not null && HourSums.UsageOf(hours.Values) is { Count: > 0 } added)
+            await watcher.AddedAsync(connection, transaction, added, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     });
 

@@ -69,7 +69,7 @@ internal static class SqliteLedgerWriter
         """;
 
     public static async Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls,
-        SpoolPosition position, ILedgerFollower? follower, CancellationToken cancellationToken)
+        SpoolPosition position, ILedgerFollower? follower, ILedgerWatcher? watcher, CancellationToken cancellationToken)
     {
         await using var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
         await TuneAsync(connection, Relaxed, cancellationToken);
@@ -80,6 +80,8 @@ internal static class SqliteLedgerWriter
             var hours = Write(connection, names, node, calls, position);
             if (follower is not null && HourSums.UsageHere(hours) is { Count: > 0 } usage)
                 await follower.SettleAsync(connection, usage, cancellationToken);
+            if (watcher is not null && HourSums.UsageOf(hours) is { Count: > 0 } added)
+                await watcher.AddedAsync(connection, transaction, added, cancellationToken);
             await transaction.CommitAsync(cancellationToken);
             names.Committed();
         }
