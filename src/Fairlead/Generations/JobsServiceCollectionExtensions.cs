@@ -21,6 +21,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
         services.AddSingleton<ISchemaStep, GenerationSuspicionSchema>();
         services.AddSingleton<ISchemaStep, GenerationQueueSchema>();
+        services.AddSingleton<ISchemaStep, GenerationHoldSchema>();
         services.AddSingleton<GenerationSql>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<IGenerationInserter, GenerationInserter>();
@@ -36,6 +37,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<GenerationRunner>();
         services.AddSingleton<JobCalls>();
         services.AddSingleton<HeldReservations>();
+        services.AddSingleton<JobHolds>();
         services.AddSingleton<JobSignal>();
         services.AddSingleton<WriteRetry>();
         services.AddSingleton<NodeLeases>();

@@ -10,7 +10,7 @@ namespace Fairlead.Limits;
 /// <see cref="CallEnder"/> settles it, however the call ends. A call that is accepted now and runs later reserves only money. Its run
 /// reserves the rates, and waits for them if it must.
 /// </summary>
-internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, TokenCounter counter) : IGatewayStage
+internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, TokenCounter counter, LimitsMetrics metrics) : IGatewayStage
 {
     /// <summary>A run that waits looks again this often, so that it sees changed limits.</summary>
     private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(1);
@@ -24,7 +24,7 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         var since = call.Timings.Now();
 
         // 1. Applies to a job too: its run has the same limit as its acceptance.
-        if (call.Facts.Extension.BudgetUsd is { } budget && CallBudget.Hold(call, budget) is { } tooDear) return Refuse(tooDear);
+        if (call.Facts.Extension.BudgetUsd is { } budget && CallBudget.Hold(call, budget) is { } tooDear) return new(Refuse(call, tooDear));
 
         // 2. What was accepted is not checked again.
         if (call.Reservation is not { } held)
@@ -34,7 +34,7 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
             if ((limits.InputPerRequest is not null || limits.OutputPerRequest is not null)
                 && RequestLimitRule.Check(call, limits, counter) is { } tooLarge)
             {
-                return Refuse(tooLarge);
+                return new(Refuse(call, tooLarge));
             }
         }
         // Its money pays for no more.
@@ -47,7 +47,7 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         // In memory the reservation is immediate, and the call continues without a state machine of its own.
         if (!reserving.IsCompletedSuccessfully) return AwaitAsync(call, parts, next, since, reserving, cancellationToken);
         if (reserving.Result is { } refusal)
-            return call.CanWaitForSlot ? AwaitAsync(call, parts, next, since, new(refusal), cancellationToken) : Refuse(refusal);
+            return call.CanWaitForSlot ? AwaitAsync(call, parts, next, since, new(refusal), cancellationToken) : new(Refuse(call, refusal));
         call.Timings.Add(Phase.Limit, since);
         return next(call, cancellationToken);
     }
@@ -63,8 +63,8 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
     {
         while (await reserving is { } refusal)
         {
-            if (!call.CanWaitForSlot) return new GatewayReply.Refused(refusal);
-            if (refusal is not { Code: ErrorCode.RateLimitExceeded, RetryAfter: { } wait }) return new GatewayReply.Refused(Later(refusal));
+            if (!call.CanWaitForSlot) return Refuse(call, refusal);
+            if (refusal is not { Code: ErrorCode.RateLimitExceeded, RetryAfter: { } wait }) return Refuse(call, Later(refusal));
             // Nobody waits on a connection. The token of the run ends the wait.
             await Task.Delay(wait < LookAgain ? wait : LookAgain, call.Time, cancellationToken);
             reserving = ledger.ReserveAsync(call, parts, cancellationToken);
@@ -78,5 +78,9 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } wait } && wait > TimeSpan.Zero
         ? refusal with { Retryable = true, RetryAfter = wait < MaxReturn ? wait : MaxReturn } : refusal;
 
-    private static ValueTask<GatewayReply> Refuse(GatewayError error) => new(new GatewayReply.Refused(error));
+    private GatewayReply.Refused Refuse(GatewayCall call, GatewayError error)
+    {
+        metrics.Refused(call, error);
+        return new GatewayReply.Refused(error);
+    }
 }
