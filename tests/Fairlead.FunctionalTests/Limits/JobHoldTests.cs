@@ -46,7 +46,7 @@ public sealed class JobHoldTests
         release.SetResult();
         while (!await IsServedAsync(server, key)) await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
         Assert.False(await IsServedAsync(server, key));
-        foreach (var job in jobs[..2]) Assert.Equal("completed", await EndAsync(server, key, job));
+        foreach (var job in jobs[..2]) Assert.Equal("incomplete", await EndAsync(server, key, job));
         await HasAsync(server, organization, 0.0003m, 0);
     }
 
@@ -74,7 +74,7 @@ public sealed class JobHoldTests
         await HasAsync(first, organization, 0, 0.0003m);
 
         var third = await servers.ServeAsync("c", "jobs: { workers: 4, lease: 2s }");
-        foreach (var job in jobs) Assert.Equal("completed", await EndAsync(third, key, job));
+        foreach (var job in jobs) Assert.Equal("incomplete", await EndAsync(third, key, job));
         await HasAsync(first, organization, 0.0003m, 0);
         Assert.False(await IsServedAsync(third, key));
         Assert.Equal(3, servers.Upstream.Received.Count);

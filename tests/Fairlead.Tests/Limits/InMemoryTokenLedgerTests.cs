@@ -223,7 +223,7 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
             Assert.Null(await _ledger.ReserveAsync(call, ReservationParts.All, Cancel));
         }
         Assert.Equal(10 * Pico, rated.Reservation!.Amounts.Pico);
-        Assert.Equal(20 * Pico, paid.Reservation!.Amounts.Pico);
+        Assert.Equal(16 * Pico, paid.Reservation!.Amounts.Pico);
     }
 
     [Fact]

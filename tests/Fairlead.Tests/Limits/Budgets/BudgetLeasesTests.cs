@@ -76,7 +76,6 @@ public abstract class BudgetLeasesTests : IDisposable
     [Fact]
     public async Task Acquire_NearTheEnd_GrantsShrinkToSingleCalls()
     {
-        Assert.SkipWhen(_provider == StorageProvider.Sqlite, "The only process gets all.");
         var node = _world.Start();
         var granted = new List<long>();
         while (await node.AcquireAsync(Project, 1000, 10, 500) is { Granted: > 0 } grant) granted.Add(grant.Granted);
