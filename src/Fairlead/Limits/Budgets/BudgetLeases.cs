@@ -20,7 +20,7 @@ internal sealed class BudgetLeases(
     LedgerShipper shipper,
     BudgetLeaseOptions options,
     BudgetLeaseMetrics metrics,
-    TimeProvider time) : IBudgetLeases
+    TimeProvider time) : IBudgetLeases, IDisposable
 {
     /// <summary>A request that waits looks at the database again after this time, also without a notice.</summary>
     private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(250);
@@ -57,6 +57,8 @@ internal sealed class BudgetLeases(
     {
         foreach (var (key, amount) in unused) returns.Add(key, amount);
     }
+
+    public void Dispose() => _connections.Dispose();
 
     public void AddUnpaid(BudgetKey key, long amount) => budgets.Enter(key).AddUnpaid(amount);
 

@@ -181,6 +181,7 @@ internal sealed class BudgetNode : IDisposable
     public void Dispose()
     {
         Asks.Dispose();
+        Leases.Dispose();
         Keeper.Dispose();
         Shipper.Dispose();
     }
