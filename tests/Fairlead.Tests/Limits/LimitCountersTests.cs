@@ -128,8 +128,7 @@ public sealed class LimitCountersTests
     {
         var call = LimitCalls.Of(_time, caller, model ?? LimitCalls.ModelOf());
         var reserving = _ledger.ReserveAsync(call, ReservationParts.All, Cancel);
-        Assert.True(reserving.IsCompletedSuccessfully);
-        Assert.Null(reserving.Result);
+        Assert.True(reserving.IsCompletedSuccessfully && reserving.Result is null);
         return call;
     }
 

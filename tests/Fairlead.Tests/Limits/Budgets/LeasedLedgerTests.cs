@@ -295,7 +295,7 @@ public abstract class LeasedLedgerTests : IDisposable
         return Assert.Single(await reader.OfCallerAsync(caller, Cancel));
     }
 
-    private Task AddJobAsync(string id, long pico, int state, BudgetHolder? holder = null, string status = "queued") => _world.Storage.ExecuteAsync(
+    private Task<int> AddJobAsync(string id, long pico, int state, BudgetHolder? holder = null, string status = "queued") => _world.Storage.ExecuteAsync(
         """
         INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at, runs, cancel_requested,
             result_status, request, context, hold_state, hold_model, hold_tokens, hold_pico, hold_node, hold_process)
