@@ -1,12 +1,12 @@
 using System.Net;
 using System.Text.Json;
 using Fairlead.Access;
-using Fairlead.Conversation;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.FunctionalTests.Limits;
 using Fairlead.Limits;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
+using Money = Fairlead.Conversation.Money;
 using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Pipeline;
