@@ -13,6 +13,7 @@ internal sealed class ProcessBudgetLeases(TimeProvider time) : IBudgetLeases
 
     private readonly Lock _gate = new();
     private readonly Dictionary<BudgetKey, long> _granted = [];
+    private readonly Dictionary<BudgetKey, long> _unpaid = [];
     private DateTimeOffset _sweptAt = time.GetUtcNow();
 
     public Task<BudgetGrant[]> AcquireAsync(IReadOnlyList<BudgetNeed> needs, CancellationToken cancellationToken)
@@ -25,11 +26,11 @@ internal sealed class ProcessBudgetLeases(TimeProvider time) : IBudgetLeases
             {
                 var need = needs[i];
                 var granted = _granted.GetValueOrDefault(need.Key);
-                var rest = need.Limit - granted;
-                if (rest < need.Minimum) continue;
-                var amount = Math.Min(rest, need.Wanted);
+                var unpaid = _unpaid.GetValueOrDefault(need.Key);
+                var rest = need.Limit - granted - unpaid;
+                var amount = rest < need.Minimum ? 0 : Math.Min(rest, need.Wanted);
                 _granted[need.Key] = granted + amount;
-                grants[i] = new BudgetGrant(amount, 0, 0);
+                grants[i] = new BudgetGrant(amount, unpaid, 0);
             }
         }
         return Task.FromResult(grants);
@@ -41,6 +42,11 @@ internal sealed class ProcessBudgetLeases(TimeProvider time) : IBudgetLeases
         {
             foreach (var (key, amount) in unused) _granted[key] = _granted.GetValueOrDefault(key) - amount;
         }
+    }
+
+    public void AddUnpaid(BudgetKey key, long amount)
+    {
+        lock (_gate) _unpaid[key] = _unpaid.GetValueOrDefault(key) + amount;
     }
 
     private void Sweep()

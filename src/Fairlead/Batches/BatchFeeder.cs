@@ -49,9 +49,9 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
                     var (line, fault) = BatchLine.Read(lines.Line.Span, batch.Endpoint, lines.Number);
                     if (fault is not null) throw new InvalidDataException($"The input file of {batch.Id} changed after it was checked.");
                     var record = RecordOf(batch, now, fed + 1, line, lines.Line.Slice(line.BodyStart, line.BodyLength).ToArray());
-                    pause = await AdmitAsync(record, cancellationToken);
+                    (pause, var hold) = await AdmitAsync(record, cancellationToken);
                     if (pause is not null) break;
-                    portion.Add(record);
+                    portion.Add(record with { Hold = hold });
                     bytes += record.Request.Length;
                     fed++;
                     offset = lines.Offset;
@@ -103,31 +103,37 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
         }
     }
 
-    /// <summary>Reserves what the job needs from its project; returns how long to wait if that is not possible for now.</summary>
-    private async Task<TimeSpan?> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
+    /// <summary>
+    /// Reserves what the job needs from its project; returns how long to wait if that is not possible for now, otherwise what it holds.
+    /// </summary>
+    private async Task<(TimeSpan? Pause, JobHold? Hold)> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
     {
         GatewayCall? call;
         try
         {
-            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect) return null;
+            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect) return default;
             call = calls.CallOf(record, dialect, caller).Call;
         }
         catch (GatewayErrorException refused)
         {
             // There is not enough memory to examine it now.
-            return refused.Error.RetryAfter ?? TimeSpan.FromSeconds(1);
+            return (refused.Error.RetryAfter ?? TimeSpan.FromSeconds(1), null);
         }
-        if (call is null) return null;
+        if (call is null) return default;
         using (call.Body)
         {
             var refusal = await RefusalAsync(call, cancellationToken);
-            if (refusal is null) held.Keep(record.Id, call.Reservation);
+            if (refusal is null)
+            {
+                held.Keep(record.Id, call.Reservation);
+                return (null, JobHold.Of(call.Reservation));
+            }
             if (refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } reset })
             {
                 // Other lines hold their worst case, and the budget may be enough for this one when they have ended.
-                return reset < BudgetPause ? reset : BudgetPause;
+                return (reset < BudgetPause ? reset : BudgetPause, null);
             }
-            return refusal is { IsRetryable: true } ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null;
+            return (refusal.IsRetryable ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null, null);
         }
     }
 

@@ -32,6 +32,7 @@ internal sealed class AcceptedJobs(
     {
         // Before the job is stored: another node may start it at once.
         held.Keep(record.Id, call.Reservation);
+        record = record with { Hold = JobHold.Of(call.Reservation) };
         var limits = configuration.Current.Jobs;
         var isQueued = false;
         var unavailable = Unavailable("The job cannot be stored now, so it was not accepted.");
@@ -72,6 +73,7 @@ internal sealed class AcceptedJobs(
     public async Task<GatewayError?> AddRunAsync(GenerationRun run, GenerationRecord record, GatewayError unavailable)
     {
         var (askedAt, lease) = (time.GetTimestamp(), leases.Length);
+        record = record with { Hold = JobHold.Of(run.Call.Reservation) ?? record.Hold };
         if (await StoreAsync(record, () => generations.AddAsync(record, leases.Owner, lease, CancellationToken.None), unavailable)
             is { } error)
         {

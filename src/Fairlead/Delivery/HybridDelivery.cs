@@ -97,7 +97,10 @@ internal sealed class HybridDelivery(
         var isWanted = call.ContinuesWithoutClient || !response.Aborted.IsCancellationRequested;
         if (result.Stopped == CancellationReason.Shutdown && isWanted)
         {
-            var queued = record with { Status = GenerationStatus.Queued, AvailableAt = record.CreatedAt, Returns = 1 };
+            var queued = record with
+            {
+                Status = GenerationStatus.Queued, AvailableAt = record.CreatedAt, Returns = 1, Hold = JobHold.Of(run.Call.Reservation),
+            };
             if (await jobs.TryHandOnAsync(queued))
             {
                 await accepted.WriteAsync(response, call, queued);

@@ -1,13 +1,15 @@
 using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Limits.Budgets;
 using Fairlead.Providers;
 using Fairlead.Storage;
 
 namespace Fairlead.Generations;
 
 /// <inheritdoc cref="IGenerationInserter"/>
-internal sealed class GenerationInserter(IStorage storage, GenerationSql sql, TimeProvider time) : IGenerationInserter
+internal sealed class GenerationInserter(IStorage storage, GenerationSql sql, TimeProvider time, BudgetHolder? holder = null)
+    : IGenerationInserter
 {
     public Task<bool> TryQueueAsync(GenerationRecord record, QueueLimits limits, CancellationToken cancellationToken) =>
         StorageRetry.RunUntilKnownAsync(async attempt =>
@@ -60,14 +62,17 @@ internal sealed class GenerationInserter(IStorage storage, GenerationSql sql, Ti
     private string Insert(bool isRunning) => $"""
         INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status,
             created_at, available_at, started_at, deadline_at, runs, returns, cancel_requested, lease_owner, lease_until, result_status,
-            request, request_bytes, context, webhook_url, batch_id, batch_line)
+            request, request_bytes, context, webhook_url, batch_id, batch_line,
+            hold_state, hold_model, hold_tokens, hold_pico, hold_cap, hold_node, hold_process)
         VALUES (@id, @organization, @project, @key, @request_id, @dialect, @endpoint, @model, @class, @status, @created,
             @available, @started, @deadline, @runs, @returns, 0, @owner, {(isRunning ? sql.LeaseEnd : "NULL")}, 0, @request,
-            @request_bytes, @context, @webhook, @batch, @line)
+            @request_bytes, @context, @webhook, @batch, @line,
+            @hold_state, @hold_model, @hold_tokens, @hold_pico, @hold_cap, @hold_node, @hold_process)
         """;
 
     private (string Name, SqlValue Value)[] ValuesOf(GenerationRecord record, string? leaseOwner, TimeSpan lease) =>
     [
+        .. ValuesOf(holder is null ? null : record.Hold),
         ("@id", record.Id), ("@organization", record.OrganizationId), ("@project", record.ProjectId), ("@key", record.KeyId),
         ("@request_id", record.RequestId), ("@dialect", record.Dialect), ("@endpoint", record.Endpoint),
         ("@model", storage.Sql.Storable(record.Model)), ("@class", GenerationSql.RankOf(record.Class)), ("@status", record.Status.ToWire()),
@@ -76,5 +81,12 @@ internal sealed class GenerationInserter(IStorage storage, GenerationSql sql, Ti
         ("@request", record.Request), ("@request_bytes", record.Request.Length),
         ("@context", JsonSerializer.SerializeToUtf8Bytes(record.Context, GenerationJsonContext.Default.RequestContext)),
         ("@webhook", record.WebhookUrl), ("@batch", record.Batch?.BatchId), ("@line", record.Batch?.Line),
+    ];
+
+    private (string Name, SqlValue Value)[] ValuesOf(JobHold? hold) =>
+    [
+        ("@hold_state", hold is null ? 0 : 1), ("@hold_model", hold is null ? null : storage.Sql.Storable(hold.Model)),
+        ("@hold_tokens", hold?.Tokens ?? 0), ("@hold_pico", hold?.Pico ?? 0), ("@hold_cap", (long?)hold?.OutputCap),
+        ("@hold_node", hold is null ? null : holder!.Node), ("@hold_process", hold is null ? null : (long?)holder!.Process),
     ];
 }

@@ -79,6 +79,9 @@ internal sealed record GenerationRecord
     /// <summary>How often a process died during a run; negative if the generation is the cause.</summary>
     public int Suspicion { get; init; }
 
+    /// <summary>What it holds of budgets until it ends; null for nothing.</summary>
+    public JobHold? Hold { get; init; }
+
     /// <summary>Stored events of all runs.</summary>
     public int EventCount { get; init; }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Limits.Budgets;
 using Fairlead.Storage;
 
 namespace Fairlead.Generations;
@@ -13,7 +14,8 @@ internal sealed class GenerationSql(IStorage storage, TimeProvider time)
     public const string Columns = """
         id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, outcome,
         created_at, available_at, started_at, ended_at, expires_at, deadline_at, runs, cancel_requested, result_status, returns,
-        event_count, batch_id, batch_line, context, suspicion, LENGTH(request) AS request_length,
+        event_count, batch_id, batch_line, context, suspicion,
+        hold_state, hold_model, hold_tokens, hold_pico, hold_cap, hold_node, hold_process, LENGTH(request) AS request_length,
         COALESCE(LENGTH(result), 0) + COALESCE(LENGTH(details), 0) + COALESCE(LENGTH(progress), 0) AS result_length
         """;
 
@@ -69,8 +71,17 @@ internal sealed class GenerationSql(IStorage storage, TimeProvider time)
         Batch = row.TextOrNull("batch_id") is { } batch ? new BatchLinePosition(batch, row.Int32("batch_line")) : null,
         Context = JsonSerializer.Deserialize(row.Bytes("context"), GenerationJsonContext.Default.RequestContext) ?? RequestContext.Empty,
         Suspicion = row.Int32("suspicion"),
+        Hold = HoldOf(row),
         RequestBytes = row.Int64("request_length"),
         ResultBytes = row.Int64("result_length"),
         Request = [],
     };
+
+    private static JobHold? HoldOf(SqlRow row)
+    {
+        if (row.Int32("hold_state") == 0) return null;
+        var hold = new JobHold(
+            row.Text("hold_model"), row.Int64("hold_tokens"), row.Int64("hold_pico"), (int?)row.Int64OrNull("hold_cap"));
+        return row.TextOrNull("hold_node") is { } node ? hold with { Holder = new BudgetHolder(node, row.Int64("hold_process")) } : hold;
+    }
 }

@@ -38,6 +38,8 @@ internal sealed class HeldReservations : IDisposable
 
     public int Count => _held.Count;
 
+    public bool Has(string id) => _held.ContainsKey(id);
+
     public void Keep(string id, TokenReservation? reservation)
     {
         if (reservation is not null) _held[id] = new Held(reservation, _time.GetTimestamp());

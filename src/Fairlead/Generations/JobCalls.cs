@@ -47,6 +47,7 @@ internal sealed class JobCalls(
             Metadata = call.Facts.V2?.Conversation.Metadata,
         },
         WebhookUrl = call.Facts.Extension.Webhook,
+        Hold = JobHold.Of(call.Reservation),
         Status = GenerationStatus.Queued,
         CreatedAt = Stored(call.StartedAt),
         AvailableAt = Stored(call.StartedAt),

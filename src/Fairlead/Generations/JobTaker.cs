@@ -17,6 +17,7 @@ internal sealed class JobTaker(
     JobStarter starter,
     RunningGenerations running,
     JobCalls calls,
+    JobHolds holds,
     WriteRetry writes,
     JobSignal signal,
     MemoryBudget memory,
@@ -105,6 +106,7 @@ internal sealed class JobTaker(
         try
         {
             await calls.LoadCallerAsync(head.KeyId, head.ProjectId, cancellationToken);
+            await holds.RestoreAsync(head, cancellationToken);
             if (!head.CancelRequested) request = await queue.RequestAsync(head.Id, cancellationToken);
         }
         catch (Exception exception) when (StorageErrors.IsStoreError(exception))

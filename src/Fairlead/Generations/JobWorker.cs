@@ -82,7 +82,7 @@ internal sealed class JobWorker(
                     due = await taker.FillAsync(stoppingToken);
                 }
                 // In this loop, so that no job of this node starts between the query and the release.
-                if (storage.Provider != StorageProvider.Sqlite) await held.CheckAsync(queue, stoppingToken);
+                await held.CheckAsync(queue, stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {

@@ -21,6 +21,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, GenerationBatchSchema>();
         services.AddSingleton<ISchemaStep, GenerationSuspicionSchema>();
         services.AddSingleton<ISchemaStep, GenerationQueueSchema>();
+        services.AddSingleton<ISchemaStep, GenerationHoldSchema>();
         services.AddSingleton<GenerationSql>();
         services.AddSingleton<IGenerationStore, GenerationStore>();
         services.AddSingleton<IGenerationInserter, GenerationInserter>();
@@ -37,6 +38,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<JobCalls>();
         services.AddSingleton<HeldReservations>();
         services.AddSingleton<JobLines>();
+        services.AddSingleton<JobHolds>();
         services.AddSingleton<JobSignal>();
         services.AddSingleton<WriteRetry>();
         services.AddSingleton<NodeLeases>();

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Globalization;
+using Fairlead.Limits.Budgets;
 using Fairlead.Storage;
 
 namespace Fairlead.Generations;
@@ -8,7 +9,7 @@ namespace Fairlead.Generations;
 /// The leases of runs in the database: renewed by the process that runs them, taken over when that process is gone. A run is identified by
 /// the owner of its lease and its number. A change is committed when its method returns. Thread-safe.
 /// </summary>
-internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvider time)
+internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvider time, BudgetHolder? holder = null)
 {
     /// <summary>Suspicion of a generation that killed its process while it ran alone: it is only ended.</summary>
     private const int CauseOfDeath = -1;
@@ -25,6 +26,12 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
         StorageRetry.RunAsync<IReadOnlyDictionary<string, bool>>(async () =>
     {
         var held = new Dictionary<string, bool>(StringComparer.Ordinal);
+        // A run that lasts has its money in the lease of this process, whoever accepted the job.
+        var hold = holder is null ? "" : """
+            , hold_node = CASE WHEN hold_state = 0 THEN hold_node ELSE @hold_node END,
+                hold_process = CASE WHEN hold_state = 0 THEN hold_process ELSE @hold_process END,
+                hold_state = CASE WHEN hold_state = 0 THEN 0 ELSE 1 END
+            """;
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         // By id: all transactions lock rows in this order.
@@ -32,13 +39,13 @@ internal sealed class RunLeases(IStorage storage, GenerationSql sql, TimeProvide
         {
             var cancelRequested = await connection.Int64Async(
                 $"""
-                UPDATE generations SET lease_until = {sql.LeaseEnd}, progress = COALESCE(@progress, progress)
+                UPDATE generations SET lease_until = {sql.LeaseEnd}, progress = COALESCE(@progress, progress){hold}
                 WHERE {GenerationSql.IsHeldByRun}
                 RETURNING cancel_requested
                 """,
                 [
                     ("@id", run.Id), ("@owner", owner), ("@run", run.Run), ("@progress", run.Progress), GenerationSql.Lease(lease),
-                    sql.Clock,
+                    sql.Clock, ("@hold_node", holder?.Node), ("@hold_process", holder?.Process),
                 ],
                 cancellationToken);
             if (cancelRequested is not null) held[run.Id] = cancelRequested != 0;

@@ -53,7 +53,7 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
     /// <summary>What is left of the limit, as far as this node knows.</summary>
     public long LeftOf(BudgetPeriod period)
     {
-        var left = (Int128)Limit - period.Spent - period.UsedElsewhere - period.Held;
+        var left = (Int128)Limit - Used(period) - period.Held;
         return left < long.MinValue ? long.MinValue : (long)left;
     }
 
@@ -70,7 +70,11 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
         && Used(period) + (Int128)period.Held >= (Int128)Limit - (Limit / 5);
 
     public override bool IsAtRest(LimitMoment now) =>
-        Periods.All(period => period.Held == 0 && period.Free <= 0 && (period.Spent == 0 || period.End <= now.Utc));
+        Periods.All(period =>
+        period.Held == 0 && period.Free <= 0 && period.Request is null && (period.Spent == 0 || period.End <= now.Utc));
+
+    /// <summary>False until the database was asked for it: what other nodes and earlier processes have used is not known before.</summary>
+    public override bool IsKnown(LimitMoment now) => Find(now.Utc) is { IsKnown: true };
 
     public override LimitState StateAt(LimitMoment now)
     {
@@ -81,7 +85,8 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
         return State(Limit, Used(period), period.Held, remaining < 0 ? 0 : (long)remaining, null, period.End);
     }
 
-    private static long Used(BudgetPeriod period) => Conversation.Money.Add(period.Spent, period.UsedElsewhere);
+    private static long Used(BudgetPeriod period) =>
+        Conversation.Money.Add(Conversation.Money.Add(period.Spent, period.UsedElsewhere), period.Unpaid);
 
     private BudgetPeriod FindOrAdd(DateTimeOffset moment)
     {
@@ -97,8 +102,12 @@ internal sealed class BudgetAccount(LimitIdentity identity) : LimitCounter(ident
         {
             (_others ??= []).Add(added);
         }
-        while (_others?.Count > MaxEnded && _others.Where(period => period.Held == 0 && period.Free <= 0).MinBy(period => period.Start) is { } old)
+        while (_others?.Count > MaxEnded
+            && _others.Where(period => period.Held == 0 && period.Free <= 0 && period.Request is null).MinBy(period => period.Start)
+                is { } old)
+        {
             _others.Remove(old);
+        }
         return added;
     }
 

@@ -21,23 +21,36 @@ internal sealed class BudgetPeriod(DateTimeOffset start, DateTimeOffset end)
     /// <summary>All slices leased so far, without what was returned.</summary>
     public long Granted { get; private set; }
 
-    /// <summary>What ended calls used. May exceed <see cref="Granted"/> by usage that was never reserved.</summary>
+    /// <summary>The part of the slice that ended calls used.</summary>
     public long Spent { get; private set; }
 
     /// <summary>What running calls and accepted jobs have reserved.</summary>
     public long Held { get; private set; }
 
+    /// <summary>What the database knew of at the last request, and is not in <see cref="Spent"/>.</summary>
     public long UsedElsewhere { get; private set; }
 
     public long HeldElsewhere { get; private set; }
 
+    /// <summary>
+    /// Usage of calls of this process that no slice paid for, since the last request: of calls that ran already when the budget was added,
+    /// and above what was reserved. The database adds it to what is used elsewhere.
+    /// </summary>
+    public long Unpaid { get; private set; }
+
+    /// <summary>Whether the database has said how much of the period is used.</summary>
+    public bool IsKnown { get; private set; }
+
     /// <summary>Timestamp of the last reservation or settlement.</summary>
     public long UsedAt { get; private set; }
 
-    /// <summary>What calls lack that wait until another request to the database has ended.</summary>
+    /// <summary>The request to the database for more of it that runs now, or null.</summary>
+    public Task? Request { get; set; }
+
+    /// <summary>What calls lack that wait until that request has ended.</summary>
     public long Waiting { get; set; }
 
-    /// <summary>The part of the slice that is not in use. Negative after usage that was never reserved.</summary>
+    /// <summary>The part of the slice that is not in use; 0 or more.</summary>
     public long Free => Granted - Spent - Held;
 
     public bool Contains(DateTimeOffset moment) => Start <= moment && moment < End;
@@ -49,11 +62,23 @@ internal sealed class BudgetPeriod(DateTimeOffset start, DateTimeOffset end)
         UsedAt = now;
     }
 
-    public void Settle(long held, long used, long now)
+    /// <summary>Replaces what was held by what was used.</summary>
+    /// <returns>The part of the usage for which the slice was too small. It is not taken from the slice.</returns>
+    public long Settle(long held, long used, long now)
     {
         Held -= held;
-        Spent = Conversation.Money.Add(Spent, used);
+        var paid = Math.Min(used, Math.Max(0, Free));
+        Spent += paid;
+        Unpaid = Conversation.Money.Add(Unpaid, used - paid);
         UsedAt = now;
+        return used - paid;
+    }
+
+    /// <summary>Adds an amount to the slice that the database has given for one reservation, and holds it.</summary>
+    public void HoldGiven(long amount, long now)
+    {
+        Granted += amount;
+        Hold(amount, now);
     }
 
     /// <summary>What the calls of the next seconds will probably reserve beyond <paramref name="lack"/>.</summary>
@@ -64,10 +89,15 @@ internal sealed class BudgetPeriod(DateTimeOffset start, DateTimeOffset end)
         return lack + (long)forecast + Waiting;
     }
 
-    public void Add(BudgetGrant grant, long now)
+    /// <param name="grant">The response of the database.</param>
+    /// <param name="unpaid"><see cref="Unpaid"/> at the request: the response has it among what is used elsewhere.</param>
+    /// <param name="now">Timestamp.</param>
+    public void Add(BudgetGrant grant, long unpaid, long now)
     {
         Granted += grant.Granted;
         (UsedElsewhere, HeldElsewhere) = (grant.UsedElsewhere, grant.HeldElsewhere);
+        Unpaid = Math.Max(0, Unpaid - unpaid);
+        IsKnown = true;
         _heldSince = 0;
         _grantedAt = now;
     }

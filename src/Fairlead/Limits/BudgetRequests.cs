@@ -13,7 +13,7 @@ internal enum SliceRequest
     /// <summary>Nothing: the database said a moment ago that it does not have even the least amount.</summary>
     None,
 
-    /// <summary>Another call has asked for its own budgets meanwhile.</summary>
+    /// <summary>Another call has asked for all that it lacks meanwhile.</summary>
     Waited,
 
     /// <summary>The database was asked.</summary>
@@ -21,10 +21,11 @@ internal enum SliceRequest
 }
 
 /// <summary>
-/// Requests of one organization for slices of its budgets, one at a time: calls that need more meanwhile wait for it and then try again.
-/// Thread-safe with the lock of the organization.
+/// Requests for slices of the budgets of one organization. Of one budget there is one at a time: calls that need more of it meanwhile wait
+/// for it and then try again. Requests for different budgets do not wait for each other. A request continues when the call that started it
+/// is cancelled, because others wait for it too. Thread-safe with the lock of the organization.
 /// </summary>
-internal sealed class BudgetRequests
+internal static class BudgetRequests
 {
     /// <summary>
     /// After the database had no more, it is not asked for as much again for this long. Below the two seconds within which a raised limit
@@ -32,9 +33,9 @@ internal sealed class BudgetRequests
     /// </summary>
     public static readonly TimeSpan Quiet = TimeSpan.FromSeconds(1);
 
-    private TaskCompletionSource? _running;
-
-    public ValueTask<SliceRequest> AcquireAsync(Lock gate, LimitClock clock, in SliceNeeds needs, IBudgetLeases leases,
+    /// <summary>Asks for what is lacking, or waits for a request that does.</summary>
+    /// <exception cref="OperationCanceledException">The token of this call fired; the request itself continues.</exception>
+    public static ValueTask<SliceRequest> AcquireAsync(Lock gate, LimitClock clock, in SliceNeeds needs, IBudgetLeases leases,
         CancellationToken cancellationToken)
     {
         var now = clock.Time.GetTimestamp();
@@ -43,21 +44,34 @@ internal sealed class BudgetRequests
         lock (gate)
         {
             if (!TryFindLacks(needs, now, out asks)) return new(SliceRequest.None);
-            if (_running is { } running)
+            var running = asks.FindAll(ask => ask.Period.Request is not null);
+            if (running.Count == asks.Count)
             {
-                foreach (var ask in asks) ask.Period.Waiting = Conversation.Money.Add(ask.Period.Waiting, ask.Lack);
-                return new(WaitAsync(running.Task, cancellationToken));
+                foreach (var ask in running) ask.Period.Waiting = Conversation.Money.Add(ask.Period.Waiting, ask.Lack);
+                return new(WaitAsync(running.ConvertAll(ask => ask.Period.Request!), cancellationToken));
             }
-            mine = _running = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            for (var i = 0; i < asks.Count; i++) asks[i] = asks[i] with { Need = NeedOf(asks[i], clock, now) };
+            asks.RemoveAll(ask => ask.Period.Request is not null);
+            mine = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            for (var i = 0; i < asks.Count; i++)
+            {
+                asks[i].Period.Request = mine.Task;
+                asks[i] = asks[i] with { Need = NeedOf(asks[i], clock, now), Unpaid = asks[i].Period.Unpaid };
+            }
         }
-        return new(RunAsync(gate, clock, asks, mine, leases));
+        _ = RunAsync(gate, clock, asks, mine, leases);
+        return new(AskAsync(mine.Task, cancellationToken));
     }
 
-    private static async Task<SliceRequest> WaitAsync(Task running, CancellationToken cancellationToken)
+    private static async Task<SliceRequest> WaitAsync(List<Task> running, CancellationToken cancellationToken)
     {
-        await running.WaitAsync(cancellationToken);
+        await (await Task.WhenAny(running).WaitAsync(cancellationToken));
         return SliceRequest.Waited;
+    }
+
+    private static async Task<SliceRequest> AskAsync(Task mine, CancellationToken cancellationToken)
+    {
+        await mine.WaitAsync(cancellationToken);
+        return SliceRequest.Asked;
     }
 
     /// <summary>
@@ -82,7 +96,7 @@ internal sealed class BudgetRequests
                 // The least amount is there or may be.
                 if (least <= 0) continue;
             }
-            asks.Add(new Ask(budget, period, lack, Math.Max(1, least), default));
+            asks.Add(new Ask(budget, period, lack, Math.Max(1, least), default, 0));
         }
         return asks.Count > 0;
     }
@@ -94,8 +108,8 @@ internal sealed class BudgetRequests
         return new BudgetNeed(ask.Budget.KeyOf(ask.Period), ask.Budget.Limit, ask.Minimum, wanted);
     }
 
-    // Without the token of the call: others wait for it too.
-    private async Task<SliceRequest> RunAsync(Lock gate, LimitClock clock, List<Ask> asks, TaskCompletionSource mine, IBudgetLeases leases)
+    // Never throws. Without the token of a call: others wait for it too.
+    private static async Task RunAsync(Lock gate, LimitClock clock, List<Ask> asks, TaskCompletionSource mine, IBudgetLeases leases)
     {
         try
         {
@@ -107,25 +121,26 @@ internal sealed class BudgetRequests
                 for (var i = 0; i < asks.Count; i++)
                 {
                     var ask = asks[i];
-                    ask.Period.Add(grants[i], now);
+                    ask.Period.Add(grants[i], ask.Unpaid, now);
                     // Not even the minimum was there. If the limit has changed meanwhile, it is asked for again.
                     if (grants[i].Granted < ask.Minimum && ask.Budget.Limit == ask.Need.Limit)
                         ask.Period.MarkExhausted(ask.Minimum, now, until);
+                    ask.Period.Request = null;
                 }
-                _running = null;
             }
             mine.SetResult();
-            return SliceRequest.Asked;
         }
         catch (Exception exception)
         {
-            lock (gate) _running = null;
+            lock (gate)
+            {
+                foreach (var ask in asks) ask.Period.Request = null;
+            }
             mine.SetException(exception);
             // Nobody may be waiting.
             _ = mine.Task.Exception;
-            throw;
         }
     }
 
-    private sealed record Ask(BudgetAccount Budget, BudgetPeriod Period, long Lack, long Minimum, BudgetNeed Need);
+    private sealed record Ask(BudgetAccount Budget, BudgetPeriod Period, long Lack, long Minimum, BudgetNeed Need, long Unpaid);
 }

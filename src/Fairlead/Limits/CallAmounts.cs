@@ -16,7 +16,7 @@ internal static class CallAmounts
     /// <param name="histories">What keys usually get.</param>
     public static LimitAmounts Of(GatewayCall call, AppliedLimits limits, OutputHistories histories)
     {
-        var (input, output, usd) = WorstCase.Of(call);
+        var (input, output, usd) = Worst(call, limits, null);
         return new LimitAmounts
         {
             Input = Math.Min(call.InputEstimate.Tokens, call.MaxInputTokens),
@@ -27,12 +27,15 @@ internal static class CallAmounts
     }
 
     /// <summary>The same with the shortest output that a dialect can ask for: the least that a call without a maximum can live with.</summary>
-    public static LimitAmounts LeastOf(GatewayCall call, in LimitAmounts full)
+    public static LimitAmounts LeastOf(GatewayCall call, AppliedLimits limits, in LimitAmounts full)
     {
         if (!CanBeCapped(call)) return full;
-        var (input, output, usd) = WorstCase.Of(call, call.Dialect.MinOutputCap);
+        var (input, output, usd) = Worst(call, limits, call.Dialect.MinOutputCap);
         return full with { Tokens = input + output, Pico = ToPico(usd) };
     }
+
+    private static (long Input, long Output, decimal Usd) Worst(GatewayCall call, AppliedLimits limits, int? cap) =>
+        limits.HasMoney ? WorstCase.Of(call, cap) : WorstCase.WithoutBody(call, cap);
 
     /// <summary>Whether the request leaves the maximum output open.</summary>
     public static bool CanBeCapped(GatewayCall call) =>

@@ -32,7 +32,7 @@ internal sealed class CallerLimits(LimitAccounts owner, OrganizationAccounts acc
     {
         var byClass = ByClass(model);
         var index = IndexOf(@class);
-        return Volatile.Read(ref byClass[index]) ?? Add(byClass, index, caller, model, @class);
+        return Volatile.Read(ref byClass[index]) is { IsDropped: false } known ? known : Add(byClass, index, caller, model, @class);
     }
 
     // Most keys use one model.

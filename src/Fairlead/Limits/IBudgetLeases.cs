@@ -20,10 +20,12 @@ internal readonly record struct BudgetNeed(BudgetKey Key, long Limit, long Minim
 
 /// <summary>The response to a <see cref="BudgetNeed"/>.</summary>
 /// <param name="Granted">
-/// Added to the slice of this node: from the minimum to the wanted amount, or 0. On SQLite, which has one process, all that is left.
+/// Added to the slice of this node: from the minimum to the wanted amount, or 0. On SQLite, which has one process, it may be more.
 /// </param>
 /// <param name="UsedElsewhere">What all calls of the period used that this process has not settled from its own slice.</param>
-/// <param name="HeldElsewhere">Slices of other nodes and of earlier processes that are not yet used or returned.</param>
+/// <param name="HeldElsewhere">
+/// Slices of other nodes and of earlier processes that are not yet used or returned, and what jobs hold that no process has in its slice.
+/// </param>
 internal readonly record struct BudgetGrant(long Granted, long UsedElsewhere, long HeldElsewhere);
 
 /// <summary>
@@ -42,6 +44,12 @@ internal interface IBudgetLeases
 
     /// <summary>Returns parts of slices that this node no longer uses. A failure is retried in the background.</summary>
     void Return(IReadOnlyList<(BudgetKey Key, long Amount)> unused);
+
+    /// <summary>
+    /// Usage of a call of this process, which has just ended, for which the slice was too small. It is used like that of other nodes: the
+    /// slice keeps its amount. Must be called before the call's record is written.
+    /// </summary>
+    void AddUnpaid(BudgetKey key, long amount);
 }
 
 /// <summary>Holds the slices of this node. Implemented by the in-process accounts, called by the leases. Thread-safe.</summary>
@@ -53,4 +61,10 @@ internal interface IBudgetSlices
 
     /// <summary>Takes what has been unused for at least <paramref name="idle"/> out of all slices.</summary>
     IReadOnlyList<(BudgetKey Key, long Amount)> TakeIdle(TimeSpan idle);
+
+    /// <summary>What calls and jobs have spent and hold of the slice of a budget since the process started.</summary>
+    long TakenOf(BudgetKey key);
+
+    /// <summary>What calls and jobs have reserved of budgets of money, in any order.</summary>
+    IReadOnlyCollection<Pipeline.ReservedAmount> ReadHeld();
 }

@@ -5,6 +5,9 @@ namespace Fairlead.Limits;
 /// <summary>Reads limits outside a call. Thread-safe.</summary>
 internal interface ILimitReader
 {
+    /// <summary>The maximum number of limits in one response.</summary>
+    const int MaxRows = 10_000;
+
     /// <summary>
     /// Every limit that a call of this caller may count against: of its key, project and organization, of every class, and those of its
     /// organization at every model. From memory, so budgets that this process has not used yet are left out.
@@ -16,8 +19,9 @@ internal interface ILimitReader
     Task<IReadOnlyList<LimitState>> OfCallerAsync(Caller caller, CancellationToken cancellationToken);
 
     /// <summary>The limits that a filter selects, of every class, with what all nodes have settled and reserved.</summary>
+    /// <returns>Null if they are more than <see cref="MaxRows"/>.</returns>
     /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
-    Task<IReadOnlyList<LimitState>> OfAsync(LimitFilter filter, CancellationToken cancellationToken);
+    Task<IReadOnlyList<LimitState>?> OfAsync(LimitFilter filter, CancellationToken cancellationToken);
 }
 
 /// <summary>

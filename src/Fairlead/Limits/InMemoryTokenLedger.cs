@@ -57,8 +57,8 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
         if (!CallBudget.Allows(call)) return Stop(call, null);
         if (call.Reservation is not { Money: { } limits } reservation || limits.Budgets.Length == 0) return null;
 
-        var next = WorstCase.Of(call);
-        var amounts = new LimitAmounts { Tokens = tokens + next.Input + next.Output, Pico = CallAmounts.ToPico(usd + next.Usd) };
+        var next = CallAmounts.Of(call, limits, histories);
+        var amounts = new LimitAmounts { Tokens = tokens + next.Tokens, Pico = Money.Add(CallAmounts.ToPico(usd), next.Pico) };
         for (var asks = 0; limits.Accounts.TryExtend(reservation, amounts) == ReserveStatus.Short; asks++)
         {
             var more = reservation.Missing(amounts);
@@ -95,7 +95,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
             Tokens = usage.TotalTokens,
             Pico = Money.ToPico(cost.Usd),
         };
-        if (!limits.Accounts.Settle(reservation, used)) return;
+        if (!limits.Accounts.Settle(reservation, used, leases)) return;
         if (reservation.Rates?.OutputCapacity is not null) histories.Add(reservation.KeyId, reservation.Model, usage.OutputTokens);
     }
 
@@ -104,7 +104,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
     private async ValueTask<GatewayError?> ReserveSlowlyAsync(GatewayCall call, TokenReservation reservation, AppliedLimits limits,
         ReservationParts parts, LimitAmounts amounts, ReserveStatus status, CancellationToken cancellationToken)
     {
-        var least = CallAmounts.LeastOf(call, amounts);
+        var least = CallAmounts.LeastOf(call, limits, amounts);
         var asks = 0;
         for (var rounds = 0; ;)
         {
@@ -114,6 +114,8 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
                     limits = accounts.Of(call.Caller, call.Model, call.Class);
                     call.Limits = limits;
                     limits.Adapt();
+                    amounts = CallAmounts.Of(call, limits, histories);
+                    least = CallAmounts.LeastOf(call, limits, amounts);
                     break;
 
                 case ReserveStatus.Short:

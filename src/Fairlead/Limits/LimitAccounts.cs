@@ -3,6 +3,7 @@ using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Limits.Elastic;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;
 
@@ -23,6 +24,9 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
 
     /// <summary>Number of organizations with accounts.</summary>
     public int Count => _organizations.Count;
+
+    /// <summary>Number of the counters of all organizations.</summary>
+    public int CountCounters() => _organizations.Values.Sum(accounts => accounts.CountCounters());
 
     /// <summary>The limits that apply to a call. Resolved once for each caller of a snapshot, model and class.</summary>
     public AppliedLimits Of(Caller caller, CatalogueModel model, string @class)
@@ -103,12 +107,13 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
         return sum;
     }
 
-    /// <summary>Drops the accounts of organizations that are idle.</summary>
-    public void Sweep()
+    /// <summary>Drops the accounts of organizations and the counters of keys, projects and models that are idle.</summary>
+    /// <param name="callers">The stored keys: the counters of deleted ones are dropped too.</param>
+    public void Sweep(ICurrentCallers? callers = null)
     {
         foreach (var (id, accounts) in _organizations)
         {
-            if (!accounts.TryDrop(DropAfter)) continue;
+            if (!accounts.Sweep(DropAfter, callers)) continue;
             lock (_droppedGate) _dropped.Add(accounts.Totals);
             _organizations.TryRemove(new(id, accounts));
         }
@@ -118,6 +123,14 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     public (long Spent, long Held) UseOf(BudgetKey key) =>
         _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.UseOf(key) : default;
 
+    public long TakenOf(BudgetKey key)
+    {
+        var (spent, held) = UseOf(key);
+        return Conversation.Money.Add(spent, held);
+    }
+
+    IReadOnlyCollection<ReservedAmount> IBudgetSlices.ReadHeld() => ReadHeld();
+
     public long TakeUnused(BudgetKey key) => _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.TakeUnused(key) : 0;
 
     public IReadOnlyList<(BudgetKey Key, long Amount)> TakeIdle(TimeSpan idle)
@@ -125,6 +138,14 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
         var unused = new List<(BudgetKey Key, long Amount)>();
         foreach (var accounts in _organizations.Values) accounts.TakeIdle(idle, unused);
         return unused;
+    }
+
+    /// <summary>What running calls and accepted jobs of this process hold of budgets of money.</summary>
+    public List<ReservedAmount> ReadHeld()
+    {
+        var found = new List<ReservedAmount>();
+        foreach (var accounts in _organizations.Values) accounts.ReadHeld(found);
+        return found;
     }
 
     private OrganizationAccounts AccountsOf(string organizationId)

@@ -78,6 +78,9 @@ internal abstract class LimitCounter(LimitIdentity identity)
     /// <summary>Whether nothing would be lost if the counter were created again.</summary>
     public abstract bool IsAtRest(LimitMoment now);
 
+    /// <summary>Whether <see cref="StateAt"/> shows what is used, and not only what this process has used.</summary>
+    public virtual bool IsKnown(LimitMoment now) => true;
+
     public abstract LimitState StateAt(LimitMoment now);
 
     protected LimitState State(long limit, long used, long reserved, long remaining, long? windowSeconds, DateTimeOffset? resetsAt) =>

@@ -10,9 +10,6 @@ namespace Fairlead.Limits;
 /// <summary>Shows limits with what is used, reserved and left: to a key its own, to an operator those of one owner. Thread-safe.</summary>
 internal sealed class LimitEndpoints(ILimitReader limits, IStorage storage, ICatalogue catalogue)
 {
-    /// <summary>The maximum number of limits in one response.</summary>
-    internal const int MaxRows = 10_000;
-
     private const string Organization = "organization_id";
     private const string Project = "project_id";
     private const string Key = "key_id";
@@ -44,12 +41,12 @@ internal sealed class LimitEndpoints(ILimitReader limits, IStorage storage, ICat
         var filter = Read(query);
         if (query.Error is { } invalid) return invalid;
         filter = await ResolveAsync(filter, request.Cancellation);
-        var rows = Ordered(await limits.OfAsync(filter, request.Cancellation));
-        if (rows.Count > MaxRows)
+        if (await limits.OfAsync(filter, request.Cancellation) is not { } found)
         {
-            query.AddError(Model, $"The result has more than {MaxRows} limits; add {Organization}.");
+            query.AddError(Model, $"The result has more than {ILimitReader.MaxRows} limits; add {Organization}.");
             return query.Error!;
         }
+        var rows = Ordered(found);
         return EndpointResult.LargeJson(json =>
         {
             json.WriteStartObject();

@@ -7,13 +7,54 @@ namespace Fairlead.Limits;
 /// that has a value of its own for a limit has a counter of its own; all other classes share the general one. General budgets count all
 /// classes. Not thread-safe.
 /// </summary>
-internal sealed class LimitGroup(LimitScope scope, string organizationId, string scopeId, string? model)
+internal sealed class LimitGroup(LimitScope scope, string organizationId, string scopeId, string? model, long now)
 {
     private readonly List<LimitCounter> _counters = [];
     private LimitSet _set = LimitSet.None;
-    private long _version;
+    private long _declared;
+    private volatile bool _isDropped;
+
+    public LimitScope Scope { get; } = scope;
+
+    /// <summary>Id of the organization, project or key; for <see cref="LimitScope.Model"/> that of the organization.</summary>
+    public string ScopeId { get; } = scopeId;
+
+    public string? Model { get; } = model;
 
     public IReadOnlyList<LimitCounter> Counters => _counters;
+
+    /// <summary>Grows whenever a limit is added, and when the group is dropped.</summary>
+    public int Version { get; private set; }
+
+    /// <summary>Reservations that are not settled.</summary>
+    public int Open { get; set; }
+
+    /// <summary>Timestamp of the last reservation or settlement.</summary>
+    public long UsedAt { get; set; } = now;
+
+    /// <summary>Whether its owner has been in a snapshot of callers.</summary>
+    public bool WasStored { get; set; }
+
+    /// <summary>
+    /// Whether it was dropped because nothing had used it for a long time, or its owner is gone: its counters count no more. May be read
+    /// without the lock.
+    /// </summary>
+    public bool IsDropped => _isDropped;
+
+    public void Drop()
+    {
+        _isDropped = true;
+        Version++;
+    }
+
+    /// <summary>Takes what the budgets do not use out of their slices.</summary>
+    public void TakeFree(List<(BudgetKey Key, long Amount)> unused)
+    {
+        foreach (var counter in _counters)
+        {
+            if (counter is BudgetAccount budget) TakeFree(budget, unused);
+        }
+    }
 
     /// <summary>
     /// Puts declared limits in force. What was used is kept. Declarations that are older than those in force are ignored.
@@ -23,12 +64,11 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
     /// <param name="clock">The clock of rates.</param>
     /// <param name="now">Its timestamp.</param>
     /// <param name="unused">Gets the slices of budgets whose limit has changed.</param>
-    /// <returns>Whether a counter was added or is active again.</returns>
-    public bool Apply(LimitSet set, long version, LimitClock clock, long now, List<(BudgetKey Key, long Amount)> unused)
+    public void Apply(LimitSet set, long version, LimitClock clock, long now, List<(BudgetKey Key, long Amount)> unused)
     {
-        if (version < _version) return false;
-        _version = version;
-        if (ReferenceEquals(set, _set)) return false;
+        if (version < _declared) return;
+        _declared = version;
+        if (ReferenceEquals(set, _set)) return;
         _set = set;
         var stale = _counters.Where(counter => counter.IsActive).ToHashSet();
         var added = false;
@@ -39,7 +79,8 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
             counter.IsActive = false;
             if (counter is BudgetAccount budget) TakeFree(budget, unused);
         }
-        return added;
+        // Calls that run already count against what was added.
+        if (added) Version++;
 
         void Apply(LimitSet values, string? @class, decimal burst, ElasticRange? elastic)
         {
@@ -49,7 +90,7 @@ internal sealed class LimitGroup(LimitScope scope, string organizationId, string
                 var counter = Find(@class, name);
                 if (counter is null)
                 {
-                    counter = Create(new LimitIdentity(scope, organizationId, scopeId, model, @class, name), clock);
+                    counter = Create(new LimitIdentity(Scope, organizationId, ScopeId, Model, @class, name), clock);
                     _counters.Add(counter);
                 }
                 added |= !counter.IsActive;

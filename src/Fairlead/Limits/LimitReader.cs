@@ -26,7 +26,7 @@ internal sealed class LimitReader(
         return await CompleteAsync([.. states.Select(state => (caller.OrganizationId, state))], cancellationToken);
     }
 
-    public async Task<IReadOnlyList<LimitState>> OfAsync(LimitFilter filter, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<LimitState>?> OfAsync(LimitFilter filter, CancellationToken cancellationToken)
     {
         var found = new List<(string OrganizationId, LimitState State)>();
         await using (var connection = await storage.OpenAsync(cancellationToken))
@@ -58,7 +58,8 @@ internal sealed class LimitReader(
                 foreach (var limited in catalogue.Current.Models) AddModel(id, limited);
             }
         }
-        return await CompleteAsync(found, cancellationToken);
+        // Before the sums of their budgets, which would take long.
+        return found.Count > ILimitReader.MaxRows ? null : await CompleteAsync(found, cancellationToken);
 
         void Add(string organizationId, IReadOnlyList<LimitState> states) =>
             found.AddRange(states.Select(state => (organizationId, state)));
@@ -85,7 +86,7 @@ internal sealed class LimitReader(
 
     // One more than a response may have.
     private static async Task<List<string>> AllAsync(DbConnection connection, CancellationToken cancellationToken) =>
-        (await OrganizationTable.ListAsync(connection, "", LimitEndpoints.MaxRows + 1, cancellationToken)).ConvertAll(row => row.Id);
+        (await OrganizationTable.ListAsync(connection, "", ILimitReader.MaxRows + 1, cancellationToken)).ConvertAll(row => row.Id);
 
     /// <summary>Puts what the database knows into the budgets.</summary>
     private async Task<IReadOnlyList<LimitState>> CompleteAsync(
@@ -114,10 +115,12 @@ internal sealed class LimitReader(
         return states;
     }
 
+    // What other nodes have leased and not reserved is free: they return it when a call needs it. What an earlier process of this node held
+    // may turn out to be used, until its calls are in the ledger.
     private static LimitState Complete(LimitState state, in BudgetSums sums, long spent, long held)
     {
         var used = (Int128)sums.Settled + sums.WrittenOff + Math.Max(0, spent - sums.OwnSettled);
-        var reserved = (Int128)held + sums.Earlier + sums.Others;
+        var reserved = (Int128)held + sums.Earlier + sums.OthersReserved + sums.Jobs;
         var remaining = state.Limit - used - reserved;
         return state with { Used = Clamp(used), Reserved = Clamp(reserved), Remaining = Clamp(remaining) };
     }

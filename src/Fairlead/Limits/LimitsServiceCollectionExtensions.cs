@@ -18,10 +18,13 @@ internal static class LimitsServiceCollectionExtensions
         services.TryAddSingleton<LimitAccounts>();
         services.TryAddSingleton<IBudgetSlices>(provider => provider.GetRequiredService<LimitAccounts>());
         services.TryAddSingleton<OutputHistories>();
+        services.AddSingleton<JobMoney>();
         services.TryAddSingleton<ICurrentCallers>(provider => provider.GetRequiredService<CallerSnapshots>());
         services.TryAddSingleton<InMemoryTokenLedger>();
         services.TryAddSingleton<ITokenLedger>(provider => provider.GetRequiredService<InMemoryTokenLedger>());
         services.TryAddSingleton<ILimitReader, LimitReader>();
+        services.AddMetrics();
+        services.AddSingleton<LimitsMetrics>();
         services.AddSingleton<LimitEndpoints>();
         services.AddSingleton<IGatewayStage, LimitsStage>();
         services.AddHostedService<LimitsSweep>();

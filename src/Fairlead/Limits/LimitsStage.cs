@@ -10,7 +10,7 @@ namespace Fairlead.Limits;
 /// <see cref="CallEnder"/> settles it, however the call ends. A call that is accepted now and runs later reserves only money. Its run
 /// reserves the rates. If it must wait for them, it waits a moment on its worker and is then postponed.
 /// </summary>
-internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, TokenCounter counter) : IGatewayStage
+internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, TokenCounter counter, LimitsMetrics metrics) : IGatewayStage
 {
     /// <summary>How long a run waits on its worker, in all its waits. A longer wait would keep jobs of others from starting.</summary>
     private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
@@ -30,7 +30,7 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         var since = call.Timings.Now();
 
         // 1. Applies to a job too: its run has the same limit as its acceptance.
-        if (call.Facts.Extension.BudgetUsd is { } budget && CallBudget.Hold(call, budget) is { } tooDear) return Refuse(tooDear);
+        if (call.Facts.Extension.BudgetUsd is { } budget && CallBudget.Hold(call, budget) is { } tooDear) return new(Refuse(call, tooDear));
 
         // 2. What was accepted is not checked again.
         if (call.Reservation is not { } held)
@@ -40,7 +40,7 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
             if ((limits.InputPerRequest is not null || limits.OutputPerRequest is not null)
                 && RequestLimitRule.Check(call, limits, counter) is { } tooLarge)
             {
-                return Refuse(tooLarge);
+                return new(Refuse(call, tooLarge));
             }
         }
         // Its money pays for no more.
@@ -53,7 +53,7 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         // In memory the reservation is immediate, and the call continues without a state machine of its own.
         if (!reserving.IsCompletedSuccessfully) return AwaitAsync(call, parts, next, since, reserving, cancellationToken);
         if (reserving.Result is { } refusal)
-            return call.QueuedRun is null ? Refuse(refusal) : AwaitAsync(call, parts, next, since, new(refusal), cancellationToken);
+            return call.QueuedRun is null ? new(Refuse(call, refusal)) : AwaitAsync(call, parts, next, since, new(refusal), cancellationToken);
         call.Timings.Add(Phase.Limit, since);
         return next(call, cancellationToken);
     }
@@ -70,17 +70,18 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         var waited = TimeSpan.Zero;
         while (await reserving is { } refusal)
         {
-            if (call.QueuedRun is not { } run) return new GatewayReply.Refused(refusal);
+            if (call.QueuedRun is not { } run) return Refuse(call, refusal);
             if (refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } reset } && reset > TimeSpan.Zero)
             {
                 // A job was accepted, so it does not fail because its budget is used up now.
                 var later = reset < MaxBudgetPause ? reset : MaxBudgetPause;
                 run.TryPostpone(call, new Postponement(later, later));
-                return new GatewayReply.Refused(refusal);
+                return Refuse(call, refusal);
             }
-            if (refusal is not { Code: ErrorCode.RateLimitExceeded, IsRetryable: true }) return new GatewayReply.Refused(refusal);
+            if (refusal is not { Code: ErrorCode.RateLimitExceeded, IsRetryable: true }) return Refuse(call, refusal);
             var pause = refusal.RetryAfter ?? DefaultPause;
             if (pause > MaxPause) pause = MaxPause;
+            // A run that waits is not refused.
             if (waited + pause > MaxWait && run.TryPostpone(call, new Postponement(pause, pause)))
                 return new GatewayReply.Refused(refusal);
             // Not for long, or its deadline ends the wait.
@@ -92,5 +93,9 @@ internal sealed class LimitsStage(ITokenLedger ledger, LimitAccounts accounts, T
         return await next(call, cancellationToken);
     }
 
-    private static ValueTask<GatewayReply> Refuse(GatewayError error) => new(new GatewayReply.Refused(error));
+    private GatewayReply.Refused Refuse(GatewayCall call, GatewayError error)
+    {
+        metrics.Refused(call, error);
+        return new GatewayReply.Refused(error);
+    }
 }

@@ -1,9 +1,11 @@
+using Fairlead.Access;
 using Microsoft.Extensions.Hosting;
 
 namespace Fairlead.Limits;
 
 /// <summary>Drops what organizations and keys that are idle leave in memory. One sweep for all.</summary>
-internal sealed class LimitsSweep(LimitAccounts accounts, OutputHistories histories, TimeProvider time) : BackgroundService
+internal sealed class LimitsSweep(
+    LimitAccounts accounts, OutputHistories histories, TimeProvider time, ICurrentCallers? callers = null) : BackgroundService
 {
     public static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
 
@@ -14,7 +16,7 @@ internal sealed class LimitsSweep(LimitAccounts accounts, OutputHistories histor
         {
             while (await timer.WaitForNextTickAsync(stoppingToken))
             {
-                accounts.Sweep();
+                accounts.Sweep(callers);
                 histories.Sweep();
             }
         }

@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Limits.Elastic;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;
 
@@ -23,25 +24,26 @@ internal enum ReserveStatus
 /// All counters of one organization, behind one lock: every limit that can apply to a call belongs to one organization, so all of them are
 /// taken or none, in one pass, and organizations never wait for each other. Thread-safe.
 /// </summary>
-internal sealed class OrganizationAccounts(string organizationId, LimitClock clock, ElasticLevels elastic)
+internal sealed class OrganizationAccounts
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<(LimitScope Scope, string Id, string? Model), LimitGroup> _groups = [];
-    private readonly List<(BudgetKey Key, long Amount)> _unused = [];
+    private readonly LimitGroups _groups;
+    private readonly HeldAmountsTable _held = new();
     private LedgerTotals _totals;
-    private long _usedAt = clock.Time.GetTimestamp();
+    private long _usedAt;
     private bool _isDropped;
-    private int _version;
 
-    public string OrganizationId { get; } = organizationId;
+    public OrganizationAccounts(string organizationId, LimitClock clock, ElasticLevels elastic)
+    {
+        OrganizationId = organizationId;
+        Clock = clock;
+        _usedAt = clock.Time.GetTimestamp();
+        _groups = new LimitGroups(this, elastic);
+    }
 
-    public LimitClock Clock { get; } = clock;
+    public string OrganizationId { get; }
 
-    /// <summary>Asks the database for slices, one request at a time.</summary>
-    public BudgetRequests Requests { get; } = new();
-
-    /// <summary>Changes when a limit is added.</summary>
-    public int Version => Volatile.Read(ref _version);
+    public LimitClock Clock { get; }
 
     public bool IsDropped => Volatile.Read(ref _isDropped);
 
@@ -53,12 +55,17 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         }
     }
 
+    public int CountCounters()
+    {
+        lock (_gate) return _groups.Count;
+    }
+
     /// <summary>Puts the limits that a caller declares in force.</summary>
     /// <param name="caller">The caller.</param>
     /// <param name="keyLimits">The limits of its key, with the defaults.</param>
     public void Declare(Caller caller, LimitSet keyLimits)
     {
-        lock (_gate) Declare(caller, keyLimits, Clock.Time.GetTimestamp());
+        lock (_gate) _groups.Declare(caller, keyLimits, Clock.Time.GetTimestamp());
     }
 
     /// <summary>The limits of calls of a caller, after those that it declares were put in force.</summary>
@@ -70,18 +77,8 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     {
         lock (_gate)
         {
-            var now = Clock.Time.GetTimestamp();
-            _usedAt = now;
-            Declare(caller, keyLimits, now);
-            if (Apply(LimitScope.Model, OrganizationId, model.Id, model.Limits, model.Version, now)) _version++;
-            var built = Build(caller.ProjectId, caller.KeyId, model.Id, @class);
-            var isElastic = built.Rates.Any(bucket => bucket.IsElastic) || built.Concurrency.Any(counter => counter.IsElastic);
-            return built with
-            {
-                Level = isElastic ? elastic.Of(model.Id, @class) : null,
-                InputPerRequest = LowestOf(caller, keyLimits, model, @class, LimitName.InputTokensPerRequest),
-                OutputPerRequest = LowestOf(caller, keyLimits, model, @class, LimitName.OutputTokensPerRequest),
-            };
+            _usedAt = Clock.Time.GetTimestamp();
+            return _groups.Resolve(caller, keyLimits, model, @class, _usedAt);
         }
     }
 
@@ -106,7 +103,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         var now = Clock.Time.GetTimestamp();
         lock (_gate)
         {
-            if (_isDropped) return ReserveStatus.Dropped;
+            if (_isDropped || limits.IsDropped) return ReserveStatus.Dropped;
             if (takesRates) Adapt(limits, now);
             if (takesMoney)
             {
@@ -116,7 +113,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
                     if (amount > 0 && budget.FreeOf(budget.At(reservation.AcceptedAt)) < amount) return ReserveStatus.Short;
                 }
             }
-            if (takesRates && !CanTakeRates(limits, amounts, now)) return ReserveStatus.Refused;
+            if (takesRates && !limits.CanTakeRates(amounts, now)) return ReserveStatus.Refused;
 
             var moment = new LimitMoment(now, reservation.AcceptedAt);
             if (takesRates)
@@ -132,6 +129,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
                     isNear |= counter.IsNear(moment);
                 }
                 reservation.HoldRates(limits, amounts, now);
+                limits.CountOpen(1, now);
             }
             if (takesMoney)
             {
@@ -140,9 +138,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
                     budget.At(reservation.AcceptedAt).Hold(amounts.Of(budget.Name), now);
                     isNear |= budget.IsNear(moment);
                 }
-                reservation.HoldMoney(limits, amounts);
-                _totals.Held(amounts.Tokens, amounts.Pico);
-                _totals.Open++;
+                HoldMoney(reservation, limits, amounts, now);
             }
             _usedAt = now;
             return ReserveStatus.Reserved;
@@ -165,6 +161,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             foreach (var budget in limits.Budgets) budget.At(reservation.AcceptedAt).Hold(more.Of(budget.Name), now);
             reservation.Raise(more);
             _totals.Held(more.Tokens, more.Pico);
+            if (reservation.Held is { } listed) listed.Pico += more.Pico;
             return ReserveStatus.Reserved;
         }
     }
@@ -184,10 +181,30 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     }
 
     /// <summary>
+    /// Holds the tokens and money of an accepted job that the database has given for it: they are added to the slices.
+    /// </summary>
+    /// <returns>False if the accounts or the limits were dropped meanwhile. Nothing is held then.</returns>
+    public bool TryHoldGiven(TokenReservation reservation, AppliedLimits limits, in LimitAmounts amounts)
+    {
+        var now = Clock.Time.GetTimestamp();
+        lock (_gate)
+        {
+            if (_isDropped || limits.IsDropped) return false;
+            foreach (var budget in limits.Budgets) budget.At(reservation.AcceptedAt).HoldGiven(amounts.Of(budget.Name), now);
+            HoldMoney(reservation, limits, amounts, now);
+            _usedAt = now;
+            return true;
+        }
+    }
+
+    /// <summary>
     /// Replaces what a reservation holds by what was used. Limits that were added while the call ran count its usage too. Only the first
     /// call has an effect.
     /// </summary>
-    public bool Settle(TokenReservation reservation, in LimitAmounts used)
+    /// <param name="reservation">The reservation.</param>
+    /// <param name="used">What the call used.</param>
+    /// <param name="leases">Gets the usage that no slice pays for.</param>
+    public bool Settle(TokenReservation reservation, in LimitAmounts used, IBudgetLeases leases)
     {
         var now = Clock.Time.GetTimestamp();
         lock (_gate)
@@ -195,23 +212,28 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             if (reservation.IsSettled) return false;
             reservation.IsSettled = true;
             var held = reservation.Amounts;
-            if (reservation.Rates is { } rates)
+            var (rates, money) = (reservation.Rates, reservation.Money);
+            if (rates is not null)
             {
                 foreach (var bucket in rates.Rates) bucket.Settle(held.Of(bucket.Name), used.Of(bucket.Name), now);
                 foreach (var counter in rates.Concurrency) counter.Release(now - reservation.StartedAt);
+                rates.CountOpen(-1, now);
             }
-            if (reservation.Money is { } money)
+            if (money is not null)
             {
-                foreach (var budget in money.Budgets)
-                {
-                    budget.At(reservation.AcceptedAt).Settle(held.Of(budget.Name), used.Of(budget.Name), now);
-                }
+                foreach (var budget in money.Budgets) Pay(budget, reservation, held.Of(budget.Name), used, leases, now);
                 _totals.Held(-held.Tokens, -held.Pico);
                 _totals.Open--;
+                if (reservation.Held is { } listed)
+                {
+                    listed.Pico -= held.Pico;
+                    listed.Open--;
+                }
+                money.CountOpen(-1, now);
             }
             _totals.Used(used.Tokens, used.Pico);
-            var resolvedAt = Math.Min(reservation.Rates?.Version ?? int.MaxValue, reservation.Money?.Version ?? int.MaxValue);
-            if (resolvedAt != _version) ChargeAdded(reservation, used, now);
+            if (rates is { IsComplete: false } || (money is { IsComplete: false } && !ReferenceEquals(money, rates)))
+                ChargeAdded(reservation, used, leases, now);
             _usedAt = now;
             return true;
         }
@@ -221,37 +243,11 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     public List<RefusingLimit> Refusing(TokenReservation reservation, AppliedLimits limits, ReservationParts parts, in LimitAmounts amounts)
     {
         var now = Clock.Now();
-        var refusing = new List<RefusingLimit>();
         lock (_gate)
         {
-            if ((parts & ReservationParts.Rates) != 0)
-            {
-                Adapt(limits, now.Timestamp);
-                foreach (var bucket in limits.Rates)
-                {
-                    var amount = amounts.Of(bucket.Name);
-                    if (bucket.CanTake(amount, now.Timestamp)) continue;
-                    refusing.Add(new RefusingLimit(bucket.StateAt(now), amount, bucket.WaitFor(amount, now.Timestamp),
-                        bucket.IsElastic));
-                }
-                foreach (var counter in limits.Concurrency)
-                {
-                    if (!counter.CanTake) refusing.Add(new RefusingLimit(counter.StateAt(now), 1, counter.EstimateWait(), true));
-                }
-            }
-            if ((parts & ReservationParts.Money) == 0) return refusing;
-            foreach (var budget in limits.Budgets)
-            {
-                var amount = amounts.Of(budget.Name);
-                var period = budget.At(reservation.AcceptedAt);
-                if (amount == 0 || budget.FreeOf(period) >= amount) continue;
-                var wait = period.End - now.Utc;
-                refusing.Add(new RefusingLimit(budget.StateAt(now with { Utc = reservation.AcceptedAt }), amount,
-                    amount > budget.Limit ? null : wait > TimeSpan.Zero ? wait : TimeSpan.Zero, false));
-            }
-            AddLaterPeriods(refusing, limits, amounts, now);
+            if ((parts & ReservationParts.Rates) != 0) Adapt(limits, now.Timestamp);
+            return RefusingLimits.Find(reservation, limits, parts, amounts, now);
         }
-        return refusing;
     }
 
     /// <summary>What the slices have left for one more call; null for no budget of that kind.</summary>
@@ -273,9 +269,11 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     /// <summary>Asks for what <paramref name="needs"/> lack, unless the database said a moment ago that it does not have it.</summary>
     /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
     public ValueTask<SliceRequest> AcquireAsync(in SliceNeeds needs, IBudgetLeases leases, CancellationToken cancellationToken) =>
-        Requests.AcquireAsync(_gate, Clock, needs, leases, cancellationToken);
+        BudgetRequests.AcquireAsync(_gate, Clock, needs, leases, cancellationToken);
 
-    /// <summary>The state of all limits that apply, at this moment.</summary>
+    /// <summary>
+    /// The state of all limits that apply, at this moment. Budgets of which the database has not said yet how much is used are left out.
+    /// </summary>
     public LimitState[] StatesOf(AppliedLimits limits)
     {
         var now = Clock.Now();
@@ -286,18 +284,21 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             Adapt(limits, now.Timestamp);
             foreach (var bucket in limits.Rates) states[at++] = bucket.StateAt(now);
             foreach (var counter in limits.Concurrency) states[at++] = counter.StateAt(now);
-            foreach (var budget in limits.Budgets) states[at++] = budget.StateAt(now);
+            foreach (var budget in limits.Budgets)
+            {
+                if (budget.IsKnown(now)) states[at++] = budget.StateAt(now);
+            }
         }
-        return states;
+        return at == states.Length ? states : states[..at];
     }
 
-    /// <summary>The state of one limit, or null if nothing of it was used in this process.</summary>
+    /// <summary>The state of one limit, or null if this process does not know how much of it is used.</summary>
     public LimitState? StateOf(LimitScope scope, string scopeId, string? model, string? @class, LimitName name)
     {
         var now = Clock.Now();
         lock (_gate)
         {
-            if (Find(scope, scopeId, model, @class, name) is not { IsActive: true } counter) return null;
+            if (_groups.Find(scope, scopeId, model, @class, name) is not { IsActive: true } counter || !counter.IsKnown(now)) return null;
             counter.Adapt(null, now.Timestamp);
             return counter.StateAt(now);
         }
@@ -306,21 +307,13 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     /// <summary>What this process has spent of a budget since its start, and what its calls have reserved.</summary>
     public (long Spent, long Held) UseOf(BudgetKey key)
     {
-        lock (_gate)
-        {
-            return Find(key.Scope, key.ScopeId, key.Model, key.Class, key.Name) is BudgetAccount budget
-                && budget.Find(key.PeriodStart) is { } period ? (period.Spent, period.Held) : default;
-        }
+        lock (_gate) return PeriodOf(key) is { } period ? (period.Spent, period.Held) : default;
     }
 
     /// <summary>Takes what a budget does not use out of its slice.</summary>
     public long TakeUnused(BudgetKey key)
     {
-        lock (_gate)
-        {
-            return Find(key.Scope, key.ScopeId, key.Model, key.Class, key.Name) is BudgetAccount budget
-                ? budget.Find(key.PeriodStart)?.TakeFree() ?? 0 : 0;
-        }
+        lock (_gate) return PeriodOf(key)?.TakeFree() ?? 0;
     }
 
     /// <summary>Takes what was not used for <paramref name="idle"/>, and what is left of ended periods.</summary>
@@ -329,9 +322,8 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         var now = Clock.Now();
         lock (_gate)
         {
-            unused.AddRange(_unused);
-            _unused.Clear();
-            foreach (var budget in _groups.Values.SelectMany(group => group.Counters).OfType<BudgetAccount>())
+            unused.AddRange(_groups.TakeChanged());
+            foreach (var budget in _groups.Budgets)
             {
                 budget.TakeEnded(now.Utc, unused);
                 if (budget.Find(now.Utc) is { } period && Clock.ToSpan(now.Timestamp - period.UsedAt) >= idle
@@ -346,23 +338,28 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
     /// <summary>Slices of budgets whose limit has changed, to be returned.</summary>
     public IReadOnlyList<(BudgetKey Key, long Amount)> TakeChanged()
     {
-        lock (_gate)
-        {
-            if (_unused.Count == 0) return [];
-            (BudgetKey, long)[] taken = [.. _unused];
-            _unused.Clear();
-            return taken;
-        }
+        lock (_gate) return _groups.TakeChanged();
     }
 
-    /// <summary>Drops the accounts if nothing used them for <paramref name="idle"/> and nothing would be lost.</summary>
-    public bool TryDrop(TimeSpan idle)
+    /// <summary>Adds to <paramref name="found"/> what calls hold of budgets of money.</summary>
+    public void ReadHeld(List<ReservedAmount> found)
+    {
+        lock (_gate) _held.Read(OrganizationId, found);
+    }
+
+    /// <summary>
+    /// Drops the counters that nothing used for <paramref name="idle"/> if nothing would be lost, and those of deleted keys. Drops all
+    /// accounts if nothing used any of them.
+    /// </summary>
+    /// <returns>Whether all were dropped.</returns>
+    public bool Sweep(TimeSpan idle, ICurrentCallers? callers)
     {
         var now = Clock.Now();
         lock (_gate)
         {
-            if (_totals.Open > 0 || _unused.Count > 0 || Clock.ToSpan(now.Timestamp - _usedAt) < idle) return false;
-            if (_groups.Values.Any(group => group.Counters.Any(counter => !counter.IsAtRest(now)))) return false;
+            _groups.Sweep(idle, callers, now);
+            _held.Sweep();
+            if (_totals.Open > 0 || Clock.ToSpan(now.Timestamp - _usedAt) < idle || !_groups.IsAtRest(now)) return false;
             return _isDropped = true;
         }
     }
@@ -374,44 +371,26 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         foreach (var counter in limits.Concurrency) counter.Adapt(level, now);
     }
 
-    private static bool CanTakeRates(AppliedLimits limits, in LimitAmounts amounts, long now)
+    // What a slice does not pay for is in the ledger like usage of other nodes: the lease of this process must not pay for it there.
+    private static void Pay(
+        BudgetAccount budget, TokenReservation reservation, long held, in LimitAmounts used, IBudgetLeases leases, long now)
     {
-        foreach (var bucket in limits.Rates)
-        {
-            if (!bucket.CanTake(amounts.Of(bucket.Name), now)) return false;
-        }
-        foreach (var counter in limits.Concurrency)
-        {
-            if (!counter.CanTake) return false;
-        }
-        return true;
+        var period = budget.At(reservation.AcceptedAt);
+        if (period.Settle(held, used.Of(budget.Name), now) is > 0 and var unpaid) leases.AddUnpaid(budget.KeyOf(period), unpaid);
     }
 
-    /// <summary>
-    /// The wait may end in a period that is used up already, because the clock was there before it jumped back. Then it is longer.
-    /// </summary>
-    private static void AddLaterPeriods(List<RefusingLimit> refusing, AppliedLimits limits, in LimitAmounts amounts, LimitMoment now)
+    private void HoldMoney(TokenReservation reservation, AppliedLimits limits, in LimitAmounts amounts, long now)
     {
-        var wait = TimeSpan.Zero;
-        foreach (var limit in refusing)
-        {
-            if (limit.Wait > wait) wait = limit.Wait.Value;
-        }
-        if (wait == TimeSpan.Zero) return;
-        for (var i = 0; i < limits.Budgets.Length; i++)
-        {
-            var (budget, amount) = (limits.Budgets[i], amounts.Of(limits.Budgets[i].Name));
-            if (amount == 0 || amount > budget.Limit || budget.Find(now.Utc + wait) is not { } later || budget.LeftOf(later) >= amount) continue;
-            // All of them must allow it then.
-            wait = later.End - now.Utc;
-            refusing.Add(new RefusingLimit(budget.StateAt(now with { Utc = later.Start }), amount, wait, false));
-            i = -1;
-        }
+        reservation.HoldMoney(limits, amounts);
+        _totals.Held(amounts.Tokens, amounts.Pico);
+        _totals.Open++;
+        limits.CountOpen(1, now);
+        if (limits.HasMoney) _held.Add(reservation, limits, amounts.Pico);
     }
 
-    private void ChargeAdded(TokenReservation reservation, in LimitAmounts used, long now)
+    private void ChargeAdded(TokenReservation reservation, in LimitAmounts used, IBudgetLeases leases, long now)
     {
-        var current = Build(reservation.ProjectId, reservation.KeyId, reservation.Model, reservation.Class);
+        var current = _groups.Current(reservation);
         // A request that was admitted before its limit existed is not counted as a request; its tokens are.
         foreach (var bucket in current.Rates)
         {
@@ -420,63 +399,10 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         }
         foreach (var budget in current.Budgets)
         {
-            if (reservation.Money?.Budgets.Contains(budget) != true)
-                budget.At(reservation.AcceptedAt).Settle(0, used.Of(budget.Name), now);
+            if (reservation.Money?.Budgets.Contains(budget) != true) Pay(budget, reservation, 0, used, leases, now);
         }
     }
 
-    private void Declare(Caller caller, LimitSet keyLimits, long now)
-    {
-        var added = Apply(LimitScope.Organization, OrganizationId, null, caller.OrganizationLimits, caller.Version, now)
-            | Apply(LimitScope.Project, caller.ProjectId, null, caller.ProjectLimits, caller.Version, now)
-            | Apply(LimitScope.Key, caller.KeyId, null, keyLimits, caller.Version, now);
-        if (added) _version++;
-    }
-
-    private bool Apply(LimitScope scope, string scopeId, string? model, LimitSet set, long version, long now)
-    {
-        if (!_groups.TryGetValue((scope, scopeId, model), out var group))
-        {
-            if (ReferenceEquals(set, LimitSet.None)) return false;
-            _groups[(scope, scopeId, model)] = group = new LimitGroup(scope, OrganizationId, scopeId, model);
-        }
-        return group.Apply(set, version, Clock, now, _unused);
-    }
-
-    private AppliedLimits Build(string projectId, string keyId, string model, string @class)
-    {
-        var counters = Of(LimitScope.Organization, OrganizationId, null).Concat(Of(LimitScope.Project, projectId, null))
-            .Concat(Of(LimitScope.Key, keyId, null)).Concat(Of(LimitScope.Model, OrganizationId, model)).ToArray();
-        return new AppliedLimits
-        {
-            Accounts = this,
-            Rates = [.. counters.OfType<RateBucket>()],
-            Concurrency = [.. counters.OfType<ConcurrencyCounter>()],
-            Budgets = [.. counters.OfType<BudgetAccount>()],
-            Version = _version,
-        };
-
-        IEnumerable<LimitCounter> Of(LimitScope scope, string id, string? named) =>
-            _groups.TryGetValue((scope, id, named), out var group) ? group.Of(@class) : [];
-    }
-
-    private static RequestLimit? LowestOf(Caller caller, LimitSet keyLimits, CatalogueModel model, string @class, LimitName name)
-    {
-        RequestLimit? lowest = null;
-        Consider(LimitScope.Organization, caller.OrganizationLimits);
-        Consider(LimitScope.Project, caller.ProjectLimits);
-        Consider(LimitScope.Key, keyLimits);
-        Consider(LimitScope.Model, model.Limits);
-        return lowest;
-
-        void Consider(LimitScope scope, LimitSet set)
-        {
-            var own = set.Classes.GetValueOrDefault(@class)?.ValueOf(name);
-            if ((own ?? set.ValueOf(name)) is { } tokens && (lowest is null || tokens < lowest.Tokens))
-                lowest = new RequestLimit(scope, scope == LimitScope.Model ? model.Id : null, own is null ? null : @class, tokens);
-        }
-    }
-
-    private LimitCounter? Find(LimitScope scope, string scopeId, string? model, string? @class, LimitName name) =>
-        _groups.TryGetValue((scope, scopeId, model), out var group) ? group.Find(@class, name) : null;
+    private BudgetPeriod? PeriodOf(BudgetKey key) =>
+        (_groups.Find(key.Scope, key.ScopeId, key.Model, key.Class, key.Name) as BudgetAccount)?.Find(key.PeriodStart);
 }

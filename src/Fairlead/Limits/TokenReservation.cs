@@ -45,6 +45,9 @@ internal sealed class TokenReservation(Caller caller, string model, string @clas
     /// <summary>What is held.</summary>
     public LimitAmounts Amounts { get; private set; }
 
+    /// <summary>Where what it holds of money is listed; null if no budget of money applies.</summary>
+    public HeldAmounts? Held { get; set; }
+
     /// <summary>Timestamp of the start, when rates were reserved.</summary>
     public long StartedAt { get; private set; }
 

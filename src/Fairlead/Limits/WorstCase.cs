@@ -17,6 +17,23 @@ internal static class WorstCase
     /// <param name="cap">Tokens of one output, if different from the limits of the request and the model.</param>
     public static (long Input, long Output, decimal Usd) Of(GatewayCall call, int? cap = null)
     {
+        var (input, output) = TokensOf(call, cap);
+        return (input, output, Dearest(call, new Usage(input, output), readsBody: true));
+    }
+
+    /// <summary>
+    /// The same without reading the body, for a call to which no budget of money applies. The price of a long cache that only the request
+    /// names is missing.
+    /// </summary>
+    public static (long Input, long Output, decimal Usd) WithoutBody(GatewayCall call, int? cap = null)
+    {
+        var (input, output) = TokensOf(call, cap);
+        return (input, output, Dearest(call, new Usage(input, output), readsBody: false));
+    }
+
+    /// <summary>The tokens of <see cref="Of"/>, where no price is needed.</summary>
+    public static (long Input, long Output) TokensOf(GatewayCall call, int? cap = null)
+    {
         var model = call.Model;
         var input = call.MaxInputTokens;
         long output = 0;
@@ -29,13 +46,7 @@ internal static class WorstCase
         // A repair attempt also reads the first response, and is the last.
         if (call.IsRepair) input += output + RepairRequest.MaxTokens;
         else if (call.Facts.Structured is { Repairs: true }) (input, output) = ((2 * input) + output + RepairRequest.MaxTokens, 2 * output);
-
-        decimal dearest = 0;
-        var worst = new Usage(input, output);
-        var deployments = model.Deployments;
-        // Enumerators of an interface are allocated.
-        for (var i = 0; i < deployments.Count; i++) dearest = Math.Max(dearest, Dearest(deployments[i], worst, call));
-        return (input, output, dearest);
+        return (input, output);
     }
 
     /// <summary>The largest output in tokens, of each choice, that an amount of money and of tokens pays for; 0 for none.</summary>
@@ -51,16 +62,25 @@ internal static class WorstCase
         while (low < high)
         {
             var middle = low + ((high - low + 1) / 2);
-            var worst = Of(call, middle);
-            if (!(worst.Usd > usd) && !(worst.Input + worst.Output > tokens)) low = middle;
+            var (input, output) = TokensOf(call, middle);
+            if (!(input + output > tokens) && (usd is null || Of(call, middle).Usd <= usd)) low = middle;
             else high = middle - 1;
         }
         return low;
     }
 
+    private static decimal Dearest(GatewayCall call, in Usage worst, bool readsBody)
+    {
+        decimal dearest = 0;
+        var deployments = call.Model.Deployments;
+        // Enumerators of an interface are allocated.
+        for (var i = 0; i < deployments.Count; i++) dearest = Math.Max(dearest, Dearest(deployments[i], worst, call, readsBody));
+        return dearest;
+    }
+
     // Input and output are priced separately, so the highest price of each together is the highest of all. The call keeps the prices that
     // were in force when it was accepted, however long it waits and runs.
-    private static decimal Dearest(Deployment deployment, in Usage worst, GatewayCall call)
+    private static decimal Dearest(Deployment deployment, in Usage worst, GatewayCall call, bool readsBody)
     {
         var facts = call.Facts;
         var prices = deployment.Prices.At(call.StartedAt);
@@ -74,7 +94,7 @@ internal static class WorstCase
         // Everything may turn out to be written to a cache at a higher price. Anthropic has one that the model's prices need not mention,
         // and so has any other server of Claude that passes the one-hour setting on.
         if (deployment.Provider.ChargesCacheWrites || prices.CacheWrite is not null || prices.LongCacheWrite is not null
-            || HasCacheWrites(prices.Tiers) || AsksForLongCache(call))
+            || HasCacheWrites(prices.Tiers) || (readsBody && call.AsksForLongCache))
         {
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input }).Usd);
             usd = Math.Max(usd, dearestOutput + prices.CostOf(worst with { CacheWriteTokens = input, LongCacheWriteTokens = input }).Usd);
@@ -90,8 +110,4 @@ internal static class WorstCase
         }
         return false;
     }
-
-    // Wherever it is in the request. The price also applies to one that writes it with escapes.
-    private static bool AsksForLongCache(GatewayCall call) => call.Body is { Length: > 0 } body
-        && body.WrittenSpan.IndexOf("\"1h\""u8) >= 0;
 }

@@ -28,6 +28,7 @@ public sealed class GatewayCall
     private EmbeddingsRequest? _embeddings;
     private int _outputCap;
     private bool? _streams;
+    private bool? _asksForLongCache;
 
     internal GatewayCall(string requestId, string generationId, Dialect dialect, Caller caller, TimeProvider time)
     {
@@ -73,6 +74,13 @@ public sealed class GatewayCall
     internal MemoryBudget? Memory { get; init; }
 
     internal RequestFacts Facts { get; set; } = new();
+
+    /// <summary>
+    /// Whether the request may ask for a prompt cache of one hour, wherever in it. Found on first use, because it reads the whole body.
+    /// </summary>
+    // The price also applies to a request that writes it with escapes.
+    internal bool AsksForLongCache => _asksForLongCache ??=
+        Body is { Length: > 0 } body && body.WrittenSpan.IndexOf("\"1h\""u8) >= 0;
 
     /// <summary>Whether the provider is asked for a stream: as the request says, unless a delivery decided otherwise.</summary>
     internal bool Streams

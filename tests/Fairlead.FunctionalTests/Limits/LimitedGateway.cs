@@ -63,12 +63,12 @@ public sealed class LimitedGateway : IAsyncLifetime
         public Task<IReadOnlyList<LimitState>> OfCallerAsync(Caller caller, CancellationToken cancellationToken) =>
             Task.FromResult<IReadOnlyList<LimitState>>(Of(caller));
 
-        public Task<IReadOnlyList<LimitState>> OfAsync(LimitFilter filter, CancellationToken cancellationToken)
+        public Task<IReadOnlyList<LimitState>?> OfAsync(LimitFilter filter, CancellationToken cancellationToken)
         {
             var id = filter.KeyId ?? filter.ProjectId ?? filter.OrganizationId ?? "any";
             var caller = new Caller { OrganizationId = id, OrganizationName = "", ProjectId = id, ProjectName = "", KeyId = id, KeyName = "", Scopes = [] };
             var scope = filter switch { { KeyId: not null } => LimitScope.Key, { ProjectId: not null } => LimitScope.Project, _ => LimitScope.Model };
-            return Task.FromResult<IReadOnlyList<LimitState>>([.. Of(caller).Where(state => state.Scope == scope && (filter.Model is null || state.Model == filter.Model))]);
+            return Task.FromResult<IReadOnlyList<LimitState>?>([.. Of(caller).Where(state => state.Scope == scope && (filter.Model is null || state.Model == filter.Model))]);
         }
     }
 

@@ -1,9 +1,12 @@
 using System.Net;
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.FunctionalTests.Limits;
 using Fairlead.Limits;
 using Microsoft.Extensions.AI;
 using Microsoft.Extensions.DependencyInjection;
+using Money = Fairlead.Conversation.Money;
 using static Fairlead.Tests.Common.FakeUpstream;
 
 namespace Fairlead.FunctionalTests.Pipeline;
@@ -120,7 +123,8 @@ public sealed class BooksTests : IAsyncLifetime
     [Fact]
     public async Task CacheWrite_OneHourTtl_ReservesAtOneHourPriceOnAnyServer()
     {
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml());
+        // Only a budget of money asks for the price.
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml(), (builder, _) => builder.Services.AddModelLimits(new LimitSet { PicoUsdPerDay = Money.ToPico(100) }));
         var ledger = _gateway.Services.GetRequiredService<InMemoryTokenLedger>();
         var held = new List<decimal>();
         _upstream.Answer = async context =>

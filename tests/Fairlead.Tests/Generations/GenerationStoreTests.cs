@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Generations;
 using Fairlead.Generations.Events;
+using Fairlead.Limits.Budgets;
 using Fairlead.Providers;
 using Fairlead.Storage;
 using Fairlead.Tests.Storage;
@@ -60,6 +61,37 @@ public abstract class GenerationStoreTests : IDisposable
         Assert.Equal(record.Request, await _store.Queue.RequestAsync(record.Id, Cancel));
         Assert.Null(await _store.Records.FindAsync("proj_2", record.Id, GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
         Assert.Null(await _store.Records.FindAsync("proj_1", "gen_\0'", GenerationBodies.Request | GenerationBodies.Result, null, Cancel));
+    }
+
+    [Fact]
+    public async Task Hold_OfAJob_NamesTheProcessThatHasItInItsLease()
+    {
+        var (accepting, running) = (new BudgetHolder("node_a", 1), new BudgetHolder("node_b", 2));
+        var storage = GenerationStores.Open(_temporary);
+        var (first, second) = (Of(accepting), Of(running));
+        var hold = new JobHold("model-1", 5, 70, 9);
+        var record = Record() with { Hold = hold };
+        await first.Inserter.AddAsync(record, null, TimeSpan.Zero, Cancel);
+        await first.Inserter.AddAsync(Record(), null, TimeSpan.Zero, Cancel);
+        var taken = (await second.Queue.LeaseAsync("b", Lease, 2, true, Cancel)).Taken;
+        Assert.Equal([hold with { Holder = accepting }, null], taken.Select(one => one.Hold));
+        // A run that lasts has reserved for itself.
+        Assert.Equal(2, (await second.Leases.RenewAsync("b", [.. taken.Select(one => new RunProgress(one.Id, one.Runs, null))], Lease, Cancel)).Count);
+        Assert.Equal(hold with { Holder = running }, (await FindAsync(record.Id))!.Hold);
+        Assert.Null((await FindAsync(taken[1].Id))!.Hold);
+        // Its lease was released: it counts by itself.
+        await using (var connection = await storage.OpenAsync(Cancel))
+        {
+            await using var transaction = await storage.Sql.BeginWriteAsync(connection, Cancel);
+            await BudgetHolds.ReleaseAsync(storage, connection, "hold_node = @node AND hold_process = @process", [("@node", running.Node), ("@process", running.Process)], Cancel);
+            await transaction.CommitAsync(Cancel);
+        }
+        Assert.Equal(hold, (await FindAsync(record.Id))!.Hold);
+        Assert.Null((await FindAsync(taken[1].Id))!.Hold);
+
+        GenerationStores Of(BudgetHolder holder) => new(storage, new WebhookOutbox(storage, new WebhookStore(storage, _time), _time), _time, holder);
+
+        Task<GenerationRecord?> FindAsync(string id) => _store.Records.FindAsync("proj_1", id, GenerationBodies.None, null, Cancel);
     }
 
     [Fact]

@@ -174,6 +174,95 @@ public sealed class InMemoryTokenLedgerTests : TokenLedgerContract
     }
 
     [Fact]
+    public async Task Settle_MoreThanReservedOfABudget_IsTakenFromTheSliceFirst()
+    {
+        var caller = LimitCalls.CallerOf(new LimitSet { TokensPerDay = 100 });
+        var (first, _) = await ReserveAsync(caller);
+        var (second, _) = await ReserveAsync(caller);
+        Settle(first, 1, 1);
+        // 18 tokens of the slice are free, and pay for a part of what was never reserved.
+        Settle(second, 20, 20);
+        Assert.Equal((42, 0, 58), UseOf(second));
+        var (third, error) = await ReserveAsync(caller, input: 28, max: 30);
+        Assert.Null(error);
+        Assert.Equal((42, 58, 0), UseOf(third));
+        Assert.Equal(ErrorCode.BudgetExceeded, (await ReserveAsync(caller, input: 1, max: 1)).Error!.Code);
+    }
+
+    [Fact]
+    public async Task Read_BudgetsThatTheDatabaseWasNotAskedFor_AreLeftOut()
+    {
+        var caller = LimitCalls.CallerOf(new LimitSet { TokensPerDay = 1000, RequestsPerMinute = 5 });
+        // Refused before anything is reserved, or unavailable: how much the other nodes have used is not known.
+        var refused = LimitCalls.Of(_time, caller, Model);
+        refused.Limits = _accounts.Of(caller, Model, CallClasses.Standard);
+        Assert.Equal(LimitName.RequestsPerMinute, Assert.Single(refused.Limits.Read()).Name);
+        Assert.Equal(LimitName.RequestsPerMinute, Assert.Single(_accounts.StatesOf(caller, withUnknown: false)).Name);
+        _leases.Error = new BrokenStoreException();
+        var (failed, _) = await ReserveAsync(caller);
+        Assert.Equal(LimitName.RequestsPerMinute, Assert.Single(failed.Limits!.Read()).Name);
+
+        _leases.Error = null;
+        var (served, _) = await ReserveAsync(caller);
+        Assert.Equal([LimitName.RequestsPerMinute, LimitName.TokensPerDay], served.Limits!.Read().Select(state => state.Name));
+        Assert.Equal(2, _accounts.StatesOf(caller, withUnknown: false).Count);
+        // Of the next day nothing is known again.
+        _time.Advance(TimeSpan.FromHours(12));
+        Assert.Equal(LimitName.RequestsPerMinute, Assert.Single(_accounts.StatesOf(caller, withUnknown: false)).Name);
+    }
+
+    [Fact]
+    public async Task Reserve_LongCache_IsPricedOnlyForABudgetOfMoney()
+    {
+        var model = LimitCalls.ModelOf(inputPrice: 1);
+        var rated = LimitCalls.Of(_time, LimitCalls.CallerOf(key: new LimitSet { RequestsPerMinute = 5, TokensPerDay = 1000 }), model);
+        var paid = LimitCalls.Of(_time, LimitCalls.CallerOf(key: new LimitSet { PicoUsdPerDay = 1000 * Pico }, keyId: "key_2"), model);
+        foreach (var call in new[] { rated, paid })
+        {
+            call.Body = Fairlead.Streaming.PooledBuffer.Of("""{"ttl":"1h"}"""u8.ToArray());
+            Assert.Null(await _ledger.ReserveAsync(call, ReservationParts.All, Cancel));
+        }
+        Assert.Equal(10 * Pico, rated.Reservation!.Amounts.Pico);
+        Assert.Equal(16 * Pico, paid.Reservation!.Amounts.Pico);
+    }
+
+    [Fact]
+    public async Task ReadHeld_RunningCallsAndJobs_ListsMoneyByKeyModelClassAndHour()
+    {
+        var model = LimitCalls.ModelOf(outputPrice: 1);
+        var caller = LimitCalls.CallerOf(new LimitSet { PicoUsdPerDay = 1000 * Pico });
+        var (first, _) = await ReserveAsync(caller, model);
+        await ReserveAsync(caller, model, max: 20);
+        await ReserveAsync(caller, model, max: 5, @class: CallClasses.Bulk);
+        _time.Advance(TimeSpan.FromHours(1));
+        var job = LimitCalls.Of(_time, caller, model);
+        Assert.Null(await _ledger.ReserveAsync(job, ReservationParts.Money, Cancel));
+        // Without a budget of money, nothing of one is held.
+        await ReserveAsync(LimitCalls.CallerOf(new LimitSet { TokensPerDay = 100 }, organizationId: "org_2"), model);
+        Assert.Equal(["standard 12 30", "standard 13 10", "bulk 12 5"], Held());
+
+        AddAttempt(job, 7);
+        await _ledger.ExtendAsync(job, Cancel);
+        Settle(first, 10, 10, 0.00001m);
+        Assert.Equal(["standard 12 20", "standard 13 17", "bulk 12 5"], Held());
+        _accounts.Sweep();
+        Assert.Equal(["standard 12 20", "standard 13 17", "bulk 12 5"], Held());
+        Settle(job);
+        _accounts.Sweep();
+        await ReserveAsync(caller, model, max: 1);
+        Assert.Equal(["standard 12 20", "standard 13 1", "bulk 12 5"], Held());
+
+        string[] Held() => [.. _accounts.ReadHeld().OrderByDescending(one => one.Class).ThenBy(one => one.Hour)
+            .Select(one => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{one.Class} {one.Hour.Hour} {one.PicoUsd / Pico}"))];
+    }
+
+    private static (long, long, long) UseOf(GatewayCall call)
+    {
+        var state = Assert.Single(call.Limits!.Read());
+        return (state.Used, state.Reserved, state.Remaining);
+    }
+
+    [Fact]
     public async Task LoweredBelowUse_ThenRaised_RefusesUntilThereIsRoom()
     {
         var (call, _) = await ReserveAsync(LimitCalls.CallerOf(new LimitSet { TokensPerDay = 100 }));
@@ -356,6 +445,8 @@ internal sealed class FakeLeases(IBudgetLeases leases) : IBudgetLeases
     }
 
     public void Return(IReadOnlyList<(BudgetKey Key, long Amount)> unused) => leases.Return(unused);
+
+    public void AddUnpaid(BudgetKey key, long amount) => leases.AddUnpaid(key, amount);
 }
 
 /// <summary>The callers of a snapshot that a test replaces.</summary>

@@ -31,6 +31,19 @@ public sealed class LimitsConfigTests
         """;
 
     [Theory]
+    [InlineData("", 600)]
+    [InlineData("writeOffAfter: 30s", 30)]
+    [InlineData("writeOffAfter: 24h", 86_400)]
+    public void Read_WriteOffAfter_HasADefault(string text, int seconds) =>
+        Assert.Equal(TimeSpan.FromSeconds(seconds), Good($"fairlead: {{ limits: {{ {text} }} }}", "fairlead.yaml").Limits.WriteOffAfter);
+
+    [Theory]
+    [InlineData("29s")]
+    [InlineData("25h")]
+    public void Read_WriteOffAfterOutOfRange_IsRefused(string value) =>
+        Assert.Equal("Out of range.", Assert.Single(Read($"fairlead: {{ limits: {{ writeOffAfter: {value} }} }}", "fairlead.yaml").Errors).Problem);
+
+    [Theory]
     [InlineData("fairlead.yaml", Camel)]
     [InlineData("fairlead.yaml", Snake)]
     [InlineData("fairlead.json", Snake)]

@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Fairlead.Tests.Common;
 using Fairlead.Access;
 using Fairlead.Conversation;
@@ -5,6 +6,7 @@ using Fairlead.Errors;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.TokenCounting;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Tests.Limits;
 
@@ -14,12 +16,13 @@ public sealed class LimitsStageTests
     private readonly LimitAccounts _accounts;
     private readonly InMemoryTokenLedger _ledger;
     private readonly LimitsStage _stage;
+    private readonly IMeterFactory _meters = new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>();
 
     public LimitsStageTests()
     {
         _accounts = new LimitAccounts(_time);
         _ledger = new InMemoryTokenLedger(_accounts, new ProcessBudgetLeases(_time), new OutputHistories(), null);
-        _stage = new LimitsStage(_ledger, _accounts, new TokenCounter());
+        _stage = new LimitsStage(_ledger, _accounts, new TokenCounter(), new LimitsMetrics(_meters));
     }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -28,6 +31,34 @@ public sealed class LimitsStageTests
         _stage.InvokeAsync(call, static (_, _) => new ValueTask<GatewayReply>(GatewayReply.Admitted.Instance), token ?? Cancel);
 
     private static GatewayError ErrorOf(GatewayReply reply) => Assert.IsType<GatewayReply.Refused>(reply).Error;
+
+    [Fact]
+    public async Task Refuse_ByALimit_IsCountedByItsNameScopeAndModel()
+    {
+        var seen = new List<string>();
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, self) =>
+        {
+            if (instrument.Meter.Scope == _meters) self.EnableMeasurementEvents(instrument);
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) =>
+            seen.Add($"{instrument.Name}={value} {string.Join(' ', tags.ToArray().Select(tag => $"{tag.Key}={tag.Value}"))}"));
+        listener.Start();
+
+        var caller = LimitCalls.CallerOf(new LimitSet { RequestsPerMinute = 1 }, new LimitSet { OutputTokensPerRequest = 10 }, new LimitSet { TokensPerDay = 30 });
+        Assert.IsType<GatewayReply.Admitted>(await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf())));
+        ErrorOf(await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf(), max: 11)));
+        ErrorOf(await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf(), input: 1, max: 1)));
+        ErrorOf(await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf())));
+        // Too dear for itself: no limit of an operator refused it.
+        ErrorOf(await InvokeAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf(outputPrice: 1), budget: 0.000001m)));
+        Assert.Equal(
+            [
+                "fairlead.limits.refusals=1 fairlead.limit=output_tokens_per_request fairlead.limit.scope=project fairlead.model=m",
+                "fairlead.limits.refusals=1 fairlead.limit=requests_per_minute fairlead.limit.scope=organization fairlead.model=m",
+                "fairlead.limits.refusals=1 fairlead.limit=tokens_per_day fairlead.limit.scope=key fairlead.model=m",
+            ], seen);
+    }
 
     [Fact]
     public async Task Run_RateUsedUp_WaitsAsLongAsStated()

@@ -29,6 +29,6 @@ public sealed class UnreservedLimitsTests
 
         public Task<IReadOnlyList<LimitState>> OfCallerAsync(Caller caller, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-        public Task<IReadOnlyList<LimitState>> OfAsync(LimitFilter filter, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public Task<IReadOnlyList<LimitState>?> OfAsync(LimitFilter filter, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
 }

@@ -45,6 +45,20 @@ public sealed class WorstCaseTests
         Assert.Equal(decimal.Parse(usd, System.Globalization.CultureInfo.InvariantCulture), WorstCase.Of(call).Usd);
     }
 
+    [Fact]
+    public void Of_RepeatedForOneCall_ReadsItsBodyOnce()
+    {
+        var call = Call(TimeProvider.System, new ModelPrices(1, 1));
+        call.MaxInputTokens = 1000;
+        using var first = Fairlead.Streaming.PooledBuffer.Of("""{"ttl":"1h"}"""u8.ToArray());
+        using var other = Fairlead.Streaming.PooledBuffer.Of("{}"u8.ToArray());
+        call.Body = first;
+        var usd = WorstCase.Of(call).Usd;
+        Assert.True(usd > WorstCase.WithoutBody(call).Usd);
+        call.Body = other;
+        Assert.Equal(usd, WorstCase.Of(call).Usd);
+    }
+
     [Theory]
     [InlineData("flex", null, "0.0005")]
     [InlineData("priority", "flex", "0.002")]

@@ -52,9 +52,9 @@ internal sealed class LedgerEndpoints(
         await shipper.CatchUpAsync(MaxCatchUp, cancellationToken);
         if (await usage.ReadAsync(query, cancellationToken) is { } rows)
         {
-            if (amounts is not null && ReservedUsage.Fits(query, time.GetUtcNow()))
-                rows = ReservedUsage.AddTo(rows, query, await amounts.ReadAsync(cancellationToken));
-            return EndpointResult.LargeJson(json => Write(json, query, rows));
+            var showsReserved = amounts is not null && ReservedUsage.Fits(query);
+            if (showsReserved) rows = ReservedUsage.AddTo(rows, query, await amounts!.ReadAsync(cancellationToken));
+            return EndpointResult.LargeJson(json => Write(json, query, rows, showsReserved ? 0 : null));
         }
         parameters.AddError("group_by",
             $"The result has more than {UsageReader.MaxRows} rows; choose a shorter time, a filter or fewer groups.");
@@ -88,10 +88,10 @@ internal sealed class LedgerEndpoints(
         json.WriteEndObject();
     }
 
-    private static void Write(Utf8JsonWriter json, UsageQuery query, IReadOnlyList<UsageRow> rows)
+    private static void Write(Utf8JsonWriter json, UsageQuery query, IReadOnlyList<UsageRow> rows, decimal? noneReserved)
     {
         var members = query.Groups.Where(group => group.Member is not null).Select(group => group.Member!).ToArray();
-        var totals = new UsageRow(query.From, query.To, []);
+        var totals = new UsageRow(query.From, query.To, []) { ReservedUsd = noneReserved };
         json.WriteStartObject();
         json.WriteStartArray("data");
         foreach (var row in rows)

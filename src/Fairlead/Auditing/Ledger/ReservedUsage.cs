@@ -4,34 +4,51 @@ using Fairlead.Pipeline;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Adds what is reserved now to sums of usage. A reservation has neither an outcome nor a time of its own, so only queries that reach the
-/// present and name neither show it.
+/// Adds what is reserved now to sums of usage, at the hour in which the calls were accepted: their usage will be there when they end. They
+/// have no outcome yet, so a query for one outcome does not show what is reserved.
 /// </summary>
 internal static class ReservedUsage
 {
-    public static bool Fits(UsageQuery query, DateTimeOffset now) =>
-        query.To >= now && query.Outcome is null && query.Groups.All(group => group.OfReserved is not null);
+    public static bool Fits(UsageQuery query) => query.Outcome is null;
 
     /// <summary>The rows with the amounts of their groups; a group that has only reservations becomes a row.</summary>
     public static IReadOnlyList<UsageRow> AddTo(IReadOnlyList<UsageRow> rows, UsageQuery query, IReadOnlyList<ReservedAmount> amounts)
     {
-        var sums = new Dictionary<string, UsageRow>(StringComparer.Ordinal);
-        foreach (var row in rows) sums[KeyOf(row.Group)] = row with { ReservedUsd = 0 };
+        var sums = new Dictionary<(DateTimeOffset From, string Group), UsageRow>();
+        foreach (var row in rows) sums[KeyOf(row)] = row with { ReservedUsd = 0 };
         foreach (var amount in amounts)
         {
             if (amount.PicoUsd <= 0 || !Matches(query, amount)) continue;
-            string[] group = [.. query.Groups.Select(part => part.OfReserved!(amount))];
-            var known = sums.GetValueOrDefault(KeyOf(group)) ?? new UsageRow(query.From, query.To, group);
-            sums[KeyOf(group)] = known with { ReservedUsd = (known.ReservedUsd ?? 0) + Money.FromPico(amount.PicoUsd) };
+            var empty = RowOf(query, amount);
+            var known = sums.GetValueOrDefault(KeyOf(empty)) ?? empty;
+            sums[KeyOf(empty)] = known with { ReservedUsd = (known.ReservedUsd ?? 0) + Money.FromPico(amount.PicoUsd) };
         }
-        return [.. sums.OrderBy(sum => sum.Key, StringComparer.Ordinal).Select(sum => sum.Value)];
+        return [.. sums.OrderBy(sum => sum.Key.From).ThenBy(sum => sum.Key.Group, StringComparer.Ordinal).Select(sum => sum.Value)];
     }
 
     private static bool Matches(UsageQuery query, in ReservedAmount amount) =>
-        (query.OrganizationId is null || query.OrganizationId == amount.OrganizationId)
+        amount.Hour >= query.From && amount.Hour < query.To
+        && (query.OrganizationId is null || query.OrganizationId == amount.OrganizationId)
         && (query.ProjectId is null || query.ProjectId == amount.ProjectId)
         && (query.KeyId is null || query.KeyId == amount.KeyId)
         && (query.Model is null || query.Model == amount.Model);
 
-    private static string KeyOf(IReadOnlyList<string> group) => string.Join('\n', group);
+    // As the reader makes the rows of usage.
+    private static UsageRow RowOf(UsageQuery query, in ReservedAmount amount)
+    {
+        var (from, to) = (query.From, query.To);
+        var names = new List<string?>();
+        foreach (var group in query.Groups)
+        {
+            if (group.Member is not null)
+            {
+                names.Add(group.OfReserved!(amount));
+                continue;
+            }
+            (from, to) = group.Within(group.Start!(amount.Hour), query);
+        }
+        return new UsageRow(from, to, names);
+    }
+
+    private static (DateTimeOffset From, string Group) KeyOf(UsageRow row) => (row.From, string.Join('\n', row.Group));
 }

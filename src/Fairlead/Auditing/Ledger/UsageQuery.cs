@@ -81,20 +81,29 @@ internal sealed record UsageQuery
 /// <param name="Sql">Its SQL expression.</param>
 internal sealed record UsageGroup(string Word, string? Member, string Sql)
 {
-    private static readonly UsageGroup Hour = new("hour", null, "hour") { End = start => start.AddHours(1) };
+    private static readonly UsageGroup Hour = new("hour", null, "hour")
+    {
+        Start = hour => hour,
+        End = start => start.AddHours(1),
+    };
 
-    private static readonly UsageGroup Day = new("day", null, "hour / 86400000 * 86400000") { End = start => start.AddDays(1) };
+    private static readonly UsageGroup Day = new("day", null, "hour / 86400000 * 86400000")
+    {
+        Start = StartOfDay,
+        End = start => start.AddDays(1),
+    };
 
     private static readonly UsageGroup Month =
         new("month", null, "CAST(strftime('%s', hour / 1000, 'unixepoch', 'start of month') AS INTEGER) * 1000")
         {
             PostgresSql = "CAST(EXTRACT(EPOCH FROM date_trunc('month', to_timestamp(hour / 1000) AT TIME ZONE 'UTC')) AS BIGINT) * 1000",
+            Start = hour => StartOfDay(hour).AddDays(1 - hour.UtcDateTime.Day),
             End = start => start.AddMonths(1),
         };
 
     private static readonly UsageGroup Model = new("model", "model", "model") { OfReserved = amount => amount.Model };
 
-    private static readonly UsageGroup Class = new("class", "class", "class");
+    private static readonly UsageGroup Class = new("class", "class", "class") { OfReserved = amount => amount.Class };
 
     private static readonly UsageGroup Key = new("key", "key_id", "key_id") { OfReserved = amount => amount.KeyId };
 
@@ -103,7 +112,7 @@ internal sealed record UsageGroup(string Word, string? Member, string Sql)
     private static readonly UsageGroup Organization =
         new("organization", "organization_id", "organization_id") { OfReserved = amount => amount.OrganizationId };
 
-    private static readonly UsageGroup Outcome = new("outcome", "outcome", "outcome");
+    private static readonly UsageGroup Outcome = new("outcome", "outcome", "outcome") { OfReserved = static _ => null };
 
     public static IReadOnlyList<UsageGroup> All { get; } = [Hour, Day, Month, Model, Class, Key, Project, Organization, Outcome];
 
@@ -112,10 +121,22 @@ internal sealed record UsageGroup(string Word, string? Member, string Sql)
     /// <summary>The end of a time span; null for other groupings.</summary>
     public Func<DateTimeOffset, DateTimeOffset>? End { get; private init; }
 
-    /// <summary>Its name in a reservation; null for groupings that reservations do not have.</summary>
-    public Func<ReservedAmount, string>? OfReserved { get; private init; }
+    /// <summary>The start of the time span that has an hour; null for other groupings.</summary>
+    public Func<DateTimeOffset, DateTimeOffset>? Start { get; private init; }
+
+    /// <summary>Its value of what is reserved; null for a time span.</summary>
+    public Func<ReservedAmount, string?>? OfReserved { get; private init; }
 
     private string? PostgresSql { get; init; }
+
+    /// <summary>The part of a time span that a query covers.</summary>
+    public (DateTimeOffset From, DateTimeOffset To) Within(DateTimeOffset start, UsageQuery query)
+    {
+        var end = End!(start);
+        return (start < query.From ? query.From : start, end > query.To ? query.To : end);
+    }
+
+    private static DateTimeOffset StartOfDay(DateTimeOffset moment) => new(moment.UtcDateTime.Date, TimeSpan.Zero);
 
     public string SqlFor(StorageProvider provider) => provider == StorageProvider.Postgres ? PostgresSql ?? Sql : Sql;
 }

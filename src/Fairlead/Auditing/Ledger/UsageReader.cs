@@ -6,7 +6,10 @@ using Fairlead.Storage;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>The sums of one group.</summary>
-internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnlyList<string> Group)
+/// <param name="From">The first moment.</param>
+/// <param name="To">The first moment after it.</param>
+/// <param name="Group">The value of each grouping that is no span of time; null for the outcome of calls that have not ended.</param>
+internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnlyList<string?> Group)
 {
     public long Requests { get; init; }
 
@@ -22,7 +25,7 @@ internal sealed record UsageRow(DateTimeOffset From, DateTimeOffset To, IReadOnl
 
     public decimal CostUsd { get; init; }
 
-    /// <summary>What running calls hold now; null if the row does not show it.</summary>
+    /// <summary>What running calls and accepted jobs hold now; null if the row does not show it.</summary>
     public decimal? ReservedUsd { get; init; }
 
     public UsageRow Plus(UsageRow other) => this with
@@ -91,7 +94,7 @@ internal sealed class UsageReader(IStorage storage)
         // Without groups there is always one row; it counts no hours when nothing was found.
         if (row.Int64("hours") == 0) return null;
         var (from, to) = (query.From, query.To);
-        var names = new List<string>(groups.Length);
+        var names = new List<string?>(groups.Length);
         for (var i = 0; i < groups.Length; i++)
         {
             var column = string.Create(CultureInfo.InvariantCulture, $"group_{i}");
@@ -100,9 +103,7 @@ internal sealed class UsageReader(IStorage storage)
                 names.Add(row.Text(column));
                 continue;
             }
-            var start = row.Time(column);
-            var end = groups[i].End!(start);
-            (from, to) = (start < query.From ? query.From : start, end > query.To ? query.To : end);
+            (from, to) = groups[i].Within(row.Time(column), query);
         }
         return new UsageRow(from, to, names)
         {

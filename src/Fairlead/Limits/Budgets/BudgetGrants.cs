@@ -17,6 +17,12 @@ internal sealed class BudgetGrants(IStorage storage, BudgetHolder holder, Leased
     /// </summary>
     private const int MaxPart = 4;
 
+    /// <summary>
+    /// In SQLite, where no other process wants the rest, a grant is at least this part of what is left, so that grants are rare. Not more:
+    /// after a crash, all that was granted is held until the calls of the process are in the ledger.
+    /// </summary>
+    private const int MinPartOfOneProcess = 64;
+
     private long _number;
 
     /// <summary>Grants what is available, without waiting for others.</summary>
@@ -51,6 +57,8 @@ internal sealed class BudgetGrants(IStorage storage, BudgetHolder holder, Leased
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         await LockAsync(connection, keys, cancellationToken);
         var isUndone = await UndoAsync(connection, number, keys, known, cancellationToken);
+        // Before the sums: what is written meanwhile counts twice until the next grant, and never not at all.
+        var unpaid = known.Select(budget => budget.Unpaid).ToArray();
         // A statement of its own: its snapshot must be later than the locks.
         var sums = await BudgetSums.ReadAsync(storage, connection, holder, keys, cancellationToken);
         // An earlier attempt was committed.
@@ -72,7 +80,7 @@ internal sealed class BudgetGrants(IStorage storage, BudgetHolder holder, Leased
         return
         [
             .. sums.Select((one, i) => new BudgetGrantResult(
-                new BudgetGrant(amounts[i], UsedElsewhere(one), one.Earlier + one.Others), one.Earlier, one.Others,
+                new BudgetGrant(amounts[i], UsedElsewhere(one, unpaid[i]), one.Earlier + one.Others + one.Jobs), one.Earlier, one.Others,
                 one.Available(needs[i].Limit), writes || isUndone || isRepeat)),
         ];
     }
@@ -80,14 +88,14 @@ internal sealed class BudgetGrants(IStorage storage, BudgetHolder holder, Leased
     private long Size(in BudgetNeed need, Int128 available)
     {
         if (available <= 0 || available < need.Minimum) return 0;
-        // In SQLite no other process can ask for the rest.
-        if (storage.Provider == StorageProvider.Sqlite) return (long)Int128.Min(available, long.MaxValue);
         var part = Int128.Max(need.Minimum, available / MaxPart);
-        return (long)Int128.Clamp(part, 0, Math.Max(need.Wanted, need.Minimum));
+        var wanted = Int128.Max(need.Wanted, need.Minimum);
+        if (storage.Provider == StorageProvider.Sqlite) wanted = Int128.Max(wanted, available / MinPartOfOneProcess);
+        return (long)Int128.Min(Int128.Min(part, wanted), long.MaxValue);
     }
 
-    private static long UsedElsewhere(in BudgetSums sums) =>
-        (long)Int128.Clamp((Int128)sums.Settled - sums.OwnSettled + sums.WrittenOff, 0, long.MaxValue);
+    private static long UsedElsewhere(in BudgetSums sums, long unpaid) =>
+        (long)Int128.Clamp((Int128)sums.Settled - sums.OwnSettled + sums.WrittenOff + unpaid, 0, long.MaxValue);
 
     // In the order of the numbers that are locked, so that transactions wait for each other only in one direction.
     private async Task LockAsync(DbConnection connection, BudgetKey[] keys, CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Globalization;
 using Fairlead.Storage;
 
@@ -19,8 +20,14 @@ internal sealed class BudgetHolders(
     private (string Name, SqlValue Value)[] Own => [("@node", holder.Node), ("@process", holder.Process)];
 
     /// <summary>Shows that this process is alive, and undoes its write-off.</summary>
-    public async Task BeatAsync(CancellationToken cancellationToken) => await storage.ExecuteAsync(
-        "UPDATE budget_holders SET beat = beat + 1, written_off = 0 WHERE node = @node AND process = @process", Own, cancellationToken);
+    /// <param name="reserved">What its calls hold of money, for other nodes; null if it has not changed.</param>
+    /// <param name="cancellationToken">Stops the statement.</param>
+    public async Task BeatAsync(string? reserved, CancellationToken cancellationToken) => await storage.ExecuteAsync(
+        """
+        UPDATE budget_holders SET beat = beat + 1, written_off = 0, reserved = COALESCE(@reserved, reserved)
+        WHERE node = @node AND process = @process
+        """,
+        [.. Own, ("@reserved", reserved)], cancellationToken);
 
     /// <summary>
     /// Writes off the leases of processes that have shown no sign of life for <see cref="BudgetLeaseOptions.WriteOffAfter"/>, as this
@@ -30,7 +37,8 @@ internal sealed class BudgetHolders(
     public async Task<IReadOnlyList<BudgetHolder>> WriteOffAsync(CancellationToken cancellationToken)
     {
         var now = time.GetTimestamp();
-        if (_lookedAt is { } last && time.GetElapsedTime(last, now) > options.WriteOffAfter / 2) _seen.Clear();
+        var writeOffAfter = options.WriteOffAfter();
+        if (_lookedAt is { } last && time.GetElapsedTime(last, now) > writeOffAfter / 2) _seen.Clear();
         _lookedAt = null;
         await using var connection = await storage.OpenAsync(cancellationToken);
         var found = await connection.QueryAsync(
@@ -41,11 +49,11 @@ internal sealed class BudgetHolders(
         foreach (var (other, beat) in found)
         {
             if (!_seen.TryGetValue(other, out var seen) || seen.Beat != beat) _seen[other] = seen = (beat, now);
-            if (time.GetElapsedTime(seen.Since, now) < options.WriteOffAfter) continue;
+            if (time.GetElapsedTime(seen.Since, now) < writeOffAfter) continue;
             var rows = await storage.WriteAsync(
                 connection,
-                "UPDATE budget_holders SET written_off = 1 WHERE node = @node AND process = @process AND beat = @beat AND written_off = 0",
-                [("@node", other.Node), ("@process", other.Process), ("@beat", beat)], cancellationToken);
+                "UPDATE budget_holders SET written_off = @at WHERE node = @node AND process = @process AND beat = @beat AND written_off = 0",
+                [("@node", other.Node), ("@process", other.Process), ("@beat", beat), ("@at", time.GetUtcNow())], cancellationToken);
             _seen.Remove(other);
             if (rows > 0) writtenOff.Add(other);
         }
@@ -55,7 +63,7 @@ internal sealed class BudgetHolders(
 
     /// <summary>
     /// Deletes leases of ended periods of which nothing is outstanding, or which are written off; and processes that were written off and
-    /// hold nothing.
+    /// hold nothing. Forgets budgets of ended periods of which this process has no lease.
     /// </summary>
     public async Task CleanAsync(CancellationToken cancellationToken)
     {
@@ -69,7 +77,7 @@ internal sealed class BudgetHolders(
                 """
                 DELETE FROM budget_leases WHERE period_end < @before AND (outstanding = 0 OR EXISTS (
                     SELECT 1 FROM budget_holders h
-                    WHERE h.node = budget_leases.node AND h.process = budget_leases.process AND h.written_off = 1))
+                    WHERE h.node = budget_leases.node AND h.process = budget_leases.process AND h.written_off <> 0))
                 RETURNING budget, node, process
                 """,
                 [("@before", before)],
@@ -80,26 +88,63 @@ internal sealed class BudgetHolders(
                 if (other == holder && BudgetKeys.TryParse(budget, out var key)) budgets.Remove(key.Value);
             }
         }
+        await ForgetAsync(connection, before, cancellationToken);
         await storage.WriteAsync(
             connection,
             """
-            DELETE FROM budget_holders WHERE written_off = 1 AND NOT EXISTS (
+            DELETE FROM budget_holders WHERE written_off <> 0 AND NOT EXISTS (
                 SELECT 1 FROM budget_leases b WHERE b.node = budget_holders.node AND b.process = budget_holders.process)
             """,
             [], cancellationToken);
     }
 
-    /// <summary>Returns all that this process holds. Only correct when its calls have ended and are in the ledger.</summary>
-    public async Task ReleaseAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Releases what earlier processes of this node held if their replay was incomplete and they were written off
+    /// <see cref="BudgetLeaseOptions.ReleaseAfter"/> ago: an invalid record must not close a budget for good. Only correct after the replay:
+    /// these processes have ended, so that they spend nothing any more.
+    /// </summary>
+    public Task ReleaseReplayedAsync(CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        await ReleaseAsync(
+            storage, connection,
+            "h.replay_node = @node AND NOT (h.node = @node AND h.process = @process) AND h.written_off <> 0 AND h.written_off < @before",
+            [.. Own, ("@before", time.GetUtcNow() - options.ReleaseAfter)], cancellationToken);
+    });
+
+    /// <summary>Returns all that this process holds. Only correct when its calls have ended and are in the ledger.</summary>
+    public Task ReleaseAsync(CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await ReleaseAsync(storage, connection, "h.node = @node AND h.process = @process", Own, cancellationToken);
+    });
+
+    /// <summary>Deletes processes and their leases in one transaction. The holds of their jobs then count by themselves.</summary>
+    /// <param name="storage">The database.</param>
+    /// <param name="connection">A connection without a transaction.</param>
+    /// <param name="condition">SQL condition on the row <c>h</c> of a process.</param>
+    /// <param name="values">Its values.</param>
+    /// <param name="cancellationToken">Stops before the commit.</param>
+    public static async Task ReleaseAsync(
+        IStorage storage, DbConnection connection, string condition, (string Name, SqlValue Value)[] values,
+        CancellationToken cancellationToken)
+    {
+        var released = await connection.QueryAsync(
+            $"SELECT h.node, h.process FROM budget_holders h WHERE {condition}", values,
+            row => new BudgetHolder(row.Text("node"), row.Int64("process")), cancellationToken);
+        if (released.Count == 0) return;
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        await connection.ExecuteAsync(
-            """
-            DELETE FROM budget_leases WHERE node = @node AND process = @process;
-            DELETE FROM budget_holders WHERE node = @node AND process = @process
-            """,
-            Own, cancellationToken);
+        foreach (var (node, process) in released)
+        {
+            (string Name, SqlValue Value)[] one = [("@node", node), ("@process", process)];
+            await BudgetHolds.ReleaseAsync(storage, connection, "hold_node = @node AND hold_process = @process", one, cancellationToken);
+            await connection.ExecuteAsync(
+                """
+                DELETE FROM budget_leases WHERE node = @node AND process = @process;
+                DELETE FROM budget_holders WHERE node = @node AND process = @process
+                """,
+                one, cancellationToken);
+        }
         await transaction.CommitAsync(cancellationToken);
     }
 
@@ -117,5 +162,20 @@ internal sealed class BudgetHolders(
             """,
             [("@node", holder.Node), .. keys.Select((key, i) => (names[i], (SqlValue)key.ToText()))],
             row => (row.Text("budget"), new BudgetHolder(row.Text("node"), row.Int64("process"))), cancellationToken);
+    }
+
+    // A budget that was asked for and had nothing left has no lease.
+    private async Task ForgetAsync(DbConnection connection, DateTimeOffset before, CancellationToken cancellationToken)
+    {
+        var ended = budgets.All.Where(one => one.Key.PeriodEnd < before).Select(one => one.Key).ToArray();
+        if (ended.Length == 0) return;
+        var leased = await connection.QueryAsync(
+            "SELECT budget FROM budget_leases WHERE node = @node AND process = @process AND period_end < @before",
+            [.. Own, ("@before", before)], row => row.Text("budget"), cancellationToken);
+        var kept = leased.ToHashSet(StringComparer.Ordinal);
+        foreach (var key in ended)
+        {
+            if (!kept.Contains(key.ToText())) budgets.Remove(key);
+        }
     }
 }

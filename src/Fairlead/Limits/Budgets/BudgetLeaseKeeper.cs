@@ -16,6 +16,7 @@ internal sealed class BudgetLeaseKeeper(
     BudgetHolder holder,
     BudgetHolders holders,
     BudgetReturns returns,
+    BudgetReports reports,
     LeasedBudgets budgets,
     LedgerShipper shipper,
     BudgetLeaseOptions options,
@@ -101,10 +102,12 @@ internal sealed class BudgetLeaseKeeper(
                 await returns.FlushAsync(stoppingToken);
                 if (beatAt is not null && time.GetElapsedTime(beatAt.Value) < Interval / 2) return;
                 beatAt = time.GetTimestamp();
-                await holders.BeatAsync(stoppingToken);
-                foreach (var lost in await holders.WriteOffAsync(stoppingToken)) logger.LeaseWrittenOff(lost.Node, options.WriteOffAfter);
+                await holders.BeatAsync(reports.Text, stoppingToken);
+                await reports.WriteAsync(stoppingToken);
+                foreach (var lost in await holders.WriteOffAsync(stoppingToken)) logger.LeaseWrittenOff(lost.Node, options.WriteOffAfter());
                 if (cleanedAt is not null && time.GetElapsedTime(cleanedAt.Value) < CleanInterval) return;
                 await holders.CleanAsync(stoppingToken);
+                if (shipper.Replayed.IsCompleted) await holders.ReleaseReplayedAsync(stoppingToken);
                 cleanedAt = time.GetTimestamp();
             });
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);

@@ -3,8 +3,16 @@ namespace Fairlead.Limits.Budgets;
 /// <summary>Times of leases.</summary>
 internal sealed record BudgetLeaseOptions
 {
-    /// <summary>After this time without a sign of life, the lease of a process counts as used. Default 10 minutes.</summary>
-    public TimeSpan WriteOffAfter { get; init; } = TimeSpan.FromMinutes(10);
+    /// <summary>
+    /// Gets the time without a sign of life after which the lease of a process counts as used. Default 10 minutes;
+    /// <c>limits.writeOffAfter</c> in the server.
+    /// </summary>
+    public Func<TimeSpan> WriteOffAfter { get; init; } = static () => LimitsConfig.Default.WriteOffAfter;
+
+    /// <summary>
+    /// After this time, a lease is released that was written off because a record of its process was invalid. Default 24 hours.
+    /// </summary>
+    public TimeSpan ReleaseAfter { get; init; } = TimeSpan.FromHours(24);
 
     /// <summary>What a process has not used for this time is returned. Default 5 s.</summary>
     public TimeSpan IdleAfter { get; init; } = TimeSpan.FromSeconds(5);

@@ -20,12 +20,16 @@ internal sealed class BudgetLeases(
     LedgerShipper shipper,
     BudgetLeaseOptions options,
     BudgetLeaseMetrics metrics,
-    TimeProvider time) : IBudgetLeases
+    TimeProvider time) : IBudgetLeases, IDisposable
 {
     /// <summary>A request that waits looks at the database again after this time, also without a notice.</summary>
     private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>Transactions at once: requests of many budgets must not take all connections.</summary>
+    private const int MaxParallel = 4;
+
     private readonly BudgetTurns _turns = new();
+    private readonly SemaphoreSlim _connections = new(MaxParallel, MaxParallel);
 
     public async Task<BudgetGrant[]> AcquireAsync(IReadOnlyList<BudgetNeed> needs, CancellationToken cancellationToken)
     {
@@ -54,6 +58,10 @@ internal sealed class BudgetLeases(
         foreach (var (key, amount) in unused) returns.Add(key, amount);
     }
 
+    public void Dispose() => _connections.Dispose();
+
+    public void AddUnpaid(BudgetKey key, long amount) => budgets.Enter(key).AddUnpaid(amount);
+
     private async Task EnsureShippedAsync(IReadOnlyList<BudgetNeed> needs, CancellationToken cancellationToken)
     {
         var first = needs.Select(need => budgets.Enter(need.Key)).Where(budget => !budget.IsShipped).ToArray();
@@ -73,7 +81,17 @@ internal sealed class BudgetLeases(
             // 2.
             BudgetGrantResult[] results;
             using (await _turns.EnterAsync(request.OpenKeys(), cancellationToken))
-                results = await grants.GrantAsync(request.OpenNeeds(), cancellationToken);
+            {
+                await _connections.WaitAsync(cancellationToken);
+                try
+                {
+                    results = await grants.GrantAsync(request.OpenNeeds(), cancellationToken);
+                }
+                finally
+                {
+                    _connections.Release();
+                }
+            }
             request.Add(results);
             if (request.Open.Count == 0) return;
 

@@ -31,31 +31,42 @@ internal sealed class BudgetSettlement(IStorage storage, BudgetHolder holder, Le
                 if (amount > 0) amounts[key] = Money.Add(amounts.GetValueOrDefault(key), amount);
             }
         }
+        var unpaid = new List<(LeasedBudget Budget, long Amount)>();
         // In the order in which every transaction changes these rows.
-        var rows = amounts.Select(pair => (Budget: pair.Key.ToText(), Amount: pair.Value)).OrderBy(row => row.Budget, StringComparer.Ordinal);
-        foreach (var chunk in rows.Chunk(MaxStatements)) await SettleAsync(connection, chunk, cancellationToken);
+        var rows = amounts.Select(pair => (Budget: pair.Key.ToText(), Amount: Paid(pair.Key, pair.Value, unpaid)))
+            .Where(row => row.Amount > 0).OrderBy(row => row.Budget, StringComparer.Ordinal).ToArray();
+        try
+        {
+            foreach (var chunk in rows.Chunk(MaxStatements)) await SettleAsync(connection, chunk, cancellationToken);
+        }
+        catch
+        {
+            foreach (var (budget, amount) in unpaid) budget.AddUnpaid(amount);
+            throw;
+        }
     }
 
     public async Task AdoptAsync(string from, string to, CancellationToken cancellationToken) => await storage.ExecuteAsync(
         "UPDATE budget_holders SET replay_node = @to WHERE replay_node = @from", [("@from", from), ("@to", to)], cancellationToken);
 
-    public async Task ReplayedAsync(string node, CancellationToken cancellationToken)
+    public Task ReplayedAsync(string node, CancellationToken cancellationToken) => StorageRetry.RunAsync(async () =>
     {
-        const string Stopped = "SELECT 1 FROM budget_holders h WHERE h.replay_node = @replayed AND NOT (h.node = @node AND h.process = @process)";
         (string Name, SqlValue Value)[] values = [("@replayed", node), ("@node", holder.Node), ("@process", holder.Process)];
         await using var connection = await storage.OpenAsync(cancellationToken);
-        if (await connection.Int64Async(Stopped + " LIMIT 1", values, cancellationToken) is null) return;
-        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        await connection.ExecuteAsync(
-            $"""
-            DELETE FROM budget_leases WHERE EXISTS ({Stopped} AND h.node = budget_leases.node AND h.process = budget_leases.process);
-            DELETE FROM budget_holders WHERE replay_node = @replayed AND NOT (node = @node AND process = @process)
-            """,
-            values, cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
+        await BudgetHolders.ReleaseAsync(
+            storage, connection, "h.replay_node = @replayed AND NOT (h.node = @node AND h.process = @process)", values, cancellationToken);
+    });
+
+    // Usage that no slice pays for is in the ledger and not in the lease. Which calls had it does not matter, only how much. If the commit
+    // fails, the lease pays for it after all: the budget can then be exceeded by it, as by usage that was never reserved.
+    private long Paid(BudgetKey key, long used, List<(LeasedBudget Budget, long Amount)> unpaid)
+    {
+        if (budgets.Find(key) is not { } budget || budget.TakeUnpaid(used) is not (> 0 and var taken)) return used;
+        unpaid.Add((budget, taken));
+        return used - taken;
     }
 
-    // More than was reserved leaves nothing outstanding: the rest is in the ledger, and the next grant counts it.
+    // Never below zero: a debt would have to be repaid by exactly one later grant.
     private async Task SettleAsync(DbConnection connection, (string Budget, long Amount)[] rows, CancellationToken cancellationToken)
     {
         var sql = new StringBuilder();

@@ -28,6 +28,11 @@ internal sealed class LeasedBudgets
 
     public bool Contains(BudgetKey key) => _budgets.ContainsKey(key);
 
+    public LeasedBudget? Find(BudgetKey key) => _budgets.GetValueOrDefault(key);
+
+    /// <summary>The budgets and what this process knows of them, at about this moment.</summary>
+    public IEnumerable<KeyValuePair<BudgetKey, LeasedBudget>> All => _budgets;
+
     public void Remove(BudgetKey key)
     {
         _budgets.TryRemove(key, out _);
@@ -66,9 +71,14 @@ internal sealed class LeasedBudgets
     private readonly record struct Owner(LimitScope Scope, string Id, string? Model, string? Class);
 }
 
-/// <summary>What this process knows of one budget. Fields change while the budget's turn is held.</summary>
+/// <summary>What this process knows of one budget. Properties change while the budget's turn is held; the methods are thread-safe.</summary>
 internal sealed class LeasedBudget
 {
+    private long _unpaid;
+
+    /// <summary>Usage that no slice pays for, of calls that the ledger may not have yet.</summary>
+    public long Unpaid => Volatile.Read(ref _unpaid);
+
     /// <summary>Whether all calls that ended before the first lease are in the ledger.</summary>
     public bool IsShipped { get; set; }
 
@@ -77,4 +87,29 @@ internal sealed class LeasedBudget
 
     /// <summary>Whether the database may have a grant that was not reported.</summary>
     public bool IsUncertain { get; set; }
+
+    /// <summary>What the database was told that calls have taken of the lease; null for nothing. Only for the keeper.</summary>
+    public long? Reported { get; set; }
+
+    public void AddUnpaid(long amount)
+    {
+        for (var seen = Unpaid; ;)
+        {
+            var before = Interlocked.CompareExchange(ref _unpaid, Conversation.Money.Add(seen, amount), seen);
+            if (before == seen) return;
+            seen = before;
+        }
+    }
+
+    /// <summary>Takes up to <paramref name="max"/> of the unpaid usage.</summary>
+    public long TakeUnpaid(long max)
+    {
+        for (var seen = Unpaid; ;)
+        {
+            var taken = Math.Min(seen, max);
+            var before = Interlocked.CompareExchange(ref _unpaid, seen - taken, seen);
+            if (before == seen) return taken;
+            seen = before;
+        }
+    }
 }

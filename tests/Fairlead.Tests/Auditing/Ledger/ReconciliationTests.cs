@@ -213,18 +213,26 @@ public abstract class ReconciliationTests : IDisposable
     public async Task Usage_WithReservations_ShowsThemBesideSettled()
     {
         await EndAsync(Call(), new Made(new Usage(100, 10)));
-        _reserved = new Held([new("org_of_proj_1", "proj_1", "key_1", "large", 250_000_000_000), new("org_of_proj_1", "proj_1", "key_2", "large", 1), new("org_9", "proj_9", "key_9", "small", 2)]);
+        var hour = new DateTimeOffset(_time.GetUtcNow().UtcDateTime.Date, TimeSpan.Zero).AddHours(_time.GetUtcNow().Hour);
+        _reserved = new Held(
+        [
+            new("org_of_proj_1", "proj_1", "key_1", "large", "standard", hour, 250_000_000_000), new("org_of_proj_1", "proj_1", "key_2", "large", "bulk", hour.AddHours(-2), 1),
+            new("org_9", "proj_9", "key_9", "small", "standard", hour, 2), new("org_9", "proj_9", "key_9", "small", "standard", hour.AddDays(-40), 9),
+        ]);
 
         Assert.Equal(["key_1 0.00028 0.25", "key_2 0 0.000000000001", "key_9 0 0.000000000002"], await RowsAsync("?group_by=key"));
         Assert.Equal(["org_9 0 0.000000000002", "org_of_proj_1 0.00028 0.250000000001"], await RowsAsync("?group_by=organization"));
         Assert.Equal(["key_2 0 0.000000000001"], await RowsAsync("?group_by=key&key_id=key_2"));
         Assert.Equal("0.250000000003", (await GetAsync(endpoints => endpoints.AdminUsageAsync, ""))["totals"]!["reserved_usd"]!.ToJsonString());
-        // A reservation has no outcome, no hour and no past.
-        foreach (var query in new[] { "?group_by=outcome", "?outcome=complete", "?group_by=day", "?to=2026-11-24" })
-        {
-            if (query == "?to=2026-11-24") _time.Advance(TimeSpan.FromHours(1));
-            Assert.DoesNotContain("reserved_usd", (await GetAsync(endpoints => endpoints.AdminUsageAsync, query)).ToJsonString(), StringComparison.Ordinal);
-        }
+        Assert.Equal(["bulk 0 0.000000000001", "standard 0.00028 0.250000000002"], await RowsAsync("?group_by=class"));
+        Assert.Equal(["large 0.00028 0.250000000001", "small 0 0.000000000002"], await RowsAsync("?group_by=model"));
+        // At the time when the calls were accepted. They have no outcome yet.
+        Assert.Equal([" 0 0.250000000003", "complete 0.00028 0"], await RowsAsync("?group_by=outcome"));
+        var hours = (await GetAsync(endpoints => endpoints.AdminUsageAsync, "?group_by=hour"))["data"]!.AsArray();
+        Assert.Equal([(hour.AddHours(-2), "0.000000000001"), (hour, "0.250000000002")], hours.Select(row => ((DateTimeOffset)row!["from"]!, row["reserved_usd"]!.ToJsonString())));
+        Assert.Equal(["0.000000000009"], (await GetAsync(endpoints => endpoints.AdminUsageAsync, $"?group_by=month,key&key_id=key_9&from={hour.AddDays(-41):yyyy-MM-dd}&to={hour.AddDays(-39):yyyy-MM-dd}"))["data"]!.AsArray()
+            .Select(row => row!["reserved_usd"]!.ToJsonString()));
+        Assert.DoesNotContain("reserved_usd", (await GetAsync(endpoints => endpoints.AdminUsageAsync, "?outcome=complete")).ToJsonString(), StringComparison.Ordinal);
 
         async Task<IEnumerable<string>> RowsAsync(string query) => (await GetAsync(endpoints => endpoints.AdminUsageAsync, query))["data"]!.AsArray()
             .Select(row => $"{row!["group"]!.AsObject().Single().Value} {row["cost_usd"]!.ToJsonString()} {row["reserved_usd"]!.ToJsonString()}");

@@ -1,6 +1,7 @@
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
+using Fairlead.Generations;
 using Fairlead.Limits;
 using Fairlead.Limits.Budgets;
 using Fairlead.Pipeline;
@@ -85,7 +86,9 @@ internal sealed class BudgetWorld : IDisposable
     }
 
     private IStorage Open() =>
-        _database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new BudgetLeaseSchema());
+        _database.Open(
+        new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new GenerationSchema(), new GenerationHoldSchema(),
+        new BudgetLeaseSchema(), new ReservedAmountsSchema());
 }
 
 /// <summary>One process with its leases.</summary>
@@ -107,8 +110,11 @@ internal sealed class BudgetNode : IDisposable
         Leases = new BudgetLeases(
             storage, Holder, new BudgetGrants(storage, Holder, Budgets, time), Returns, Asks, Budgets, spool, Shipper, options,
             new BudgetLeaseMetrics(meters.GetRequiredService<System.Diagnostics.Metrics.IMeterFactory>()), time);
+        Reports = new BudgetReports(storage, Holder, Budgets, Slices);
         Keeper = new BudgetLeaseKeeper(
-            storage, Holder, Holders, Returns, Budgets, Shipper, options, time, NullLogger<BudgetLeaseKeeper>.Instance, Slices);
+            storage, Holder, Holders, Returns, Reports, Budgets, Shipper, options, time,
+            NullLogger<BudgetLeaseKeeper>.Instance, Slices);
+        Holds = new BudgetHolds(storage, Holder, Budgets, Shipper, options, time);
     }
 
     public Spool Spool { get; }
@@ -130,6 +136,10 @@ internal sealed class BudgetNode : IDisposable
     public BudgetLeases Leases { get; }
 
     public BudgetLeaseKeeper Keeper { get; }
+
+    public BudgetHolds Holds { get; }
+
+    public BudgetReports Reports { get; }
 
     public FreeSlices Slices { get; } = new();
 
@@ -171,6 +181,7 @@ internal sealed class BudgetNode : IDisposable
     public void Dispose()
     {
         Asks.Dispose();
+        Leases.Dispose();
         Keeper.Dispose();
         Shipper.Dispose();
     }
@@ -181,6 +192,7 @@ internal sealed class FreeSlices : IBudgetSlices
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<BudgetKey, long> _free = [];
+    private readonly Dictionary<BudgetKey, long> _taken = [];
 
     public void Add(BudgetKey key, long amount)
     {
@@ -194,6 +206,7 @@ internal sealed class FreeSlices : IBudgetSlices
         {
             if (_free.GetValueOrDefault(key) < amount) return false;
             _free[key] -= amount;
+            _taken[key] = _taken.GetValueOrDefault(key) + amount;
             return true;
         }
     }
@@ -209,4 +222,14 @@ internal sealed class FreeSlices : IBudgetSlices
     }
 
     public IReadOnlyList<(BudgetKey Key, long Amount)> TakeIdle(TimeSpan idle) => [];
+
+    public long TakenOf(BudgetKey key)
+    {
+        lock (_gate) return _taken.GetValueOrDefault(key);
+    }
+
+    public IReadOnlyCollection<ReservedAmount> ReadHeld()
+    {
+        lock (_gate) return [.. _taken.Select(one => new ReservedAmount(one.Key.OrganizationId, "proj_1", "key_1", "large", "standard", BudgetWorld.Now, one.Value))];
+    }
 }
