@@ -110,7 +110,7 @@ public sealed class LimitsStageTests
     public async Task Run_OvertakenWhileItWaits_IsPostponedAfterASecond()
     {
         var refusal = new GatewayError(ErrorCode.RateLimitExceeded, "full") { RetryAfter = TimeSpan.FromMilliseconds(400) };
-        var stage = new LimitsStage(new FullLedger(refusal), _accounts, new TokenCounter());
+        var stage = new LimitsStage(new FullLedger(refusal), _accounts, new TokenCounter(), new LimitsMetrics(_meters));
         var run = LimitCalls.Of(_time, LimitCalls.CallerOf(), LimitCalls.ModelOf());
         run.QueuedRun = new QueuedRun(8, TimeSpan.Zero);
         var running = stage.InvokeAsync(run, static (_, _) => throw new InvalidOperationException("It has no rates."), Cancel).AsTask();
