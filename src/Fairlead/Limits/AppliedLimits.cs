@@ -23,6 +23,9 @@ internal sealed record AppliedLimits : ICallLimits
     /// <summary>Counters of the organization when this was resolved.</summary>
     public int Version { get; init; }
 
+    /// <summary>Whether any rate or concurrency applies.</summary>
+    public bool HasRates => Rates.Length + Concurrency.Length > 0;
+
     public bool HasBudgets => Budgets.Length > 0;
 
     /// <summary>The smallest capacity of the buckets of output tokens; null if there is none.</summary>

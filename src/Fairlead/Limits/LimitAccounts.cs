@@ -20,6 +20,9 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     /// <summary>Number of organizations with accounts.</summary>
     public int Count => _organizations.Count;
 
+    /// <summary>The accounts of every organization, as they are now.</summary>
+    public IEnumerable<OrganizationAccounts> Organizations => _organizations.Values;
+
     /// <summary>The limits that apply to a call. Resolved once for each caller of a snapshot, model and class.</summary>
     public AppliedLimits Of(Caller caller, CatalogueModel model, string @class)
     {

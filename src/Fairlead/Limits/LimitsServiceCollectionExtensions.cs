@@ -2,6 +2,7 @@ using Fairlead.Access;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Limits.Budgets;
+using Fairlead.Limits.Redis;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
@@ -24,6 +25,7 @@ internal static class LimitsServiceCollectionExtensions
         services.AddSingleton<IGatewayStage, LimitsStage>();
         services.AddHostedService<LimitsSweep>();
         services.AddBudgetLeases();
+        services.AddSharedRates();
         return services;
     }
 

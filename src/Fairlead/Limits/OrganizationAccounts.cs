@@ -36,6 +36,12 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
 
     public LimitClock Clock { get; } = clock;
 
+    /// <summary>Guards the counters.</summary>
+    public Lock Gate => _gate;
+
+    /// <summary>All rates, for those who hold <see cref="Gate"/>.</summary>
+    public IEnumerable<RateBucket> Rates => _groups.Values.SelectMany(group => group.Counters).OfType<RateBucket>();
+
     /// <summary>Asks the database for slices, one request at a time.</summary>
     public BudgetRequests Requests { get; } = new();
 
@@ -138,6 +144,21 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         }
     }
 
+    /// <summary>Releases the tokens and money of a reservation that another limit has refused. It holds nothing then.</summary>
+    public void ReleaseMoney(TokenReservation reservation)
+    {
+        var now = Clock.Time.GetTimestamp();
+        lock (_gate)
+        {
+            if (reservation.Money is not { } money) return;
+            var held = reservation.Amounts;
+            foreach (var budget in money.Budgets) budget.At(reservation.AcceptedAt).Settle(held.Of(budget.Name), 0, now);
+            _totals.Held(-held.Tokens, -held.Pico);
+            _totals.Open--;
+            reservation.ReleaseMoney();
+        }
+    }
+
     /// <summary>Raises the tokens and money of a reservation to <paramref name="amounts"/>, or changes nothing.</summary>
     public ReserveStatus TryExtend(TokenReservation reservation, in LimitAmounts amounts)
     {
@@ -199,19 +220,7 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
         var refusing = new List<RefusingLimit>();
         lock (_gate)
         {
-            if ((parts & ReservationParts.Rates) != 0)
-            {
-                foreach (var bucket in limits.Rates)
-                {
-                    var amount = amounts.Of(bucket.Name);
-                    if (bucket.CanTake(amount, now.Timestamp)) continue;
-                    refusing.Add(new RefusingLimit(bucket.StateAt(now), amount, bucket.WaitFor(amount, now.Timestamp), false));
-                }
-                foreach (var counter in limits.Concurrency)
-                {
-                    if (!counter.CanTake) refusing.Add(new RefusingLimit(counter.StateAt(now), 1, counter.EstimateWait(), true));
-                }
-            }
+            if ((parts & ReservationParts.Rates) != 0) AddRefusingRates(refusing, limits, amounts, now);
             if ((parts & ReservationParts.Money) == 0) return refusing;
             foreach (var budget in limits.Budgets)
             {
@@ -331,6 +340,21 @@ internal sealed class OrganizationAccounts(string organizationId, LimitClock clo
             if (_totals.Open > 0 || _unused.Count > 0 || Clock.ToSpan(now.Timestamp - _usedAt) < idle) return false;
             if (_groups.Values.Any(group => group.Counters.Any(counter => !counter.IsAtRest(now)))) return false;
             return _isDropped = true;
+        }
+    }
+
+    /// <summary>Adds the rates and the concurrency that do not allow the amounts now. The caller holds the lock.</summary>
+    public static void AddRefusingRates(List<RefusingLimit> refusing, AppliedLimits limits, in LimitAmounts amounts, LimitMoment now)
+    {
+        foreach (var bucket in limits.Rates)
+        {
+            var amount = amounts.Of(bucket.Name);
+            if (bucket.CanTake(amount, now.Timestamp)) continue;
+            refusing.Add(new RefusingLimit(bucket.StateAt(now), bucket.NeedOf(amount), bucket.WaitFor(amount, now.Timestamp), false));
+        }
+        foreach (var counter in limits.Concurrency)
+        {
+            if (!counter.CanTake) refusing.Add(new RefusingLimit(counter.StateAt(now), 1, counter.EstimateWait(), true));
         }
     }
 
