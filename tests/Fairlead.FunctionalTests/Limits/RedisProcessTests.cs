@@ -145,10 +145,12 @@ public sealed class RedisProcessTests : IAsyncLifetime
     }
 
     /// <summary>The full bucket is served, and at most what has refilled meanwhile.</summary>
-    private static void AssertRate(int served, int capacity, long since)
+    private void AssertRate(int served, int capacity, long since)
     {
         var refilled = (int)Math.Ceiling(TimeProvider.System.GetElapsedTime(since).TotalMinutes * capacity) + 1;
-        Assert.InRange(served, capacity, capacity + refilled);
+        if (served >= capacity && served <= capacity + refilled) return;
+        var log = string.Join('\n', _servers.SelectMany(server => (server.Output + server.Error).Split('\n')).Where(line => line.Contains("Redis", StringComparison.Ordinal)));
+        Assert.Fail($"{served} served, but {capacity} to {capacity + refilled} expected.\n{log}");
     }
 
     /// <summary>Sends calls in parallel, in turn to all servers or to one, and returns how many were served. The others were refused by the rate.</summary>

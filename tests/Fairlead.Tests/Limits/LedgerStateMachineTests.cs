@@ -143,7 +143,7 @@ public sealed class LedgerStateMachineTests
             if (_redis is null) return;
             // Redis learns of a new limit with the next call that counts against it. Until then it refills at the old rate.
             foreach (var caller in _callers)
-                await _redis.Store.SettleAsync(_accounts.Of(caller, _model, CallClasses.Standard), default, default, "none");
+                await _redis.Store.SettleAsync(_accounts.Of(caller, _model, CallClasses.Standard), default, default, "none", TestContext.Current.CancellationToken);
         }
 
         private void Declare(LimitScope scope, string id, string? model, LimitSet set)

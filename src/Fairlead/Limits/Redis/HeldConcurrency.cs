@@ -31,7 +31,7 @@ internal sealed class HeldConcurrency
         // A call that ended meanwhile may have been removed from the store before it was added again.
         foreach (var (member, limits) in calls)
         {
-            if (!_calls.ContainsKey(member)) await store.SettleAsync(limits, default, default, member);
+            if (!_calls.ContainsKey(member)) await store.SettleAsync(limits, default, default, member, CancellationToken.None);
         }
     }
 }

@@ -12,10 +12,14 @@ internal sealed class RedisCircuit(RedisMetrics metrics, ILogger<RedisCircuit> l
     private const int Available = 1;
     private const int Unavailable = 2;
 
+    private CancellationTokenSource _opened = new();
     private int _state;
     private volatile int _nodes = 1;
 
     public bool IsAvailable => Volatile.Read(ref _state) == Available;
+
+    /// <summary>Ends the waits of calls for Redis when it becomes unavailable.</summary>
+    public CancellationToken Opened => Volatile.Read(ref _opened).Token;
 
     /// <summary>The nodes that were alive when Redis last responded, 1 or more.</summary>
     public int Nodes => _nodes;
@@ -24,6 +28,8 @@ internal sealed class RedisCircuit(RedisMetrics metrics, ILogger<RedisCircuit> l
     public void Open(Exception exception)
     {
         if (Interlocked.Exchange(ref _state, Unavailable) == Unavailable) return;
+        // Not here: many calls may wait.
+        _ = Volatile.Read(ref _opened).CancelAsync();
         metrics.Changed(isAvailable: false);
         logger.RedisUnavailable(RedisErrors.Describe(exception), _nodes);
     }
@@ -34,6 +40,8 @@ internal sealed class RedisCircuit(RedisMetrics metrics, ILogger<RedisCircuit> l
     {
         _nodes = nodes;
         metrics.Nodes = nodes;
+        // Has one caller, the heartbeat. Nothing has to be disposed of: the old one has no timer.
+        if (Volatile.Read(ref _opened).IsCancellationRequested) Volatile.Write(ref _opened, new CancellationTokenSource());
         if (Interlocked.Exchange(ref _state, Available) == Available) return;
         metrics.Changed(isAvailable: true);
         logger.RedisAvailable(nodes);

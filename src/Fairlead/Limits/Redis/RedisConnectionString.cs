@@ -11,11 +11,11 @@ internal static class RedisConnectionString
 {
     private const int DefaultPort = 6379;
 
-    /// <summary>How long a call waits at most for a response, in milliseconds, unless the connection string says otherwise.</summary>
-    private const int ResponseTimeout = 200;
-
-    /// <summary>The driver looks for responses that are late this often.</summary>
-    private static readonly TimeSpan LateResponseInterval = TimeSpan.FromMilliseconds(100);
+    /// <summary>
+    /// How long the heartbeat waits for a response, in milliseconds, unless the connection string says otherwise. Calls wait for a shorter
+    /// time; see <see cref="RedisWatch"/>.
+    /// </summary>
+    private const int ResponseTimeout = 1000;
 
     /// <returns>The options, or null if the text has neither form. There is no reason, because any part may be the password.</returns>
     public static ConfigurationOptions? Parse(string text)
@@ -27,7 +27,6 @@ internal static class RedisConnectionString
             var options = isAddress ? FromAddress(text) : ConfigurationOptions.Parse(text);
             if (options is null || options.EndPoints.Count == 0) return null;
             if (isAddress || !text.Contains("asyncTimeout", StringComparison.OrdinalIgnoreCase)) options.AsyncTimeout = ResponseTimeout;
-            options.HeartbeatInterval = LateResponseInterval;
             options.ClientName ??= "fairlead";
             // While Redis is unavailable, calls are not queued for it, and the connection is tried again in the background.
             options.AbortOnConnectFail = false;

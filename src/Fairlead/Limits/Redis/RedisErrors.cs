@@ -5,10 +5,12 @@ namespace Fairlead.Limits.Redis;
 /// <summary>Classifies exceptions of Redis.</summary>
 internal static class RedisErrors
 {
-    /// <summary>Redis cannot be reached, does not respond in time, or cannot do what the scripts need.</summary>
+    /// <summary>
+    /// Redis cannot be reached, does not respond in time (the wait for it is cancelled then), or cannot do what the scripts need.
+    /// </summary>
     public static bool IsUnavailable(Exception exception) =>
         exception is RedisException or RedisCommandException or TimeoutException or ObjectDisposedException or FormatException
-            or TaskCanceledException;
+            or OperationCanceledException;
 
     /// <summary>What happened, without addresses, values or credentials, so that it may be logged.</summary>
     public static string Describe(Exception exception) => exception switch

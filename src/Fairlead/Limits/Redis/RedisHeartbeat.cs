@@ -6,7 +6,7 @@ namespace Fairlead.Limits.Redis;
 /// Shows Redis every two seconds that this node and its calls are alive, so that they count. After a failure, or after Redis has lost
 /// everything, the same restores what this node holds. Does nothing without Redis.
 /// </summary>
-internal sealed class RedisHeartbeat(RedisRates rates, TimeProvider time) : BackgroundService
+internal sealed class RedisHeartbeat(RedisRates rates, RedisWatch watch, TimeProvider time) : BackgroundService
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
@@ -53,15 +53,20 @@ internal sealed class RedisHeartbeat(RedisRates rates, TimeProvider time) : Back
     {
         try
         {
-            while (true)
-            {
-                await Task.Delay(rates.IsAvailable ? Interval : RetryInterval, time, stoppingToken);
-                await rates.BeatAsync(stoppingToken);
-            }
+            await Task.WhenAll(BeatAsync(stoppingToken), watch.RunAsync(time, stoppingToken));
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             // The server stops.
+        }
+    }
+
+    private async Task BeatAsync(CancellationToken stoppingToken)
+    {
+        while (true)
+        {
+            await Task.Delay(rates.IsAvailable ? Interval : RetryInterval, time, stoppingToken);
+            await rates.BeatAsync(stoppingToken);
         }
     }
 }

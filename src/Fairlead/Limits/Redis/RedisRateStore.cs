@@ -7,8 +7,9 @@ namespace Fairlead.Limits.Redis;
 /// Everything throws an exception for which <see cref="RedisErrors.IsUnavailable"/> holds if Redis is unavailable.
 /// </summary>
 /// <param name="connection">The connection.</param>
+/// <param name="watch">Learns of what is sent and received.</param>
 /// <param name="clock">Microseconds, only for tests; null for the clock of the server.</param>
-internal sealed class RedisRateStore(RedisConnection connection, Func<long>? clock = null)
+internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watch, Func<long>? clock = null)
 {
     /// <summary>
     /// A node or a call of which nothing was heard for this long does not count. A node that was only slow registers its calls again.
@@ -23,7 +24,12 @@ internal sealed class RedisRateStore(RedisConnection connection, Func<long>? clo
 
     private long Now => clock?.Invoke() ?? 0;
 
-    public async Task<RateReply> ReserveAsync(AppliedLimits limits, LimitAmounts amounts, string member)
+    /// <param name="limits">What applies.</param>
+    /// <param name="amounts">How much.</param>
+    /// <param name="member">The call.</param>
+    /// <param name="cancellationToken">Ends the wait, not the reservation.</param>
+    public async Task<RateReply> ReserveAsync(
+        AppliedLimits limits, LimitAmounts amounts, string member, CancellationToken cancellationToken)
     {
         var (rates, concurrency) = (limits.Rates, limits.Concurrency);
         var values = new RedisValue[4 + (rates.Length * 3) + concurrency.Length];
@@ -36,14 +42,16 @@ internal sealed class RedisRateStore(RedisConnection connection, Func<long>? clo
             values[at++] = amounts.Of(rate.Name);
         }
         foreach (var counter in concurrency) values[at++] = counter.WholeLimit;
-        return await RunAsync(RateScripts.Reserve, RedisKeys.Of(limits), values);
+        return await RunAsync(RateScripts.Reserve, RedisKeys.Of(limits), values, cancellationToken);
     }
 
     /// <param name="limits">Where it was reserved.</param>
     /// <param name="held">What was reserved.</param>
     /// <param name="used">What was used.</param>
     /// <param name="member">The call.</param>
-    public async Task<RateReply> SettleAsync(AppliedLimits limits, LimitAmounts held, LimitAmounts used, string member)
+    /// <param name="cancellationToken">Ends the wait, not the settlement.</param>
+    public async Task<RateReply> SettleAsync(
+        AppliedLimits limits, LimitAmounts held, LimitAmounts used, string member, CancellationToken cancellationToken)
     {
         var values = new RedisValue[3 + (limits.Rates.Length * 2)];
         (values[0], values[1], values[2]) = (Now, limits.Rates.Length, member);
@@ -53,12 +61,12 @@ internal sealed class RedisRateStore(RedisConnection connection, Func<long>? clo
             values[at++] = rate.WholeLimit;
             values[at++] = used.Of(rate.Name) - held.Of(rate.Name);
         }
-        return await RunAsync(RateScripts.Settle, RedisKeys.Of(limits), values);
+        return await RunAsync(RateScripts.Settle, RedisKeys.Of(limits), values, cancellationToken);
     }
 
     /// <summary>Adds what was used of one rate while Redis was unavailable.</summary>
-    public async Task AddAsync(RateUse use) => await connection.Database.ScriptEvaluateAsync(
-        RateScripts.Settle, [RedisKeys.Of(use.Rate)], [Now, 1, "", use.Limit, use.Amount]);
+    public async Task AddAsync(RateUse use) => await EvaluateAsync(
+        RateScripts.Settle, [RedisKeys.Of(use.Rate)], [Now, 1, "", use.Limit, use.Amount], CancellationToken.None);
 
     /// <summary>Shows that calls run which count against a limit of concurrency.</summary>
     public async Task HoldAsync(LimitIdentity concurrency, IReadOnlyList<string> members)
@@ -66,8 +74,8 @@ internal sealed class RedisRateStore(RedisConnection connection, Func<long>? clo
         RedisKey[] keys = [RedisKeys.Of(concurrency)];
         foreach (var some in members.Chunk(MaxMembers))
         {
-            await connection.Database.ScriptEvaluateAsync(
-                RateScripts.Hold, keys, [Now, LeaseMilliseconds, .. some.Select(member => (RedisValue)member)]);
+            RedisValue[] values = [Now, LeaseMilliseconds, .. some.Select(member => (RedisValue)member)];
+            await EvaluateAsync(RateScripts.Hold, keys, values, CancellationToken.None);
         }
     }
 
@@ -75,18 +83,31 @@ internal sealed class RedisRateStore(RedisConnection connection, Func<long>? clo
     /// <returns>How many are, 1 or more.</returns>
     public async Task<int> BeatAsync(string node)
     {
-        var alive = await connection.Database.ScriptEvaluateAsync(RateScripts.Beat, [RedisKeys.Nodes], [Now, LeaseMilliseconds, node]);
+        var alive = await EvaluateAsync(RateScripts.Beat, [RedisKeys.Nodes], [Now, LeaseMilliseconds, node], CancellationToken.None);
         return Math.Max(1, (int)alive);
     }
 
     /// <summary>Removes a node that stops.</summary>
     public async Task LeaveAsync(string node) => await connection.Database.SortedSetRemoveAsync(RedisKeys.Nodes, node);
 
-    private async Task<RateReply> RunAsync(string script, RedisKey[] keys, RedisValue[] values)
+    private async Task<RateReply> RunAsync(string script, RedisKey[] keys, RedisValue[] values, CancellationToken cancellationToken)
     {
         var sequence = Interlocked.Increment(ref _sequence);
-        var result = await connection.Database.ScriptEvaluateAsync(script, keys, values);
+        var result = await EvaluateAsync(script, keys, values, cancellationToken);
         return RateReply.Parse((byte[]?)result ?? [], keys.Length) with { Sequence = sequence };
+    }
+
+    private async Task<RedisResult> EvaluateAsync(string script, RedisKey[] keys, RedisValue[] values, CancellationToken cancellationToken)
+    {
+        watch.Sent();
+        try
+        {
+            return await connection.Database.ScriptEvaluateAsync(script, keys, values).WaitAsync(cancellationToken);
+        }
+        finally
+        {
+            watch.Received();
+        }
     }
 }
 

@@ -91,12 +91,12 @@ internal sealed class RedisRates(
             RateReply reply;
             try
             {
-                reply = await store.ReserveAsync(limits, amounts, member);
+                reply = await store.ReserveAsync(limits, amounts, member, circuit.Opened);
             }
             catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
             {
                 // If Redis has taken it nevertheless, the rates are a call stricter for a minute, and the call expires with its lease.
-                circuit.Open(exception);
+                if (exception is not OperationCanceledException) circuit.Open(exception);
                 return ReserveHere(reservation, limits, amounts, member);
             }
             if (SharedCounters.Take(reservation, limits, amounts, reply, out var isNear) is not { } refusing)
@@ -145,13 +145,13 @@ internal sealed class RedisRates(
         _pending.Enter();
         try
         {
-            var reply = await store.SettleAsync(limits, held, used, member);
+            var reply = await store.SettleAsync(limits, held, used, member, circuit.Opened);
             // Reservations in the share of this node must not be lost from sight.
             if (circuit.IsAvailable) SharedCounters.Show(limits, reply);
         }
         catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
         {
-            circuit.Open(exception);
+            if (exception is not OperationCanceledException) circuit.Open(exception);
             SharedCounters.Remember(limits, held, used);
         }
         finally

@@ -13,7 +13,9 @@ internal static class RedisServiceCollectionExtensions
         services.AddMetrics();
         services.AddSingleton(provider => new RedisConnection(
             provider.GetRequiredService<IConfigurationSource>().Current.Redis.ConnectionString));
-        services.AddSingleton(provider => new RedisRateStore(provider.GetRequiredService<RedisConnection>()));
+        services.AddSingleton<RedisWatch>();
+        services.AddSingleton(provider => new RedisRateStore(
+            provider.GetRequiredService<RedisConnection>(), provider.GetRequiredService<RedisWatch>()));
         services.AddSingleton<RedisMetrics>();
         services.AddSingleton<RedisCircuit>();
         services.TryAddSingleton<RedisRates>();

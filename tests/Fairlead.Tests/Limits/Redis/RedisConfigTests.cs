@@ -23,7 +23,7 @@ public sealed class RedisConfigTests
         Assert.Equal((host, port), (end.Host, end.Port));
         Assert.Equal((user, password, ssl, database), (options.User, string.IsNullOrEmpty(options.Password) ? null : options.Password, options.Ssl, options.DefaultDatabase));
         // No call waits for a connection.
-        Assert.Equal((false, BacklogPolicy.FailFast, 200), (options.AbortOnConnectFail, options.BacklogPolicy, options.AsyncTimeout));
+        Assert.Equal((false, BacklogPolicy.FailFast, 1000), (options.AbortOnConnectFail, options.BacklogPolicy, options.AsyncTimeout));
     }
 
     [Fact]

@@ -21,16 +21,21 @@ internal sealed class RedisNode : IAsyncDisposable
 {
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
     private readonly RedisConnection _connection;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _watching;
 
     public RedisNode(PrivateRedis redis, LimitTime time, StoreFailurePolicy policy = StoreFailurePolicy.Local, ICurrentCallers? callers = null,
         ILogger<RedisCircuit>? logger = null, Func<long>? clock = null)
     {
         Time = time;
         _connection = new RedisConnection(redis.ConnectionString);
-        Store = new RedisRateStore(_connection, clock ?? (() => time.GetTimestamp() / TimeSpan.TicksPerMicrosecond));
-        Accounts = new LimitAccounts(time);
         Metrics = new RedisMetrics(_services.GetRequiredService<IMeterFactory>());
         Circuit = new RedisCircuit(Metrics, logger ?? NullLogger<RedisCircuit>.Instance);
+        var watch = new RedisWatch(Circuit);
+        // By real time: Redis is real.
+        _watching = watch.RunAsync(TimeProvider.System, _stop.Token);
+        Store = new RedisRateStore(_connection, watch, clock ?? (() => time.GetTimestamp() / TimeSpan.TicksPerMicrosecond));
+        Accounts = new LimitAccounts(time);
         Rates = new RedisRates(_connection, Store, Circuit, Metrics, Accounts, 
             new FakeConfigurationSource(new GatewayConfiguration().With(new LimitsConfig { OnStoreFailure = policy })));
         Leases = new ProcessBudgetLeases(time);
@@ -110,6 +115,9 @@ internal sealed class RedisNode : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        await _stop.CancelAsync();
+        await _watching.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        _stop.Dispose();
         await _connection.DisposeAsync();
         await _services.DisposeAsync();
     }
