@@ -8,7 +8,8 @@ namespace Fairlead.Telemetry;
 
 /// <summary>
 /// Probes for Kubernetes, without a key and never cached: <c>/livez</c> reports that the process responds and checks nothing else,
-/// <c>/readyz</c> whether it should get traffic. <c>?verbose</c> lists the checks: <c>[+]</c> for what works, <c>[~]</c> in part, <c>[-]</c> not.
+/// <c>/readyz</c> whether it should get traffic. <c>?verbose</c> lists the checks: <c>[+]</c> for what works, <c>[~]</c> for what works in
+/// part, <c>[-]</c> for what does not.
 /// </summary>
 internal static class HealthEndpoints
 {

@@ -6,7 +6,7 @@ namespace Fairlead.Limits.Redis;
 /// Whether calls use Redis. The first failure stops that for all of them, so a Redis that is unavailable costs only the calls that wait for
 /// it at that moment. The heartbeat tries it in the background. Thread-safe.
 /// </summary>
-internal sealed class RedisCircuit(RedisMetrics metrics, ILogger<RedisCircuit> logger)
+internal sealed class RedisCircuit(RedisMetrics metrics, ILogger<RedisCircuit> logger) : IDisposable
 {
     private const int Starting = 0;
     private const int Available = 1;
@@ -46,4 +46,7 @@ internal sealed class RedisCircuit(RedisMetrics metrics, ILogger<RedisCircuit> l
         metrics.Changed(isAvailable: true);
         logger.RedisAvailable(nodes);
     }
+
+    /// <summary>At the end of the process, when no call waits.</summary>
+    public void Dispose() => _opened.Dispose();
 }

@@ -15,7 +15,8 @@ internal sealed class RedisMetrics
         _reservations = meter.CreateCounter<long>(
             "fairlead.redis.reservations", "{reservation}",
             "Reservations of rates and concurrency, by where they were decided: redis, local (in this node's share) or rejected.");
-        meter.CreateObservableGauge("fairlead.redis.available", Available, null, "1 while rates are counted in Redis, 0 while it is unavailable.");
+        meter.CreateObservableGauge(
+            "fairlead.redis.available", Available, null, "1 while rates are counted in Redis, 0 while it is unavailable.");
         meter.CreateObservableGauge("fairlead.redis.nodes", AliveNodes, "{node}", "Nodes that were alive when Redis last responded.");
     }
 

@@ -119,6 +119,7 @@ internal sealed class RedisNode : IAsyncDisposable
         await _watching.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         _stop.Dispose();
         await _connection.DisposeAsync();
+        Circuit.Dispose();
         await _services.DisposeAsync();
     }
 }

@@ -18,7 +18,11 @@ public sealed class RedisWatchTests : IDisposable
         _watch = new RedisWatch(_circuit);
     }
 
-    public void Dispose() => _services.Dispose();
+    public void Dispose()
+    {
+        _circuit.Dispose();
+        _services.Dispose();
+    }
 
     [Fact]
     public async Task Look_NoResponseForThreeTurns_EndsWaits()
