@@ -34,7 +34,6 @@ public sealed class ConfigurationSchemaTests
     [InlineData("fairlead: { drainTimeout: 10 }")]
     [InlineData("fairlead: { requests: { maxDepth: 100000 } }")]
     [InlineData("fairlead: { cache: {} }")]
-    [InlineData("fairlead: { redis: { connectionString: \"\" } }")]
     [InlineData("fairlead: { limits: { onStoreFailure: ignore } }")]
     [InlineData("fairlead: { models: { m: { prices: { input: 1 } } } }")]
     [InlineData("fairlead: { models: { m: { lifecycle: { state: old } } } }")]
