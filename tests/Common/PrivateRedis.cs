@@ -61,20 +61,26 @@ internal sealed class PrivateRedis : IDisposable
         ];
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         var log = new StringBuilder();
-        var ready = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        // Not disposed of: later lines set it too.
+        var ended = new ManualResetEventSlim();
+        var isReady = false;
         var process = new Process { StartInfo = start };
         process.OutputDataReceived += (_, line) =>
         {
             lock (log) log.Append(line.Data).Append('\n');
-            if (line.Data is null) ready.TrySetResult(false);
-            else if (line.Data.Contains("Ready to accept connections", StringComparison.Ordinal)) ready.TrySetResult(true);
+            if (line.Data is null) ended.Set();
+            else if (line.Data.Contains("Ready to accept connections", StringComparison.Ordinal))
+            {
+                Volatile.Write(ref isReady, true);
+                ended.Set();
+            }
         };
         process.ErrorDataReceived += (_, _) => { };
         process.Start();
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         _process = process;
-        if (ready.Task.Wait(Patience) && ready.Task.Result) return;
+        if (ended.Wait(Patience) && Volatile.Read(ref isReady)) return;
         Stop();
         lock (log) throw new InvalidOperationException("Redis did not start:\n" + log);
     }

@@ -185,7 +185,7 @@ public sealed class RedisRatesTests : IAsyncDisposable
             // The wait is 0.2 to 0.3 s; this machine may be slow.
             Assert.True(TimeProvider.System.GetElapsedTime(since) < TimeSpan.FromSeconds(3));
             Assert.False(node.Circuit.IsAvailable);
-            var reserving = node.Ledger.ReserveAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf()), ReservationParts.All, Cancel);
+            var reserving = node.Ledger.ReserveAsync(LimitCalls.Of(_time, caller, LimitCalls.ModelOf()), ReservationParts.All, Cancel).AsTask();
             Assert.True(reserving.IsCompletedSuccessfully);
         }
         finally

@@ -31,7 +31,7 @@ public sealed class RedisTokenLedgerTests : TokenLedgerContract, IAsyncLifetime
         _redis.Suspend();
         var call = LimitCalls.Of(_time, LimitCalls.CallerOf(new LimitSet { TokensPerDay = 1000 }), Model);
         await Ledger.ReserveAsync(LimitCalls.Of(_time, LimitCalls.CallerOf(new LimitSet { TokensPerDay = 1000 }), Model), ReservationParts.All, Cancel);
-        Assert.True(Ledger.ReserveAsync(call, ReservationParts.All, Cancel).IsCompletedSuccessfully);
+        Assert.True(Ledger.ReserveAsync(call, ReservationParts.All, Cancel).AsTask().IsCompletedSuccessfully);
         _redis.Continue();
     }
 
