@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test: installs what they need (Debian's chromium and postgresql, the npm clients), starts a private PostgreSQL, builds, and prints "N passed, N failed" last.
+# Runs every test: installs what they need (Debian's chromium, postgresql and redis-server, the npm clients), starts a private PostgreSQL, builds, and prints "N passed, N failed" last.
 #   ./test.sh          everything that a change must pass, under 20 minutes
 #   ./test.sh --full   the long rounds too (more kills, more generated input)
 set -uo pipefail
@@ -32,6 +32,10 @@ install_debian() { # command, package
 install_debian chromium chromium || { echo "test.sh: chromium could not be installed" >&2; exit 1; }
 
 install_debian initdb postgresql || { echo "test.sh: postgresql could not be installed" >&2; exit 1; }
+
+# Tests start servers of their own, on free ports and without files. The one that the package may start beside them, on its own port, is not used.
+install_debian redis-server redis-server
+command -v redis-server >/dev/null || { echo "test.sh: redis-server could not be installed" >&2; exit 1; }
 
 # A PostgreSQL for this run alone: in a temporary folder, on a free port of the loopback address, gone at the end. It refuses to run as root.
 postgres_bin=$(postgres_programs) || { echo "test.sh: the programs of postgresql were not found" >&2; exit 1; }

@@ -6,6 +6,7 @@ using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Configuration;
 using Fairlead.Limits;
+using Fairlead.Limits.Redis;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Routing;
@@ -22,7 +23,7 @@ internal static class ConfigurationSections
 {
     private static readonly string[] Later =
     [
-        "redis", "cache", "coalescing", "contentPolicy", "prompts", "flags", "versions", "batches",
+        "cache", "coalescing", "contentPolicy", "prompts", "flags", "versions", "batches",
         "console", "oidc", "organizations", "projects", "keys",
     ];
 
@@ -35,6 +36,7 @@ internal static class ConfigurationSections
             new("dataDirectory", ConfigTypes.Text, c => c.DataDirectory, (c, v) => c with { DataDirectory = (string)v },
                 "Folder of everything that is stored on disk. `FAIRLEAD_DATA` also sets it.") { NeedsRestart = true },
             StorageConfig.Section,
+            RedisConfig.Section,
             ServerConfig.Section,
             new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v },
                 "Address by which clients reach this server, for links in responses (`doc_url`). Default: the host of each request. Set it "

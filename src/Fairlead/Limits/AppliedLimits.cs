@@ -31,6 +31,9 @@ internal sealed record AppliedLimits : ICallLimits
     /// <summary>Where elastic limits stand for these calls; null if none of the limits is elastic.</summary>
     public ElasticLevel? Level { get; init; }
 
+    /// <summary>Whether any rate or concurrency applies.</summary>
+    public bool HasRates => Rates.Length + Concurrency.Length > 0;
+
     public bool HasBudgets => Budgets.Length > 0;
 
     /// <summary>Whether a budget of money applies.</summary>

@@ -10,9 +10,17 @@ internal sealed class ConcurrencyCounter(LimitIdentity identity, LimitClock cloc
 
     private long _declared;
     private long _held;
+    private long _heldElsewhere;
+    private int _nodes = 1;
+    private long _shown;
     private double _averageHold;
 
-    public bool CanTake => _held < Limit;
+    /// <summary>The limit of all nodes together, also while this node has only its share.</summary>
+    public long WholeLimit { get; private set; }
+
+    public bool CanTake => Held < Limit;
+
+    private long Held => Math.Max(0, _held + _heldElsewhere);
 
     protected override long Base => _declared;
 
@@ -20,10 +28,42 @@ internal sealed class ConcurrencyCounter(LimitIdentity identity, LimitClock cloc
     {
         SetElastic(elastic);
         _declared = limit;
-        Limit = Scale(limit);
+        Scaled(0);
     }
 
-    protected override void Scaled(long now) => Limit = Scale(_declared);
+    protected override void Scaled(long now)
+    {
+        WholeLimit = Scale(_declared);
+        Fit();
+    }
+
+    /// <summary>Sets how many run on all nodes, as their store knows it.</summary>
+    /// <param name="held">The calls of all nodes.</param>
+    /// <param name="sequence">Higher for what it knew later. What is older than what was set is ignored.</param>
+    /// <param name="isNewCall">Whether one of them was just taken here.</param>
+    public void Show(long held, long sequence, bool isNewCall)
+    {
+        if (sequence < _shown)
+        {
+            // The later number had it already, as a call from elsewhere.
+            if (isNewCall) _heldElsewhere--;
+            return;
+        }
+        _shown = sequence;
+        // Negative if the store has forgotten calls of this node, and has not been told of them again.
+        _heldElsewhere = held - _held;
+        if (_nodes == 1) return;
+        _nodes = 1;
+        Fit();
+    }
+
+    /// <summary>From now on this node decides alone and has a share of the limit, 1 or more.</summary>
+    public void ShareOut(int nodes)
+    {
+        _heldElsewhere = 0;
+        _nodes = nodes;
+        Fit();
+    }
 
     public void Take() => _held++;
 
@@ -41,13 +81,15 @@ internal sealed class ConcurrencyCounter(LimitIdentity identity, LimitClock cloc
     public TimeSpan EstimateWait()
     {
         if (_averageHold <= 0) return TimeSpan.FromSeconds(1);
-        var wait = clock.ToSpan((Int128)(_averageHold / Math.Max(1, _held)));
+        var wait = clock.ToSpan((Int128)(_averageHold / Math.Max(1, Held)));
         return wait < MinWait ? MinWait : wait > MaxWait ? MaxWait : wait;
     }
 
-    public override bool IsNear(LimitMoment now) => _held >= Limit - (Limit / 5);
+    public override bool IsNear(LimitMoment now) => Held >= Limit - (Limit / 5);
 
     public override bool IsAtRest(LimitMoment now) => _held == 0;
 
-    public override LimitState StateAt(LimitMoment now) => State(Limit, 0, _held, Limit - _held, null, null);
+    public override LimitState StateAt(LimitMoment now) => State(Limit, 0, Held, Limit - Held, null, null);
+
+    private void Fit() => Limit = Math.Max(1, WholeLimit / _nodes);
 }

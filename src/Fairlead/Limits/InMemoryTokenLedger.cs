@@ -10,11 +10,15 @@ namespace Fairlead.Limits;
 /// <summary>
 /// Reserves and settles in process: 1. find the limits that apply, 2. compute what the call takes of them, 3. take all of it, or nothing,
 /// 4. if the slice of a budget is too small, lease more and try again, 5. otherwise cap an output whose maximum is open, 6. otherwise refuse
-/// with the wait. Thread-safe without a global lock; steps 1 to 3 allocate only the reservation.
+/// with the wait. Thread-safe without a global lock; steps 1 to 3 allocate only the reservation. If all nodes count rates together, budgets
+/// are taken first, then the rates and concurrency there, or the budgets are released.
 /// </summary>
-internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases leases, OutputHistories histories, ICurrentCallers? callers)
+internal sealed class InMemoryTokenLedger(
+    LimitAccounts accounts, IBudgetLeases leases, OutputHistories histories, ICurrentCallers? callers, ISharedRates? shared = null)
     : ITokenLedger
 {
+    private readonly ISharedRates? _shared = shared is { IsEnabled: true } ? shared : null;
+
     /// <summary>
     /// How often a call asks for slices and finds them taken by others. Far more than ever happens, so that the loop has an end.
     /// </summary>
@@ -40,6 +44,8 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
 
         // 3.
         var reservation = call.Reservation ?? new TokenReservation(call.Caller, call.Model.Id, call.Class, call.StartedAt) { CallersVersion = callers?.Version };
+        if (_shared is not null && (parts & ReservationParts.Rates) != 0 && limits.HasRates)
+            return ReserveSharedAsync(_shared, call, reservation, limits, parts, amounts, cancellationToken);
         var status = limits.Accounts.TryReserve(reservation, limits, parts, amounts, out var isNear);
         if (status != ReserveStatus.Reserved) return ReserveSlowlyAsync(call, reservation, limits, parts, amounts, status, cancellationToken);
         Reserved(call, reservation, limits, isNear);
@@ -96,14 +102,68 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
             Pico = Money.ToPico(cost.Usd),
         };
         if (!limits.Accounts.Settle(reservation, used, leases)) return;
+        _shared?.Settle(reservation, used);
         if (reservation.Rates?.OutputCapacity is not null) histories.Add(reservation.KeyId, reservation.Model, usage.OutputTokens);
     }
 
-    public void ReleaseRates(TokenReservation reservation) => reservation.Rates?.Accounts.ReleaseRates(reservation);
+    public void ReleaseRates(TokenReservation reservation)
+    {
+        if (reservation is { IsSettled: true } or { Rates: null }) return;
+        _shared?.Settle(reservation, default);
+        reservation.Rates.Accounts.ReleaseRates(reservation);
+        // It is another call there when it takes rates again.
+        reservation.Member = null;
+    }
+
+    // Budgets are taken in process, so a call that they refuse asks no other node, and one that a rate refuses returns them at once.
+    private async ValueTask<GatewayError?> ReserveSharedAsync(ISharedRates shared, GatewayCall call, TokenReservation reservation,
+        AppliedLimits limits, ReservationParts parts, LimitAmounts amounts, CancellationToken cancellationToken)
+    {
+        var before = call.Reservation;
+        var takesMoney = (parts & ReservationParts.Money) != 0;
+        var isNear = false;
+        if (takesMoney)
+        {
+            var status = limits.Accounts.TryReserve(reservation, limits, ReservationParts.Money, amounts, out isNear);
+            if (status != ReserveStatus.Reserved)
+            {
+                var slowly = ReserveSlowlyAsync(
+                    call, reservation, limits, ReservationParts.Money, amounts, status, cancellationToken, alsoRefusing: parts);
+                if (await slowly is { } refused) return refused;
+                // It may have been capped.
+                limits = reservation.Money!;
+                amounts = CallAmounts.Of(call, limits, histories);
+            }
+        }
+        var result = default(SharedRatesResult);
+        try
+        {
+            result = await shared.ReserveAsync(reservation, limits, amounts);
+        }
+        finally
+        {
+            if (!result.IsTaken)
+            {
+                call.Reservation = before;
+                if (takesMoney) limits.Accounts.ReleaseMoney(reservation);
+            }
+        }
+        if (result.IsTaken)
+        {
+            Reserved(call, reservation, limits, isNear || result.IsNear);
+            return null;
+        }
+        if (result.Unavailable is { } unavailable) return unavailable;
+        // With the budgets, which may refuse when the wait for the rates is over.
+        return LimitRefusal.Of(
+            limits.Accounts.Refusing(reservation, limits, parts, amounts) is { Count: > 0 } refusing ? refusing : result.Refusing!);
+    }
 
     private async ValueTask<GatewayError?> ReserveSlowlyAsync(GatewayCall call, TokenReservation reservation, AppliedLimits limits,
-        ReservationParts parts, LimitAmounts amounts, ReserveStatus status, CancellationToken cancellationToken)
+        ReservationParts parts, LimitAmounts amounts, ReserveStatus status, CancellationToken cancellationToken,
+        ReservationParts alsoRefusing = default)
     {
+        var shown = parts | alsoRefusing;
         var least = CallAmounts.LeastOf(call, limits, amounts);
         var asks = 0;
         for (var rounds = 0; ;)
@@ -152,7 +212,7 @@ internal sealed class InMemoryTokenLedger(LimitAccounts accounts, IBudgetLeases 
                     }
 
                     // 6.
-                    if (limits.Accounts.Refusing(reservation, limits, parts, least) is { Count: > 0 } refusing)
+                    if (limits.Accounts.Refusing(reservation, limits, shown, least) is { Count: > 0 } refusing)
                         return LimitRefusal.Of(refusing);
                     break;
 

@@ -28,6 +28,9 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     /// <summary>Number of the counters of all organizations.</summary>
     public int CountCounters() => _organizations.Values.Sum(accounts => accounts.CountCounters());
 
+    /// <summary>The accounts of every organization, as they are now.</summary>
+    public IEnumerable<OrganizationAccounts> Organizations => _organizations.Values;
+
     /// <summary>The limits that apply to a call. Resolved once for each caller of a snapshot, model and class.</summary>
     public AppliedLimits Of(Caller caller, CatalogueModel model, string @class)
     {

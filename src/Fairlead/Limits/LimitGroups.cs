@@ -20,6 +20,8 @@ internal sealed class LimitGroups(OrganizationAccounts accounts, ElasticLevels e
 
     public IEnumerable<BudgetAccount> Budgets => _groups.Values.SelectMany(group => group.Counters).OfType<BudgetAccount>();
 
+    public IEnumerable<RateBucket> Rates => _groups.Values.SelectMany(group => group.Counters).OfType<RateBucket>();
+
     public bool IsAtRest(LimitMoment now) =>
         _unused.Count == 0 && _groups.Values.All(group => group.Open == 0 && group.Counters.All(counter => counter.IsAtRest(now)));
 

@@ -3,6 +3,7 @@ using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Limits.Budgets;
 using Fairlead.Limits.Elastic;
+using Fairlead.Limits.Redis;
 using Fairlead.Limits.Thresholds;
 using Fairlead.Pipeline;
 using Microsoft.AspNetCore.Routing;
@@ -31,6 +32,7 @@ internal static class LimitsServiceCollectionExtensions
         services.AddHostedService<ElasticService>();
         services.AddBudgetLeases();
         services.AddBudgetThresholds();
+        services.AddSharedRates();
         return services;
     }
 

@@ -45,6 +45,13 @@ internal sealed class OrganizationAccounts
 
     public LimitClock Clock { get; }
 
+    /// <summary>Guards the counters.</summary>
+    public Lock Gate => _gate;
+
+    /// <summary>All rates, for those who hold <see cref="Gate"/>.</summary>
+    public IEnumerable<RateBucket> Rates => _groups.Rates;
+
+
     public bool IsDropped => Volatile.Read(ref _isDropped);
 
     public LedgerTotals Totals
@@ -145,6 +152,28 @@ internal sealed class OrganizationAccounts
         }
     }
 
+    /// <summary>Releases the tokens and money of a reservation that another limit has refused. It holds nothing then.</summary>
+    public void ReleaseMoney(TokenReservation reservation)
+    {
+        var now = Clock.Time.GetTimestamp();
+        lock (_gate)
+        {
+            if (reservation.Money is not { } money) return;
+            var held = reservation.Amounts;
+            foreach (var budget in money.Budgets) budget.At(reservation.AcceptedAt).Settle(held.Of(budget.Name), 0, now);
+            _totals.Held(-held.Tokens, -held.Pico);
+            _totals.Open--;
+            if (reservation.Held is { } listed)
+            {
+                listed.Pico -= held.Pico;
+                listed.Open--;
+                reservation.Held = null;
+            }
+            money.CountOpen(-1, now);
+            reservation.ReleaseMoney();
+        }
+    }
+
     /// <summary>Raises the tokens and money of a reservation to <paramref name="amounts"/>, or changes nothing.</summary>
     public ReserveStatus TryExtend(TokenReservation reservation, in LimitAmounts amounts)
     {
@@ -175,6 +204,7 @@ internal sealed class OrganizationAccounts
             if (reservation.IsSettled || reservation.Rates is not { } rates) return;
             foreach (var bucket in rates.Rates) bucket.Settle(reservation.Amounts.Of(bucket.Name), 0, now);
             foreach (var counter in rates.Concurrency) counter.Return();
+            rates.CountOpen(-1, now);
             reservation.DropRates();
             _usedAt = now;
         }

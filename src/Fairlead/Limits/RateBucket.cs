@@ -12,6 +12,8 @@ namespace Fairlead.Limits;
 /// </remarks>
 internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : LimitCounter(identity)
 {
+    private const long MicrosecondsOfMinute = 60_000_000;
+
     private readonly long _minute = clock.PerMinute;
     private long _perMinute;
     private decimal _burst = 1;
@@ -20,11 +22,23 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     private Int128 _near;
     private long _at = long.MinValue;
     private long _reserved;
+    private int _nodes = 1;
+    private bool _decidesAlone;
+    private long _shown;
 
     /// <summary>The amount that fits.</summary>
     public long Capacity { get; private set; }
 
-    protected override long Base => CapacityOf(_perMinute);
+    protected override long Base => CapacityOf(_perMinute, 1);
+
+    /// <summary>The rate of all nodes together, also while this node has only its share.</summary>
+    public long WholeLimit { get; private set; }
+
+    /// <summary>The capacity of all nodes together, also while this node has only its share.</summary>
+    public long WholeCapacity { get; private set; }
+
+    /// <summary>What was used and the store of all nodes does not know. Negative if less was used than it knows.</summary>
+    public long Unreported { get; set; }
 
     /// <summary>Sets the limit in force. What was used is kept.</summary>
     public void Apply(long perMinute, decimal burst, long now, ElasticRange? elastic = null)
@@ -38,23 +52,25 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     {
         // What has refilled until now has refilled at the old rate.
         Refill(now);
-        Limit = Scale(_perMinute);
-        Capacity = CapacityOf(Limit);
-        _full = (Int128)Capacity * _minute;
-        _near = _full - (_full / 5);
+        WholeLimit = Scale(_perMinute);
+        Fit();
     }
 
-    private long CapacityOf(long perMinute) => Math.Max(1, (long)Math.Min(perMinute * _burst, long.MaxValue / 2));
+    /// <summary>
+    /// What must be there for an amount: a call that fits into the declared limit, or into that of all nodes, can pass a shrunk limit or the
+    /// share of a node when that is full. What is above it is debt.
+    /// </summary>
+    public long NeedOf(long amount) => amount > Capacity && amount <= Math.Max(WholeCapacity, Base) ? Capacity : amount;
 
-    // A call that fits into the declared limit can pass a shrunk one when that is full. What is above it is debt.
-    private long AtOnce(long amount) => amount > Capacity && amount <= Base ? Capacity : amount;
+    /// <summary>The same at the store of all nodes.</summary>
+    public long WholeNeedOf(long amount) => amount > WholeCapacity && amount <= Base ? WholeCapacity : amount;
 
     /// <summary>Whether an amount is there now. An amount of 0 always is.</summary>
     public bool CanTake(long amount, long now)
     {
         if (amount == 0) return true;
         Refill(now);
-        return _missing + ((Int128)AtOnce(amount) * _minute) <= _full;
+        return _missing + ((Int128)NeedOf(amount) * _minute) <= _full;
     }
 
     /// <summary>Reserves an amount. Call <see cref="CanTake"/> first.</summary>
@@ -62,6 +78,50 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     {
         _missing += (Int128)amount * _minute;
         _reserved += amount;
+        if (_decidesAlone) Unreported += amount;
+    }
+
+    /// <summary>Reserves an amount that the store of all nodes has taken. Call <see cref="Show"/> next.</summary>
+    public void Hold(long amount) => _reserved += amount;
+
+    /// <summary>Sets what is missing, as the store of all nodes knows it.</summary>
+    /// <param name="missing">In amounts × microseconds of a minute.</param>
+    /// <param name="sequence">Higher for what it knew later. What is older than what was set is ignored.</param>
+    /// <param name="now">The present.</param>
+    public void Show(Int128 missing, long sequence, long now)
+    {
+        if (sequence < _shown) return;
+        _shown = sequence;
+        _decidesAlone = false;
+        if (_nodes != 1)
+        {
+            _nodes = 1;
+            Fit();
+        }
+        _at = Math.Max(_at, now);
+        // Rounded up. Both numbers are small enough: a timestamp is at least 0.1 ns.
+        _missing = ((missing * _minute) + MicrosecondsOfMinute - 1) / MicrosecondsOfMinute;
+    }
+
+    /// <summary>From now on this node decides alone and has a share of the bucket, and of what is missing.</summary>
+    public void ShareOut(int nodes, long now)
+    {
+        _decidesAlone = true;
+        if (_nodes == nodes) return;
+        Refill(now);
+        _missing = ((_missing * _nodes) + nodes - 1) / nodes;
+        _nodes = nodes;
+        Fit();
+    }
+
+    /// <summary>Takes what the store of all nodes does not know, without what has refilled since.</summary>
+    public long TakeUnreported(long now)
+    {
+        if (Unreported == 0) return 0;
+        Refill(now);
+        var amount = Math.Min(Unreported, Whole((_missing + _minute - 1) / _minute));
+        Unreported = 0;
+        return amount;
     }
 
     /// <summary>Replaces a reserved amount by what was used.</summary>
@@ -76,10 +136,9 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     /// <summary>The time until an amount is there; null if it is more than the capacity.</summary>
     public TimeSpan? WaitFor(long amount, long now)
     {
-        amount = AtOnce(amount);
-        if (amount > Capacity) return null;
+        if (NeedOf(amount) > Capacity) return null;
         Refill(now);
-        var excess = _missing + ((Int128)amount * _minute) - _full;
+        var excess = _missing + ((Int128)NeedOf(amount) * _minute) - _full;
         return excess <= 0 ? TimeSpan.Zero : clock.ToSpan((excess + Limit - 1) / Limit);
     }
 
@@ -100,6 +159,17 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
         return State(Capacity, taken - _reserved, _reserved, remaining, Math.Max(1, window),
             now.Utc + clock.ToSpan((_missing + Limit - 1) / Limit));
     }
+
+    private void Fit()
+    {
+        Limit = Math.Max(1, WholeLimit / _nodes);
+        WholeCapacity = CapacityOf(WholeLimit, 1);
+        Capacity = CapacityOf(WholeLimit, _nodes);
+        _full = (Int128)Capacity * _minute;
+        _near = _full - (_full / 5);
+    }
+
+    private long CapacityOf(long perMinute, int nodes) => Math.Max(1, (long)Math.Min(perMinute * _burst / nodes, long.MaxValue / 2));
 
     private static long Whole(Int128 amount) => amount > long.MaxValue ? long.MaxValue : (long)amount;
 

@@ -15,20 +15,7 @@ internal static class RefusingLimits
         TokenReservation reservation, AppliedLimits limits, ReservationParts parts, in LimitAmounts amounts, LimitMoment now)
     {
         var refusing = new List<RefusingLimit>();
-        if ((parts & ReservationParts.Rates) != 0)
-        {
-            foreach (var bucket in limits.Rates)
-            {
-                var amount = amounts.Of(bucket.Name);
-                if (bucket.CanTake(amount, now.Timestamp)) continue;
-                refusing.Add(new RefusingLimit(bucket.StateAt(now), amount, bucket.WaitFor(amount, now.Timestamp),
-                    bucket.IsElastic));
-            }
-            foreach (var counter in limits.Concurrency)
-            {
-                if (!counter.CanTake) refusing.Add(new RefusingLimit(counter.StateAt(now), 1, counter.EstimateWait(), true));
-            }
-        }
+        if ((parts & ReservationParts.Rates) != 0) AddRates(refusing, limits, amounts, now);
         if ((parts & ReservationParts.Money) == 0) return refusing;
         foreach (var budget in limits.Budgets)
         {
@@ -41,6 +28,22 @@ internal static class RefusingLimits
         }
         AddLaterPeriods(refusing, limits, amounts, now);
         return refusing;
+    }
+
+    /// <summary>Adds the rates and the concurrency that do not allow the amounts now.</summary>
+    public static void AddRates(List<RefusingLimit> refusing, AppliedLimits limits, in LimitAmounts amounts, LimitMoment now)
+    {
+        foreach (var bucket in limits.Rates)
+        {
+            var amount = amounts.Of(bucket.Name);
+            if (bucket.CanTake(amount, now.Timestamp)) continue;
+            refusing.Add(
+                new RefusingLimit(bucket.StateAt(now), bucket.NeedOf(amount), bucket.WaitFor(amount, now.Timestamp), bucket.IsElastic));
+        }
+        foreach (var counter in limits.Concurrency)
+        {
+            if (!counter.CanTake) refusing.Add(new RefusingLimit(counter.StateAt(now), 1, counter.EstimateWait(), true));
+        }
     }
 
     /// <summary>

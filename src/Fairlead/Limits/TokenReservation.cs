@@ -60,10 +60,19 @@ internal sealed class TokenReservation(Caller caller, string model, string @clas
     /// <summary>The snapshot of callers when it was made.</summary>
     public object? CallersVersion { get; init; }
 
+    /// <summary>Names the call where all nodes count rates and concurrency; null where this process counts them alone.</summary>
+    public string? Member { get; set; }
+
     public void HoldMoney(AppliedLimits limits, in LimitAmounts amounts)
     {
         Money = limits;
         Amounts = Amounts with { Tokens = amounts.Tokens, Pico = amounts.Pico };
+    }
+
+    public void ReleaseMoney()
+    {
+        Money = null;
+        Amounts = Amounts with { Tokens = 0, Pico = 0 };
     }
 
     public void HoldRates(AppliedLimits limits, in LimitAmounts amounts, long now)

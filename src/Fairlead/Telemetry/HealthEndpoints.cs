@@ -8,7 +8,8 @@ namespace Fairlead.Telemetry;
 
 /// <summary>
 /// Probes for Kubernetes, without a key and never cached: <c>/livez</c> reports that the process responds and checks nothing else,
-/// <c>/readyz</c> whether it should get traffic. <c>?verbose</c> lists the checks.
+/// <c>/readyz</c> whether it should get traffic. <c>?verbose</c> lists the checks: <c>[+]</c> for what works, <c>[~]</c> for what works in
+/// part, <c>[-]</c> for what does not.
 /// </summary>
 internal static class HealthEndpoints
 {
@@ -25,9 +26,12 @@ internal static class HealthEndpoints
         var report = new StringBuilder();
         foreach (var check in context.RequestServices.GetServices<IReadinessCheck>())
         {
+            if (!check.IsUsed) continue;
             var fault = await check.CheckAsync(context.RequestAborted);
+            var degraded = fault is null ? check.Degraded : null;
             ready &= fault is null;
-            report.Append(fault is null ? "[+] " : "[-] ").Append(check.Name).Append(": ").Append(fault ?? "ok").Append('\n');
+            report.Append(fault is not null ? "[-] " : degraded is not null ? "[~] " : "[+] ").Append(check.Name).Append(": ")
+                .Append(fault ?? degraded ?? "ok").Append('\n');
         }
         var verdict = ready ? "ok\n" : "not ready\n";
         var text = context.Request.Query.ContainsKey("verbose") ? report.Append(verdict).ToString() : verdict;

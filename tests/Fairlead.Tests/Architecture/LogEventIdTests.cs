@@ -17,6 +17,7 @@ public sealed class LogEventIdTests
         ["ConfigurationLog"] = 4000,
         ["IdempotencyLog"] = 5000,
         ["BudgetsLog"] = 6000,
+        ["RedisLog"] = 6000,
         ["UpstreamLog"] = 7000,
         ["ChatClientFailures"] = 7000,
         ["RoutingLog"] = 8000,

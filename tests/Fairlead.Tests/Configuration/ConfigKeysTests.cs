@@ -1,5 +1,6 @@
 using Fairlead.Auditing;
 using Fairlead.Configuration;
+using Fairlead.Limits.Redis;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Telemetry;
@@ -13,6 +14,7 @@ public sealed class ConfigKeysTests
     {
         { "fairlead.dataDirectory", new GatewayConfiguration { DataDirectory = "elsewhere" } },
         { "fairlead.storage", new GatewayConfiguration().With(new StorageConfig { Provider = "postgres", ConnectionString = "postgres://host/database" }) },
+        { "fairlead.redis", new GatewayConfiguration().With(new RedisConfig { ConnectionString = "host" }) },
         { "fairlead.audit.durability", new GatewayConfiguration().With(new AuditConfig { Durability = AuditDurability.Fsync }) },
         { "fairlead.telemetry.otlpEndpoint", new GatewayConfiguration().With(new TelemetryConfig { OtlpEndpoint = "http://collector:4317" }) },
         { "", new GatewayConfiguration { DrainTimeout = TimeSpan.Zero }.With(new RequestBounds { MaxDepth = 10 }).With(new AuditConfig { Retention = null }).With(new TelemetryConfig { MetricsKey = "key" }) },

@@ -136,7 +136,7 @@ public sealed class ConfigurationReaderTests
     }
 
     [Theory]
-    [InlineData("fairlead: { redis: { connectionString: x } }", "fairlead.redis")]
+    [InlineData("fairlead: { cache: { enabled: true } }", "fairlead.cache")]
     [InlineData("fairlead: { prompts: {} }", "fairlead.prompts")]
     [InlineData("fairlead: { stream: { midStreamRescue: any } }", "fairlead.stream.midStreamRescue")]
     [InlineData("fairlead: { audit: { content: full } }", "fairlead.audit.content")]

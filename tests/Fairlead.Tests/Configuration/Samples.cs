@@ -42,7 +42,9 @@ internal static class Samples
               deployments:
                 - { provider: openai, model: gpt-6-luna, priority: 1, weight: 2, maxConcurrency: 100, timeouts: { firstToken: 2s } }
                 - { provider: azure, model: deployment-1, priority: 2 }
+          redis: { connectionString: "redis://:${KEY_ONE}@redis.example.com/1" }
           limits:
+            onStoreFailure: reject
             defaults:
               usdPerDay: 12.5
               burst: 0.5

@@ -7,12 +7,13 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Tests.Limits.Redis;
 
 namespace Fairlead.Tests.Limits;
 
 /// <summary>
 /// The ledger against a simple model, with random arrivals, sizes, ends, clock jumps, midnights and changed limits. The model is a plain
-/// bucket or sum for each limit and knows nothing of slices, snapshots or caches. Both must always decide the same and show the same.
+/// bucket or sum for each limit and knows nothing of slices, snapshots, caches or Redis. Both must always decide the same and show the same.
 /// </summary>
 public sealed class LedgerStateMachineTests
 {
@@ -34,14 +35,29 @@ public sealed class LedgerStateMachineTests
         Gen.Int[0, 1000], Gen.Int[0, 1000], Gen.Int[0, 1000]).Array[1, 120];
 
     [Fact]
-    public void Ledger_AnySequence_DecidesLikeTheModel() => Steps.Sample(steps => new Machine().Run(steps), iter: 400);
+    public Task Ledger_AnySequence_DecidesLikeTheModel() => Steps.SampleAsync(steps => new Machine().RunAsync(steps), iter: 400);
+
+    [Fact]
+    public async Task LedgerWithRedis_AnySequence_DecidesLikeTheModel()
+    {
+        using var redis = PrivateRedis.Start();
+        // One after another: all have the same organization.
+        await Steps.SampleAsync(async steps =>
+        {
+            var time = new LimitTime();
+            await using var node = await RedisNode.StartAsync(redis, time);
+            await node.ExecuteAsync("FLUSHALL");
+            await new Machine(time, node).RunAsync(steps);
+        }, iter: 60, threads: 1);
+    }
 
     private sealed class Machine
     {
-        private readonly LimitTime _time = new();
+        private readonly LimitTime _time;
+        private readonly RedisNode? _redis;
         private readonly LimitAccounts _accounts;
         private readonly ProcessBudgetLeases _leases;
-        private readonly OutputHistories _histories = new();
+        private readonly OutputHistories _histories;
         private readonly InMemoryTokenLedger _ledger;
         private readonly Dictionary<(LimitScope, string, string?, LimitName), ModelLimit> _limits = [];
         private readonly List<(GatewayCall Call, List<ModelLimit> Limits)> _running = [];
@@ -52,33 +68,43 @@ public sealed class LedgerStateMachineTests
 
         public Machine()
         {
+            _time = new LimitTime();
             _accounts = new LimitAccounts(_time);
             _leases = new ProcessBudgetLeases(_time);
+            _histories = new OutputHistories();
             _ledger = new InMemoryTokenLedger(_accounts, _leases, _histories, null);
             Change(500, 500, 500);
         }
 
-        public void Run((Step Step, int A, int B, int C)[] steps)
+        public Machine(LimitTime time, RedisNode redis)
+        {
+            _time = time;
+            _redis = redis;
+            (_accounts, _leases, _histories, _ledger) = (redis.Accounts, redis.Leases, redis.Histories, redis.Ledger);
+            Change(500, 500, 500);
+        }
+
+        public async Task RunAsync((Step Step, int A, int B, int C)[] steps)
         {
             foreach (var (step, a, b, c) in steps)
             {
                 switch (step)
                 {
-                    case Step.Arrive: Arrive(a, b, c, waits: false); break;
-                    case Step.WaitForRefused: Arrive(a, b, c, waits: true); break;
-                    case Step.End when _running.Count > 0: End(a % _running.Count, b, c); break;
+                    case Step.Arrive: await ArriveAsync(a, b, c, waits: false); break;
+                    case Step.WaitForRefused: await ArriveAsync(a, b, c, waits: true); break;
+                    case Step.End when _running.Count > 0: await EndAsync(a % _running.Count, b, c); break;
                     case Step.EndAgain when _ended.Count > 0:
                         _ledger.Settle(_ended[a % _ended.Count].Reservation!, new Usage(b, c), new Cost(a, Basis.Measured));
                         break;
-                    case Step.Wait: _time.Advance(TimeSpan.FromMilliseconds(a * a / 10.0)); break;
+                    case Step.Wait: await WaitAsync(TimeSpan.FromMilliseconds(a * a / 10.0)); break;
                     // Up to half a day, in both directions.
                     case Step.Jump: _time.Jump(TimeSpan.FromMinutes((a - 500) * 1.44)); break;
-                    case Step.Change: Change(a, b, c); break;
+                    case Step.Change: await ChangeAsync(a, b, c); break;
                     case Step.TakeIdle: _leases.Return(_accounts.TakeIdle(TimeSpan.FromMilliseconds(a))); break;
                 }
                 Compare();
             }
-            while (_running.Count > 0) End(0, 500, 500);
+            while (_running.Count > 0) await EndAsync(0, 500, 500);
             Compare();
             Assert.All(_limits.Values, limit => Assert.Equal(0, limit.Reserved));
             Assert.Equal((0, 0L, 0m), (_ledger.Totals().Open, _ledger.Totals().HeldTokens, _ledger.Totals().HeldUsd));
@@ -111,6 +137,15 @@ public sealed class LedgerStateMachineTests
             Declare(LimitScope.Model, "org_1", "m", model);
         }
 
+        private async Task ChangeAsync(int a, int b, int c)
+        {
+            Change(a, b, c);
+            if (_redis is null) return;
+            // Redis learns of a new limit with the next call that counts against it. Until then it refills at the old rate.
+            foreach (var caller in _callers)
+                await _redis.Store.SettleAsync(_accounts.Of(caller, _model, CallClasses.Standard), default, default, "none", TestContext.Current.CancellationToken);
+        }
+
         private void Declare(LimitScope scope, string id, string? model, LimitSet set)
         {
             foreach (var name in LimitSetValues.All)
@@ -123,16 +158,28 @@ public sealed class LedgerStateMachineTests
 
         private List<ModelLimit> LimitsOf(Caller caller) => [.. _limits.Where(limit => limit.Key.Item1 != LimitScope.Key || limit.Key.Item2 == caller.KeyId).Select(limit => limit.Value)];
 
-        private void Arrive(int a, int b, int c, bool waits)
+        private async Task WaitAsync(TimeSpan time)
+        {
+            if (_redis is null)
+            {
+                _time.Advance(time);
+                return;
+            }
+            RedisNode.Advance(_time, time);
+            // As often as needed: what runs stays known to Redis.
+            await _redis.BeatAsync();
+        }
+
+        private async Task ArriveAsync(int a, int b, int c, bool waits)
         {
             var caller = _callers[c % 2];
             var call = NewCall(caller, a, b);
             var limits = LimitsOf(caller);
-            var error = TryReserve(call, limits);
+            var error = await TryReserveAsync(call, limits);
             if (!waits || error is not { RetryAfter: { } wait } || error.Details!["estimated"]!.GetValue<bool>()) return;
             // Exactly the stated wait is enough if nobody else calls, and is not shorter than needed.
-            _time.Advance(wait);
-            Assert.Null(TryReserve(NewCall(caller, a, b), limits));
+            await WaitAsync(wait);
+            Assert.Null(await TryReserveAsync(NewCall(caller, a, b), limits));
         }
 
         private GatewayCall NewCall(Caller caller, int a, int b)
@@ -143,13 +190,13 @@ public sealed class LedgerStateMachineTests
             return call;
         }
 
-        private GatewayError? TryReserve(GatewayCall call, List<ModelLimit> limits)
+        private async Task<GatewayError?> TryReserveAsync(GatewayCall call, List<ModelLimit> limits)
         {
             var amounts = CallAmounts.Of(call, _accounts.Of(call.Caller, call.Model, call.Class), _histories);
             var expected = limits.All(limit => limit.CanTake(amounts, call.StartedAt, _time));
             var reserving = _ledger.ReserveAsync(call, ReservationParts.All, TestContext.Current.CancellationToken);
-            if (!reserving.IsCompleted) throw new InvalidOperationException("The reservation is not immediate.");
-            var error = reserving.Result;
+            if (_redis is null && !reserving.IsCompleted) throw new InvalidOperationException("The reservation is not immediate.");
+            var error = await reserving;
             Assert.True(expected == (error is null), $"The model says {expected}, the ledger {error?.Message ?? "yes"}");
             if (error is not null) return error;
             foreach (var limit in limits) limit.Take(amounts, call.StartedAt);
@@ -157,7 +204,7 @@ public sealed class LedgerStateMachineTests
             return null;
         }
 
-        private void End(int index, int b, int c)
+        private async Task EndAsync(int index, int b, int c)
         {
             var (call, limits) = _running[index];
             _running.RemoveAt(index);
@@ -169,6 +216,7 @@ public sealed class LedgerStateMachineTests
             _ledger.Settle(call.Reservation!, usage, new Cost(cost, Basis.Measured));
             var used = new LimitAmounts { Input = usage.InputTokens, Output = usage.OutputTokens, Tokens = usage.TotalTokens, Pico = Money.ToPico(cost) };
             foreach (var limit in limits) limit.Settle(call.Reservation!.Amounts, used, call.StartedAt, _time);
+            if (_redis is not null) await _redis.Rates.Settled;
         }
 
         private void Compare()

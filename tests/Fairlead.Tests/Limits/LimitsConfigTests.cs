@@ -111,9 +111,15 @@ public sealed class LimitsConfigTests
         }
     }
 
+    [Theory]
+    [InlineData("fairlead: { limits: {} }", StoreFailurePolicy.Local)]
+    [InlineData("fairlead: { limits: { onStoreFailure: local } }", StoreFailurePolicy.Local)]
+    [InlineData("fairlead: { limits: { onStoreFailure: reject } }", StoreFailurePolicy.Reject)]
+    public void Read_StoreFailurePolicy_IsTheOneNamed(string yaml, object policy) => Assert.Equal(policy, Good(yaml).Limits.OnStoreFailure);
+
     [Fact]
-    public void Read_StoreFailurePolicy_IsNotAvailable() =>
-        Assert.Contains("not available in this version", Assert.Single(Read("fairlead: { limits: { onStoreFailure: local } }", "fairlead.yaml").Errors).Problem, StringComparison.Ordinal);
+    public void Read_UnknownStoreFailurePolicy_ReturnsError() =>
+        Assert.Equal("fairlead.limits.onStoreFailure", Assert.Single(Read("fairlead: { limits: { onStoreFailure: ignore } }", "fairlead.yaml").Errors).Key);
 
     [Theory]
     [InlineData("elastic: false")]

@@ -120,4 +120,66 @@ public sealed class RateBucketTests
         bucket.Settle(30, 30, _time.GetTimestamp());
         Assert.Equal(30, bucket.StateAt(new LimitMoment(_time.GetTimestamp(), _time.GetUtcNow())).Used);
     }
+
+    [Fact]
+    public void ShareOut_AnyNodes_AdmitTogetherAtMostTheWhole() =>
+        Gen.Select(Gen.Int[1, 5000], Gen.Int[1, 40], Gen.Int[1, 7], Gen.Int[0, 9000]).Sample((perMinute, burst, nodes, milliseconds) =>
+        {
+            var time = new LimitTime();
+            var buckets = Enumerable.Range(0, nodes).Select(_ => Create(time, perMinute, burst / 10m)).ToArray();
+            var admitted = 0L;
+            foreach (var bucket in buckets) bucket.ShareOut(nodes, time.GetTimestamp());
+            for (var round = 0; round < 2; round++)
+            {
+                foreach (var bucket in buckets)
+                {
+                    while (TryTake(time, bucket, 1)) admitted++;
+                }
+                time.Advance(TimeSpan.FromMilliseconds(milliseconds));
+            }
+            // Each node serves something, also if the whole is smaller than their number.
+            var most = Math.Max(buckets[0].WholeCapacity, nodes) + (Math.Max(perMinute, nodes) * milliseconds / 60_000m);
+            Assert.InRange(admitted, nodes, most);
+        });
+
+    [Fact]
+    public void ShareOut_UsedBucket_SharesWhatIsMissing()
+    {
+        var bucket = Create(120);
+        Assert.True(TryTake(bucket, 60));
+        bucket.ShareOut(3, _time.GetTimestamp());
+        Assert.Equal((40, 40, 120, 120), (bucket.Limit, bucket.Capacity, bucket.WholeLimit, bucket.WholeCapacity));
+        Assert.True(bucket.CanTake(20, _time.GetTimestamp()));
+        Assert.False(bucket.CanTake(21, _time.GetTimestamp()));
+        // A node more.
+        bucket.ShareOut(4, _time.GetTimestamp());
+        Assert.True(bucket.CanTake(15, _time.GetTimestamp()));
+        Assert.False(bucket.CanTake(16, _time.GetTimestamp()));
+    }
+
+    [Fact]
+    public void Unreported_TakenInShare_IsWhatHasNotRefilled()
+    {
+        var bucket = Create(120);
+        Assert.True(TryTake(bucket, 60));
+        Assert.Equal(0, bucket.TakeUnreported(_time.GetTimestamp()));
+        bucket.ShareOut(1, _time.GetTimestamp());
+        Assert.True(TryTake(bucket, 50));
+        Assert.Equal(50, bucket.TakeUnreported(_time.GetTimestamp()));
+        Assert.Equal(0, bucket.TakeUnreported(_time.GetTimestamp()));
+        _time.Advance(TimeSpan.FromSeconds(30));
+        Assert.True(TryTake(bucket, 10));
+        _time.Advance(TimeSpan.FromSeconds(28));
+        // Of 60 that are missing then, 56 have refilled.
+        Assert.Equal(4, bucket.TakeUnreported(_time.GetTimestamp()));
+    }
+
+    [Fact]
+    public void Show_OlderThanShown_IsIgnored()
+    {
+        var bucket = Create(60);
+        bucket.Show(30 * 60_000_000L, 2, _time.GetTimestamp());
+        bucket.Show(10 * 60_000_000L, 1, _time.GetTimestamp());
+        Assert.Equal(30, bucket.StateAt(new LimitMoment(_time.GetTimestamp(), _time.GetUtcNow())).Remaining);
+    }
 }
