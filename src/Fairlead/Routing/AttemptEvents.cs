@@ -128,6 +128,9 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         {
             HoldsSlot = false;
             scheduler.GiveBack(attempt.Deployment, attempt.StartedAt);
+            attempt.Health.GiveBack();
+            if (Error is { } error) attempt.Health.Ended(HealthVerdicts.Of(call, attempt, error));
+            else attempt.Health.Succeeded();
         }
         return source.DisposeAsync();
     }

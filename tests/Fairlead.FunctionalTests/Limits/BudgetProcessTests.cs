@@ -183,6 +183,7 @@ public sealed class BudgetProcessTests : IAsyncLifetime
         await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), $$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: a }
               models:
