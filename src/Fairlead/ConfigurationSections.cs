@@ -54,6 +54,7 @@ internal static class ConfigurationSections
             StreamConfig.Section,
             IdempotencyConfig.Section,
             RetryConfig.Section,
+            BreakerConfig.Section,
             WebhooksConfig.Section,
             AuditConfig.Section,
             TelemetryConfig.Section,

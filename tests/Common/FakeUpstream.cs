@@ -90,9 +90,12 @@ public sealed class FakeUpstream : IAsyncDisposable
         return upstream;
     }
 
-    /// <summary>Configuration with this server as the provider <c>up</c> and one model <c>m</c> on it.</summary>
+    /// <summary>
+    /// Configuration with this server as the provider <c>up</c> and one model <c>m</c> on it. Tests script its errors, however many.
+    /// </summary>
     public string Yaml(string more = "") => $$"""
         fairlead:
+          breaker: { enabled: false }
           providers:
             up: { kind: openai, baseUrl: {{Url}}/v1, apiKey: sk-upstream-secret }
           models:

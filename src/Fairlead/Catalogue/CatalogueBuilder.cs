@@ -54,6 +54,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         foreach (var (name, model) in config.Models) AddListed(scope, name, model);
         AddOffered(scope);
         CheckAliases(scope);
+        CheckOverflow(scope);
         return [.. scope.Models.Values];
     }
 
@@ -155,6 +156,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             ? ModelFacts.MostRestrictive(known)
             : ModelFacts.Unknown(kind, statesCapabilities: true) with { OwnedBy = candidates[0].Config.Provider };
         var model = ModelFacts.Override(ground, config);
+        var hasDifferentModels = candidates.Select(c => c.ModelName).Distinct(StringComparer.Ordinal).Skip(1).Any();
         scope.Models[name] = model with
         {
             Id = name,
@@ -163,7 +165,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             Deployments = [.. candidates
                 .Select(c => ToDeployment(
                     scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts
-                        ?? c.Timeouts, config.Scheduling))
+                        ?? c.Timeouts, config.Scheduling)
+                        with { ReportedModel = hasDifferentModels && !config.HidesAnsweringModel ? c.ModelName : null })
                 .OrderBy(d => d.Priority)],
         };
     }
@@ -319,6 +322,22 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         }
     }
 
+    private static void CheckOverflow(Scope scope)
+    {
+        foreach (var (name, config) in scope.Config.Models)
+        {
+            if (config.OnOverflow is not { } larger || !scope.Models.TryGetValue(name, out var model)) continue;
+            var target = scope.Models.GetValueOrDefault(larger)
+                ?? scope.Models.Values.FirstOrDefault(candidate => candidate.Aliases.Contains(larger));
+            if (target is null) scope.Error($"models.{name}.onOverflow", larger, "No model has this name; name one that clients can call.");
+            else if (target.Kind != model.Kind || !OverflowModel.IsLarger(target, model))
+            {
+                scope.Error($"models.{name}.onOverflow", larger,
+                    $"Name a model of the same kind with a larger window than {model.ContextWindow} tokens.");
+            }
+        }
+    }
+
     private static Deployment ToDeployment(
         Scope scope, DeploymentConfig config, string upstream, PriceList prices, Provider? provider, ProviderTimeouts timeouts,
         ModelSchedulingConfig? scheduling) => new()
@@ -342,7 +361,11 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
     /// <param name="Provider">Null while only checking.</param>
     /// <param name="Timeouts">The provider's.</param>
     private sealed record Candidate(
-        DeploymentConfig Config, string Upstream, CatalogueModel? Facts, Provider? Provider, ProviderTimeouts Timeouts);
+        DeploymentConfig Config, string Upstream, CatalogueModel? Facts, Provider? Provider, ProviderTimeouts Timeouts)
+    {
+        /// <summary>The catalogue's name of the model if it has one, else the provider's.</summary>
+        public string ModelName => Facts?.Id ?? Upstream;
+    }
 
     private sealed class Scope(GatewayConfiguration config, ProviderPool? pool, List<CatalogueError> errors)
     {

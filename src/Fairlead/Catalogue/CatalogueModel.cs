@@ -72,6 +72,15 @@ internal sealed record CatalogueModel
     /// <summary>Settings of its queue; null for the general ones.</summary>
     public ModelSchedulingConfig? Scheduling { get; init; }
 
+    /// <summary>How one of several deployments of equal priority is chosen.</summary>
+    public SelectionStrategy Strategy { get; init; }
+
+    /// <summary>Name of a larger model for requests that do not fit; null for none.</summary>
+    public string? OnOverflow { get; init; }
+
+    /// <summary>Whether a request that a provider's content policy rejects is sent to other deployments.</summary>
+    public bool FailsOverContentRejections { get; init; }
+
     /// <summary>What the model is meant for, such as <c>code</c>; null for anything.</summary>
     public string? Task { get; init; }
 

@@ -14,6 +14,12 @@ internal sealed record Deployment
     /// <summary>The model's name at the provider.</summary>
     public required string UpstreamModel { get; init; }
 
+    /// <summary>
+    /// The model's name in responses of this deployment, if its name groups different models: the catalogue's name if it has one, else
+    /// <see cref="UpstreamModel"/>. Null for the name by which clients call it.
+    /// </summary>
+    public string? ReportedModel { get; init; }
+
     /// <summary>1 is tried first.</summary>
     public int Priority { get; init; } = 1;
 

@@ -34,6 +34,20 @@ internal sealed record ModelConfig
             "Limits of each organization for this model, whichever of its keys calls."),
         new("scheduling", ModelSchedulingConfig.Keys, m => m.Scheduling, (m, v) => m with { Scheduling = (ModelSchedulingConfig)v },
             "Its queue, where it differs from the general settings."),
+        new("strategy", new ConfigChoice(SelectionStrategies.Names), m => SelectionStrategies.NameOf(m.Strategy),
+            (m, v) => m with { Strategy = SelectionStrategies.Of((string)v) },
+            "How one of several deployments of equal priority is chosen: at random by `weight`; by `latency`, the faster one of two; by "
+            + "`cost`; by `session`, the same one for all calls that share a prompt cache."),
+        new("reportModel", new ConfigChoice("answering", "requested"), m => m.HidesAnsweringModel ? "requested" : "answering",
+            (m, v) => m with { HidesAnsweringModel = (string)v == "requested" },
+            "Which model responses name, if the deployments serve different models: the one that answered, or the name of this entry."),
+        new("onOverflow", ConfigTypes.Text, m => m.OnOverflow, (m, v) => m with { OnOverflow = (string)v },
+            "A model with a larger window that serves requests which do not fit this one, for keys that may use it. Without it, they are "
+            + "refused with `context_length_exceeded`."),
+        new("onContentRejection", new ConfigChoice("stay", "failover"), m => m.FailsOverContentRejections ? "failover" : "stay",
+            (m, v) => m with { FailsOverContentRejections = (string)v == "failover" },
+            "What follows when the content policy of a provider rejects a request: `stay` returns the rejection, `failover` tries the "
+            + "other deployments."),
         new("task", ConfigTypes.Text, m => m.Task, (m, v) => m with { Task = (string)v }, "What it is meant for, such as code."),
         new("deployments", new ConfigListType<DeploymentConfig>(DeploymentConfig.Keys), m => m.Deployments,
             (m, v) => m with { Deployments = (IReadOnlyList<DeploymentConfig>)v },
@@ -71,6 +85,18 @@ internal sealed record ModelConfig
 
     /// <summary>Settings of its queue; null for the general ones.</summary>
     public ModelSchedulingConfig? Scheduling { get; init; }
+
+    /// <summary>How one of several deployments of equal priority is chosen. Default by weight.</summary>
+    public SelectionStrategy Strategy { get; init; }
+
+    /// <summary>Whether responses name this entry even if its deployments serve different models. Default false.</summary>
+    public bool HidesAnsweringModel { get; init; }
+
+    /// <summary>Name of a larger model for requests that do not fit; null for none.</summary>
+    public string? OnOverflow { get; init; }
+
+    /// <summary>Whether a request that a provider's content policy rejects is sent to other deployments. Default false.</summary>
+    public bool FailsOverContentRejections { get; init; }
 
     public string? Task { get; init; }
 

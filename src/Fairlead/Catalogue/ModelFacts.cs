@@ -35,6 +35,9 @@ internal static class ModelFacts
         Limits = config.Limits,
         // Not those of the facts: a queue belongs to the name that clients send.
         Scheduling = config.Scheduling,
+        Strategy = config.Strategy,
+        OnOverflow = config.OnOverflow,
+        FailsOverContentRejections = config.FailsOverContentRejections,
         Task = config.Task ?? facts.Task,
     };
 

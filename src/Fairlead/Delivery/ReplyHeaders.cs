@@ -22,7 +22,7 @@ internal static class ReplyHeaders
         if (call.Dialect.ErrorShape == ErrorShape.Anthropic) headers["request-id"] = call.RequestId;
         if (call.Answering is { } answering)
         {
-            headers["Fairlead-Model"] = Ascii(call.Model.Id);
+            headers["Fairlead-Model"] = Ascii(call.ReportedModel);
             headers["Fairlead-Provider"] = Ascii(answering.Deployment.ProviderName);
         }
         headers["Server-Timing"] = ServerTiming(call);

@@ -30,6 +30,9 @@ internal sealed class Dialect
     /// <summary>Name of the field that holds the input, for errors that concern all of it.</summary>
     public string InputField { get; init; } = "messages";
 
+    /// <summary>Name of the field with the wishes for deployments.</summary>
+    public string RouteField { get; init; } = "fairlead.route";
+
     /// <summary>Name of the field that holds the class of the call.</summary>
     public string ClassField { get; init; } = "fairlead.class";
 

@@ -22,10 +22,10 @@ internal static class ExtensionReader
     private static readonly string[] Classes = [.. CallClasses.All];
 
     private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook",
-        "structured", "budget_usd"];
+        "structured", "budget_usd", "route"];
 
     // Reserved names that this version does not support. They are rejected: a wish that is not met would be worse than none.
-    private static readonly string[] Later = ["route", "cache"];
+    private static readonly string[] Later = ["cache"];
 
     /// <summary>Reads the value at the position of <paramref name="json"/>; null counts as an empty object.</summary>
     /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
@@ -96,6 +96,9 @@ internal static class ExtensionReader
                 case 8:
                     extension = extension with { BudgetUsd = json.Money(path) };
                     break;
+                case 9:
+                    extension = extension with { Route = RouteReader.Read(ref json) };
+                    break;
             }
         }
         return extension;
@@ -111,7 +114,8 @@ internal static class ExtensionReader
         5 => "batch_delay_ms"u8,
         6 => "webhook"u8,
         7 => "structured"u8,
-        _ => "budget_usd"u8,
+        8 => "budget_usd"u8,
+        _ => "route"u8,
     };
 
     // Whether the address is allowed depends on the configuration, which is checked later.

@@ -100,7 +100,7 @@ internal static class FairleadObjectWriter
         json.Raw(",\"model_requested\":"u8);
         json.String(call.ModelRequested);
         json.Raw(",\"model\":"u8);
-        json.String(call.Model?.Id);
+        json.String(call.Model is null ? null : call.ReportedModel);
         json.Raw(",\"provider\":"u8);
         json.String(deployment?.ProviderName);
         json.Raw(",\"deployment\":"u8);
@@ -216,6 +216,11 @@ internal static class FairleadObjectWriter
         json.String(attempt.Deployment.ProviderName);
         json.Raw(",\"model\":"u8);
         json.String(attempt.Deployment.UpstreamModel);
+        if (attempt.Reason is { } reason)
+        {
+            json.Raw(",\"reason\":"u8);
+            json.String(reason);
+        }
         json.Raw(",\"outcome\":"u8);
         json.String(attempt.Outcome);
         json.Raw(",\"error_code\":"u8);

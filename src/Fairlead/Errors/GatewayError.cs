@@ -39,6 +39,9 @@ public sealed record GatewayError(ErrorCode Code, string Message)
     /// <summary>A finer code of the OpenAI dialect (such as <c>invalid_type</c>), shown there instead of the catalogue's name.</summary>
     public string? OpenAiCode { get; init; }
 
+    /// <summary>Whether the content policy of a provider rejected the request.</summary>
+    internal bool IsContentRejection { get; init; }
+
     /// <summary>The type of the OpenAI dialect, if this occurrence differs from the catalogue.</summary>
     internal string? OpenAiType { get; init; }
 

@@ -30,7 +30,7 @@ internal static class GenerationDetails
         using (var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions))
         {
             json.WriteStartObject();
-            json.WriteString("model", call.Answering is null ? null : call.Model.Id);
+            json.WriteString("model", call.Answering is null ? null : call.ReportedModel);
             json.WriteString("provider", call.Answering?.Deployment.ProviderName);
             if (answer is null)
             {

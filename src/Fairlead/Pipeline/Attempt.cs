@@ -84,6 +84,15 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     /// <summary>Final, set when the attempt ends.</summary>
     public Cost Cost { get; set; }
 
+    /// <summary>Reports its end to the health of its deployment. Only for routing.</summary>
+    public Routing.HealthTicket Health { get; set; }
+
+    /// <summary>Why it was made where it was made: one of <see cref="Routing.AttemptReasons"/> or a strategy.</summary>
+    public string? Reason { get; set; }
+
+    /// <summary>Whether the provider rejected the key, and has another one that was not rejected: the same request may be sent again.</summary>
+    public bool HasOtherKey { get; set; }
+
     /// <summary>Only for telemetry: the client span, if there is a listener.</summary>
     public System.Diagnostics.Activity? Span { get; set; }
 

@@ -205,6 +205,12 @@ public sealed class GatewayCall
     /// <summary>The attempt whose response the client gets; null until one has responded.</summary>
     internal Attempt? Answering { get; set; }
 
+    /// <summary>
+    /// The model that responses name: the one that answered, where the operator groups different ones under a name and does not hide them;
+    /// otherwise that name.
+    /// </summary>
+    internal string ReportedModel => Answering?.Deployment.ReportedModel ?? Model.Id;
+
     /// <summary>The token of the call and why it fired.</summary>
     internal CallCancellation Cancellation { get; set; } = null!;
 

@@ -237,6 +237,9 @@ internal sealed record CallExtension
     /// <summary>Maximum cost of the call with all its attempts; null for no limit of its own.</summary>
     public decimal? BudgetUsd { get; init; }
 
+    /// <summary>Which deployments it wants; null for no wishes.</summary>
+    public RouteHints? Route { get; init; }
+
     /// <summary>
     /// The URL that is called at the end of the generation, as sent; null for none. Only for generations that outlive their request.
     /// </summary>

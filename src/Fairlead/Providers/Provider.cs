@@ -59,6 +59,9 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 
+    /// <summary>Whether the call itself ordered the faults of its attempts, so that they say nothing about the provider.</summary>
+    public virtual bool IsFaultRequested(GatewayCall call) => false;
+
     /// <summary>
     /// Whether values that the dialect's own servers do not support are rejected here too: it is such a server, or not a server at all.
     /// </summary>

@@ -148,7 +148,13 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
         }
         finally
         {
-            if (HoldsSlot) scheduler.GiveBack(call, attempt);
+            if (HoldsSlot)
+            {
+                scheduler.GiveBack(call, attempt);
+                attempt.Health.GiveBack();
+                if (Error is { } error) attempt.Health.Ended(HealthVerdicts.Of(call, attempt, error));
+                else attempt.Health.Succeeded();
+            }
         }
     }
 

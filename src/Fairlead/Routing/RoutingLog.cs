@@ -11,4 +11,11 @@ internal static partial class RoutingLog
     [LoggerMessage(8002, LogLevel.Error,
         "Call {RequestId}: the spool cannot be written, so the call is not sent; check free space and permissions of the data directory")]
     public static partial void SpoolUnavailable(ILogger logger, string requestId, Exception exception);
+
+    [LoggerMessage(8003, LogLevel.Error,
+        "Deployment {Deployment} failed repeatedly and is open: calls go elsewhere. One call every {Seconds} s tests it")]
+    public static partial void BreakerOpened(ILogger logger, string deployment, double seconds);
+
+    [LoggerMessage(8004, LogLevel.Information, "Deployment {Deployment} responds again and is closed: calls go there")]
+    public static partial void BreakerClosed(ILogger logger, string deployment);
 }

@@ -1,3 +1,4 @@
+using Fairlead.Catalogue;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -10,6 +11,10 @@ internal static class RoutingServiceCollectionExtensions
     {
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton(new RoutingRandom());
+        services.AddSingleton<DeploymentHealths>();
+        services.AddSingleton<IBreakerStates>(provider => provider.GetRequiredService<DeploymentHealths>());
+        services.AddSingleton<RoutingMetrics>();
+        services.AddSingleton<DeploymentSelector>();
         services.AddSingleton<IGatewayStage, RoutingStage>();
         return services;
     }

@@ -10,6 +10,7 @@ using Fairlead.Providers.Http;
 using Fairlead.Scheduling;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
+using Fairlead.Validation;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Routing;
@@ -17,20 +18,23 @@ namespace Fairlead.Routing;
 /// <summary>
 /// Finds a deployment that responds: 1. count tokens without a provider if none can count them, 2. refuse a request that no deployment can
 /// express, 3. take the next deployment; after all were passed, wait for a slot at any of those that had none, 4. skip it if it cannot
-/// serve the request, 5. before every further attempt, raise the reservation or stop, 6. take a slot, 7. write the attempt to the spool and
-/// send it, 8. return its response if content has arrived, 9. otherwise stop, retry the deployment after a delay, or take the next one,
-/// 10. return the error that helps the client most.
+/// serve the request, or if its breaker is open and no test is due, 5. before every further attempt, raise the reservation or stop, 6. take
+/// a slot and pass the breaker, 7. write the attempt to the spool and send it, 8. return its response if content has arrived, 9. otherwise
+/// stop, retry the deployment after a delay, or take the next one, 10. return the error that helps the client most.
 /// </summary>
 /// <remarks>Once content has arrived, the call belongs to that attempt: nothing is retried.</remarks>
 internal sealed class RoutingStage(
     ISpool spool,
     IConfigurationSource configuration,
     RoutingRandom chance,
+    DeploymentSelector selector,
     TokenCounter counter,
     AttemptCharge charge,
     GatewayTelemetry telemetry,
     Scheduler scheduler,
     ITokenLedger ledger,
+    DeploymentHealths healths,
+    LargerModels larger,
     ILogger<RoutingStage> logger) : IGatewayStage
 {
     /// <summary>
@@ -54,11 +58,12 @@ internal sealed class RoutingStage(
         var retry = configuration.Current.Retry;
         GatewayError? last = null;
         TimeSpan? shortestWait = null;
+        TimeSpan? untilTest = null;
         // Those without a free slot, with the retries that they had.
         List<(Deployment Deployment, int Retries)>? full = null;
 
         // 3.
-        var order = DeploymentOrder.Of(call.Model.Deployments, chance.Next);
+        var (order, firstReason) = selector.Select(call);
         for (var i = 0; i < order.Count || full is { Count: > 0 }; i++)
         {
             var waits = i >= order.Count;
@@ -87,8 +92,17 @@ internal sealed class RoutingStage(
                 retries = Remove(full!, deployment);
             }
 
+            var health = healths.Of(deployment);
             for (var hasSlot = waits; ; retries++, hasSlot = false)
             {
+                // 4.
+                if (health.UntilTest is { } open)
+                {
+                    if (hasSlot) scheduler.GiveBack(deployment);
+                    untilTest = Shorter(untilTest, open);
+                    break;
+                }
+
                 // 5.
                 if (call.Attempts.Count > 0 && await ExtendAsync(call, deployment, hasSlot, cancellationToken) is { } tooDear)
                     return new GatewayReply.Refused(last ?? tooDear);
@@ -97,6 +111,13 @@ internal sealed class RoutingStage(
                 if (!hasSlot && !scheduler.TryTake(call, deployment))
                 {
                     (full ??= []).Add((deployment, retries));
+                    break;
+                }
+                if (!health.TryEnter(out var ticket))
+                {
+                    // Another call took the test at this moment.
+                    scheduler.GiveBack(deployment);
+                    untilTest = Shorter(untilTest, health.UntilTest ?? TimeSpan.Zero);
                     break;
                 }
 
@@ -108,6 +129,16 @@ internal sealed class RoutingStage(
                 try
                 {
                     attempt = AddAttempt(call, deployment, commitsAtAcceptance);
+                    attempt.Health = ticket;
+                    attempt.Reason = ticket.IsTest ? AttemptReasons.Test
+                        : retries > 0 ? AttemptReasons.Retry
+                        : waits ? AttemptReasons.Queue
+                        : AttemptReasons.AfterOthers(call)
+                            ?? (i == 0 ? firstReason
+                                : untilTest is not null ? AttemptReasons.BreakerOpen
+                                : full is not null ? AttemptReasons.Full
+                                : AttemptReasons.Unsupported);
+                    if (retries == 0) health.Retries.AddCall();
                     (reply, failed) = await TryAsync(call, attempt, cancellationToken);
                     // A stream returns its slot when its source has ended.
                     kept = reply is GatewayReply.Streaming;
@@ -116,13 +147,19 @@ internal sealed class RoutingStage(
                 {
                     if (!kept)
                     {
+                        ticket.GiveBack();
                         if (attempt is null) scheduler.GiveBack(deployment);
                         else scheduler.GiveBack(call, attempt);
                     }
                 }
 
                 // 8.
-                if (reply is not null) return reply;
+                if (reply is not null)
+                {
+                    if (!kept) attempt.Health.Succeeded();
+                    if (call.Model.Deployments.Count > 1) attempt.Health.Took(call.Time.GetElapsedTime(attempt.StartedAt), kept);
+                    return reply;
+                }
 
                 // 9.
                 var failure = failed!;
@@ -131,18 +168,33 @@ internal sealed class RoutingStage(
                     last = failure.Error;
                 RoutingLog.AttemptFailed(logger, call.RequestId, attempt.Number, deployment.Name, failure.Error.Definition.Name,
                     failure.Status);
-                if (failure.Class == FailureClass.GiveBack) return new GatewayReply.Refused(failure.Error);
-                if (failure.Error.RetryAfter is { } wait && (shortestWait is null || wait < shortestWait)) shortestWait = wait;
-                if (failure.Class != FailureClass.Retry || retries >= retry.MaxRetries) break;
+                if (failure.Class == FailureClass.GiveBack)
+                {
+                    if (failure.Error.IsContentRejection && call.Model.FailsOverContentRejections) break;
+                    // A larger model has other deployments.
+                    return failure.Error.Code == ErrorCode.ContextLengthExceeded && larger.TryMove(call)
+                        ? await InvokeAsync(call, next, cancellationToken)
+                        : new GatewayReply.Refused(failure.Error);
+                }
+                if (failure.Error.RetryAfter is { } wait) shortestWait = Shorter(shortestWait, wait);
+                if (attempt.HasOtherKey)
+                {
+                    // At once, and not counted as a retry: at most one attempt for each key.
+                    retries--;
+                    continue;
+                }
+                if (failure.Class != FailureClass.Retry || retries >= retry.MaxRetries || health.UntilTest is not null) break;
                 // A limit of one key is no reason to wait if another key has room.
                 var asked = failure.Status == 429 && scheduler.HasOtherKey(call, deployment) ? null : failure.Error.RetryAfter;
                 if (RetryDelay.Of(retries + 1, asked, retry, chance.Next()) is not { } delay) break;
                 if (call.Deadline is { } deadline && call.Time.GetUtcNow() + delay >= deadline) break;
+                if (!health.Retries.TryRetry(retry.Budget)) break;
                 await Task.Delay(delay, call.Time, cancellationToken);
             }
         }
 
         // 10.
+        if (untilTest is { } nextTest && last is not { IsRetryable: true }) last = RoutingErrors.AllOpen(call.Model.Id, nextTest);
         last ??= GatewayError.ModelNotFound(call.Model.Id);
         return new GatewayReply.Refused(shortestWait is { } advised && last.IsRetryable ? last with { RetryAfter = advised } : last);
     }
@@ -155,6 +207,8 @@ internal sealed class RoutingStage(
         full.RemoveAt(index);
         return retries;
     }
+
+    private static TimeSpan Shorter(TimeSpan? one, TimeSpan other) => one < other ? one.Value : other;
 
     /// <summary>An error of an attempt that may pass helps the client more than the news that no slot is free for another one.</summary>
     private static GatewayError MoreUseful(GatewayError? last, GatewayError noSlot) => last is { IsRetryable: true } ? last : noSlot;
@@ -305,6 +359,7 @@ internal sealed class RoutingStage(
             call.Answering = attempt;
             kept = true;
             events.HoldsSlot = true;
+            attempt.Health.Responded();
             return (new GatewayReply.Streaming(events), null);
         }
         catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)
@@ -324,6 +379,7 @@ internal sealed class RoutingStage(
         // The provider's own error text is not passed on; the caller's dialect knows the position in the input.
         if (error.Code == ErrorCode.ContextLengthExceeded) error = error with { Parameter = call.Dialect.InputField };
         End(attempt, call, "failed", error);
+        attempt.Health.Ended(HealthVerdicts.Of(call, attempt, error));
         // Noted now, because the start record of the next attempt carries it: a kill during that attempt must not lose this one.
         charge.Fix(call, attempt);
         telemetry.AttemptEnded(call, attempt);

@@ -99,6 +99,7 @@ internal sealed class GatewayTelemetry : IDisposable
         span.SetTag("fairlead.provider", attempt.Deployment.ProviderName);
         span.SetTag("fairlead.deployment", attempt.Deployment.Name);
         span.SetTag("fairlead.attempt.number", attempt.Number);
+        span.SetTag("fairlead.attempt.reason", attempt.Reason);
         if (attempt.Deployment.Provider.Endpoint is { } endpoint)
         {
             span.SetTag("server.address", endpoint.Host);

@@ -6,5 +6,5 @@ namespace Fairlead.Validation;
 internal static class ValidationServiceCollectionExtensions
 {
     internal static IServiceCollection AddRequestValidation(this IServiceCollection services) =>
-        services.AddSingleton<IGatewayStage, ValidationStage>();
+        services.AddSingleton<LargerModels>().AddSingleton<IGatewayStage, ValidationStage>();
 }

@@ -1,3 +1,4 @@
+using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Errors;
@@ -9,15 +10,16 @@ using Fairlead.TokenCounting;
 namespace Fairlead.Validation;
 
 /// <summary>
-/// Refuses what cannot succeed: features that the model does not have, conflicting fields, and more tokens than its window. The format was
-/// checked while the body was read.
+/// Refuses what cannot succeed: features that the model does not have, conflicting fields, and more tokens than its window, unless a larger
+/// model takes over. The format was checked while the body was read.
 /// </summary>
-internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
+internal sealed class ValidationStage(TokenCounter counter, LargerModels larger) : IGatewayStage
 {
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
         var since = call.Timings.Now();
         var fault = Check(call);
+        while (fault is { Code: ErrorCode.ContextLengthExceeded } && larger.TryMove(call)) fault = Check(call);
         call.Timings.Add(Phase.Validate, since);
         return fault is null ? next(call, cancellationToken) : new(new GatewayReply.Refused(fault));
     }
@@ -34,6 +36,11 @@ internal sealed class ValidationStage(TokenCounter counter) : IGatewayStage
             return word;
         }
 
+        if (call.Facts.Extension.Route is { } hints
+            && RouteFilter.Check(call.Model, hints, call.StartedAt, call.Dialect.RouteField) is { } noneLeft)
+        {
+            return noneLeft;
+        }
         if (CapabilityRules.Check(call.Operation, call.Facts, call.Model) is { } contradiction) return contradiction;
         if (call.Facts.Structured?.Prepare() is { } wrong) return wrong;
 

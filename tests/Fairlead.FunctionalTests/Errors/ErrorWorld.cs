@@ -186,6 +186,7 @@ public sealed class ErrorWorld : IAsyncLifetime
             up-embed: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: upstream-e }] }
             cl: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: claude, prices: { input: 1, output: 10 }, deployments: [{ provider: cl, model: upstream-c }] }
           retry: { maxRetries: 0 }
+          breaker: { enabled: false }
           requests: { maxBodyBytes: 64KiB }
         {{more}}
         """,

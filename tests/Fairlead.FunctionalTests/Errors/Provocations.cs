@@ -58,7 +58,7 @@ internal static class Provocations
                 return new(gateway, Post(door, "{}"), known) { Parameter = "/name" };
             case ErrorCode.UnsupportedParameter when door.Generates:
                 // What other dialects know, and what is promised for later.
-                var unsupported = door == Door.Generations ? "logprobs" : "route";
+                var unsupported = door == Door.Generations ? "logprobs" : "cache";
                 return new(gateway, Post(door, door.Body(simple, door.Own($"\"{unsupported}\":1"))), known) { Parameter = door.OwnName(unsupported) };
             case ErrorCode.UnsupportedParameter:
                 return new(gateway, Post(door, """{"name":"x","nonsense":1}"""), known) { Parameter = "/nonsense" };

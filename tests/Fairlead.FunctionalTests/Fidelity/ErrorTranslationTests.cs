@@ -106,6 +106,7 @@ public sealed class ErrorTranslationFixture : IAsyncLifetime
             $$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 oa: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k }
                 an: { kind: anthropic, baseUrl: {{_upstream.Url}}, apiKey: k }

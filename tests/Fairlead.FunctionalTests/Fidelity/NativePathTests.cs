@@ -26,6 +26,7 @@ public sealed class NativePathTests : IAsyncLifetime
         _gateway = await TestGateway.StartAsync($$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 up: { kind: vllm, baseUrl: {{_upstream.Url}}/v1 }
                 claude: { kind: anthropic, baseUrl: {{_upstream.Url}}, apiKey: sk-ant-secret }

@@ -25,6 +25,7 @@ public sealed class TranslationFixture : IAsyncLifetime
             fairlead:
               # The tests compare single events, so join none.
               stream: { batchTokens: 1 }
+              breaker: { enabled: false }
               providers:
                 oa: { kind: openai, baseUrl: {{Upstream.Url}}/v1, apiKey: k }
                 an: { kind: anthropic, baseUrl: {{Upstream.Url}}, apiKey: k }

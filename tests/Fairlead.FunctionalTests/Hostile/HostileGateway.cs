@@ -49,6 +49,7 @@ public class HostileGateway : IAsyncLifetime
                 simulated: { {{All}}, deployments: [{ provider: simulated, model: sim-fast }] }
                 native-embed: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: up-e }] }
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               requests: { maxBodyBytes: 4MiB, maxMessages: 3000, maxDepth: {{MaxDepth}} }
             """,
             (builder, fairlead) =>

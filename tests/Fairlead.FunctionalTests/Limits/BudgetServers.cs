@@ -46,6 +46,7 @@ internal sealed class BudgetServers : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(folder, "fairlead.yaml"), $$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               {{configuration}}
               providers:
                 up: { kind: openai, baseUrl: {{Upstream.Url}}/v1, apiKey: a }

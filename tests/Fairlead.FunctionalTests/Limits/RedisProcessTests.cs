@@ -229,6 +229,7 @@ public sealed class RedisProcessTests : IAsyncLifetime
             fairlead:
               redis: { connectionString: "${RATES_REDIS}" }
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: a }
               models:

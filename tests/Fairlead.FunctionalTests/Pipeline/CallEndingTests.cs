@@ -250,6 +250,7 @@ public sealed class CallEndingTests : IAsyncLifetime
                 - { provider: up, model: first, priority: 1, timeouts: { {{timeouts}} } }
                 - { provider: up, model: second, priority: 2 }
           retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 5ms }
+          breaker: { enabled: false }
         """;
 
     private async Task StartAsync(string yaml, SpoolWith? spool = null, Provider? provider = null) => _gateway = await TestGateway.StartAsync(yaml, (builder, _) =>

@@ -90,6 +90,7 @@ public abstract class KillTests : IAsyncLifetime
         await ConfigureAsync($$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 # Long enough for a busy machine to send the request before the time is up: an attempt that was not sent costs nothing.
                 silent: { kind: openai, baseUrl: {{_upstream.Url}}/silent, apiKey: a, timeouts: { firstToken: 5s } }

@@ -192,6 +192,7 @@ public sealed class HistoryFixture : IAsyncLifetime
             $$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 az: { kind: azure, baseUrl: {{Upstream.Url}}, apiKey: k }
                 vl: { kind: vllm, baseUrl: {{Upstream.Url}}/v1 }

@@ -184,6 +184,7 @@ public sealed class ProviderErrorFixture : IAsyncLifetime
             $$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 oa: { kind: openai, baseUrl: {{Upstream.Url}}/v1, apiKey: k }
                 an: { kind: anthropic, baseUrl: {{Upstream.Url}}, apiKey: k }

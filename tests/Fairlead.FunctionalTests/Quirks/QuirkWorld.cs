@@ -55,6 +55,7 @@ public sealed class QuirkWorld : IAsyncLifetime
         Gateway = await TestGateway.StartAsync($$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               stream: { batchTokens: 1 }
               providers:
                 ch: { kind: vllm, baseUrl: {{Upstream.Url}}/v1 }

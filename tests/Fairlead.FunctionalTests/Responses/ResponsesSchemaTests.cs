@@ -50,6 +50,7 @@ public sealed class ResponsesSchemaTests : IAsyncLifetime
         _gateway = await TestGateway.StartAsync($$"""
             fairlead:
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               providers:
                 up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k }
                 chat: { kind: mistral, baseUrl: {{_upstream.Url}}/v1, apiKey: k }

@@ -198,6 +198,7 @@ public sealed class MaxConcurrencyTests : IAsyncLifetime
                 up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: k }
                 sim: { kind: simulated }
               retry: { maxRetries: 0 }
+              breaker: { enabled: false }
               scheduling: { maxWait: {{maxWait}} }
               models:
                 m: { {{Facts}}, deployments: [{{bounded}}] }

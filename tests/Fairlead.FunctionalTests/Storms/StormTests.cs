@@ -194,6 +194,7 @@ public sealed class StormTests
     private static string Yaml(string url) => $$"""
         fairlead:
           retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 20ms }
+          breaker: { enabled: false }
           stream: { commitAfter: 200ms }
           providers:
             up: { kind: openai, baseUrl: {{url}}/v1, apiKey: sk-x, timeouts: { firstToken: 800ms, streamIdle: 500ms, total: 1500ms } }

@@ -63,6 +63,7 @@ public sealed class OtlpExportTests : IAsyncLifetime
                 ["gen_ai.response.model"] = "upstream-m-0001", ["gen_ai.response.finish_reasons"] = "stop",
                 ["gen_ai.usage.input_tokens"] = 11L, ["gen_ai.usage.output_tokens"] = 3L, ["gen_ai.usage.cache_read.input_tokens"] = 4L,
                 ["http.response.status_code"] = 200L, ["fairlead.provider"] = "up", ["fairlead.deployment"] = "up/upstream-m", ["fairlead.attempt.number"] = 1L,
+                ["fairlead.attempt.reason"] = "only",
             }.OrderBy(pair => pair.Key, StringComparer.Ordinal),
             client.Attributes.OrderBy(pair => pair.Key, StringComparer.Ordinal));
 

@@ -34,7 +34,7 @@ internal static class MessagesReplyWriter
         else
         {
             output.Write(body[..model.Start]);
-            output.Write(BodySplicer.Quote(call.Model.Id));
+            output.Write(BodySplicer.Quote(call.ReportedModel));
             output.Write(body[model.End..end]);
         }
         // A scanned response has members, so the comma is always correct.
@@ -53,7 +53,7 @@ internal static class MessagesReplyWriter
         json.Raw("{\"id\":"u8);
         json.String(MessageId(call));
         json.Raw(",\"type\":\"message\",\"role\":\"assistant\",\"model\":"u8);
-        json.String(call.Model.Id);
+        json.String(call.ReportedModel);
         json.Raw(",\"content\":["u8);
         var blocks = 0;
         var (calls, refused) = (false, false);

@@ -118,7 +118,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
             return;
         }
         AppendLine(ref json, data[..model.Start]);
-        json.String(call.Model.Id);
+        json.String(call.ReportedModel);
         MessagesEventFrame.AppendOpen(ref json, data[model.End..]);
     }
 

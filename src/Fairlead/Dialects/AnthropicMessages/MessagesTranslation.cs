@@ -87,7 +87,7 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
         json.Raw("{\"type\":\"message_start\",\"message\":{\"id\":"u8);
         json.String(MessagesReplyWriter.MessageId(call));
         json.Raw(",\"type\":\"message\",\"role\":\"assistant\",\"model\":"u8);
-        json.String(call.Model.Id);
+        json.String(call.ReportedModel);
         json.Raw(",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"stop_details\":null,\"container\":null,\"usage\":"u8);
         // Until the provider counts, the client receives the gateway's estimate; message_delta has the final numbers.
         MessagesUsageWriter.Append(ref json, usage ?? new Usage(call.InputEstimate.Tokens, 0));

@@ -32,6 +32,7 @@ internal sealed class EstimateDialect : IRequestReader, IConversationDialect, IR
             ErrorShape = ErrorShape.Problem,
             Scope = Scopes.Chat,
             InputField = "input",
+            RouteField = "route",
             ClassField = "class",
             Requests = parts,
             Conversations = parts,

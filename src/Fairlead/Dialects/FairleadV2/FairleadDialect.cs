@@ -34,6 +34,7 @@ internal sealed class FairleadDialect
             ErrorShape = ErrorShape.Problem,
             Scope = Scopes.Chat,
             InputField = "input",
+            RouteField = "route",
             ClassField = "class",
             WebhookField = "delivery/webhook/url",
             BudgetField = "budget_usd",

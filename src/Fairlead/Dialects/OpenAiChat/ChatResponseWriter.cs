@@ -38,7 +38,7 @@ internal static class ChatResponseWriter
         json.Raw(",\"object\":\"chat.completion\",\"created\":"u8);
         json.Number(call.StartedAt.ToUnixTimeSeconds());
         json.Raw(",\"model\":"u8);
-        json.String(call.Model.Id);
+        json.String(call.ReportedModel);
         json.Raw(",\"choices\":["u8);
         for (var i = 0; i < answer.Choices.Count; i++)
         {

@@ -17,7 +17,7 @@ internal static class NativeBodyWriter
         if (!model.IsEmpty)
         {
             output.Write(body[..model.Start]);
-            output.Write(BodySplicer.Quote(call.Model.Id));
+            output.Write(BodySplicer.Quote(call.ReportedModel));
             position = model.End;
         }
         if (!call.Caller.Extensions)

@@ -19,7 +19,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     private const int MaxPrefixes = 4;
 
     private readonly bool _extensions;
-    private readonly byte[] _model;
+    private byte[]? _model;
     private readonly List<byte[]> _heldFinishes = [];
     private readonly List<(int Choice, FinishReason Reason)> _finishes = [];
     private readonly List<int> _started = [];
@@ -39,7 +39,6 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     {
         Call = call;
         _extensions = call.Caller.Extensions;
-        _model = BodySplicer.Quote(call.Model.Id);
         _id = idPrefix + call.GenerationId[(call.GenerationId.IndexOf('_', StringComparison.Ordinal) + 1)..];
         _created = call.StartedAt.ToUnixTimeSeconds();
     }
@@ -52,6 +51,9 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     }
 
     protected GatewayCall Call { get; }
+
+    // Not before the first event: only then is it known which model answers.
+    private byte[] Model => _model ??= BodySplicer.Quote(Call.ReportedModel);
 
     /// <summary>Value of <c>object</c> in every chunk.</summary>
     protected abstract ReadOnlySpan<byte> ObjectName { get; }
@@ -287,10 +289,10 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
                 if (_prefixes++ < MaxPrefixes)
                 {
                     _upstreamPrefix = data[..model.End].ToArray();
-                    _ownPrefix = [.. data[..model.Start], .. _model];
+                    _ownPrefix = [.. data[..model.Start], .. Model];
                 }
                 json.Raw(data[..model.Start]);
-                json.Raw(_model);
+                json.Raw(Model);
                 json.Raw(data[model.End..^1]);
             }
         }
@@ -354,7 +356,7 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
         json.Raw("\",\"created\":"u8);
         json.Number(_created);
         json.Raw(",\"model\":"u8);
-        json.Raw(_model);
+        json.Raw(Model);
         if (_tier is not null)
         {
             json.Raw(",\"service_tier\":"u8);

@@ -72,7 +72,7 @@ internal sealed class OpenAiCompletionsDialect : IRequestReader, IConversationDi
         json.Raw(",\"object\":\"text_completion\",\"created\":"u8);
         json.Number(call.StartedAt.ToUnixTimeSeconds());
         json.Raw(",\"model\":"u8);
-        json.String(call.Model.Id);
+        json.String(call.ReportedModel);
         if (answer.SystemFingerprint is not null)
         {
             json.Raw(",\"system_fingerprint\":"u8);

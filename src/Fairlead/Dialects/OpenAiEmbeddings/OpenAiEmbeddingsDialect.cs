@@ -54,7 +54,7 @@ internal sealed class OpenAiEmbeddingsDialect : IRequestReader, IEmbeddingsDiale
         body = OpenAiChat.NativeUsage.Correct(call, GatewayJsonFields.Without(body.Trim(" \t\r\n"u8)));
         var scan = EmbeddingsResponseScan.Of(body, call.Facts.Base64Vectors);
         var edits = scan.Conversions ?? [];
-        if (!scan.Model.IsEmpty) edits.Add(new BodyEdit(scan.Model, BodySplicer.Quote(call.Model.Id)));
+        if (!scan.Model.IsEmpty) edits.Add(new BodyEdit(scan.Model, BodySplicer.Quote(call.ReportedModel)));
         if (call.Caller.Extensions) edits.Add(new BodyEdit(new ByteRange(body.Length - 1, 0), ExtensionMember(call)));
         BodySplicer.Write(body, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(edits), output);
     }
@@ -73,7 +73,7 @@ internal sealed class OpenAiEmbeddingsDialect : IRequestReader, IEmbeddingsDiale
             json.Raw("}"u8);
         }
         json.Raw("],\"model\":"u8);
-        json.String(call.Model.Id);
+        json.String(call.ReportedModel);
         var tokens = call.Ending?.Usage.InputTokens ?? 0;
         json.Raw(",\"usage\":{\"prompt_tokens\":"u8);
         json.Number(tokens);

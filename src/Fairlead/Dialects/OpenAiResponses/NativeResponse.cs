@@ -45,7 +45,7 @@ internal sealed class NativeResponse(GatewayCall call, ResponseObjectWriter writ
     {
         response.Remove("fairlead");
         response["id"] = ResponseIds.Of(call);
-        response["model"] = call.Model.Id;
+        response["model"] = call.ReportedModel;
         response["created_at"] = call.StartedAt.ToUnixTimeSeconds();
         response["previous_response_id"] = call.Facts.Responses!.PreviousResponseId;
         response["store"] = call.Facts.Responses.Stores;

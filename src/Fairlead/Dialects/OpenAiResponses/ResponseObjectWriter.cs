@@ -83,7 +83,7 @@ internal sealed class ResponseObjectWriter(GatewayCall call)
         }
         json.Raw(",\"model\":"u8);
         // A request that is read again for its result has not queried the catalogue.
-        json.String(((Catalogue.CatalogueModel?)call.Model)?.Id ?? call.Facts.Model);
+        json.String((Catalogue.CatalogueModel?)call.Model is null ? call.Facts.Model : call.ReportedModel);
         json.Raw(",\"output\":["u8);
         for (var i = 0; i < items.Count; i++)
         {

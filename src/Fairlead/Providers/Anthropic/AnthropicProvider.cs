@@ -28,7 +28,7 @@ internal sealed class AnthropicProvider : Provider
         : base(name, AnthropicProviderKind.Instance)
     {
         _client = client;
-        _keys = new ApiKeyRing(config);
+        _keys = new ApiKeyRing(name, config, _client);
         // Clients differ in whether the base URL contains the version; both forms are accepted.
         var baseUrl = (config.BaseUrl ?? AnthropicProviderKind.DefaultBaseUrl).TrimEnd('/');
         if (baseUrl.EndsWith(ApiPath, StringComparison.Ordinal)) baseUrl = baseUrl[..^ApiPath.Length];
@@ -69,7 +69,7 @@ internal sealed class AnthropicProvider : Provider
         }
 
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
-        if (_keys.Next(call, attempt) is { } key) request.Headers.TryAddWithoutValidation(AnthropicProviderKind.KeyHeader, key);
+        _keys.AddTo(request, AnthropicProviderKind.KeyHeader, call, attempt);
         request.Headers.TryAddWithoutValidation(AnthropicVersions.Header, version);
         if (wire is not null && !string.IsNullOrEmpty(call.AnthropicBeta))
         {

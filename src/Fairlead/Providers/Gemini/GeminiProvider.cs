@@ -25,7 +25,7 @@ internal sealed class GeminiProvider : Provider
         : base(name, GeminiProviderKind.Instance)
     {
         _client = client;
-        _keys = new ApiKeyRing(config);
+        _keys = new ApiKeyRing(name, config, _client);
         var baseUrl = (config.BaseUrl ?? GeminiProviderKind.DefaultBaseUrl).TrimEnd('/');
         _baseUrl = baseUrl.EndsWith(ApiVersion, StringComparison.Ordinal) ? baseUrl[..^ApiVersion.Length] : baseUrl;
         // An invalid address is a configuration error, reported when the configuration is read and not by the first call.
@@ -82,7 +82,7 @@ internal sealed class GeminiProvider : Provider
         };
         var mode = stream ? UpstreamMode.Stream : UpstreamMode.Whole;
         var request = _client.CreatePost(AddressOf(model, method), body.WrittenMemory, call, mode);
-        if (_keys.Next(call, attempt) is { } key) request.Headers.TryAddWithoutValidation(GeminiProviderKind.KeyHeader, key);
+        _keys.AddTo(request, GeminiProviderKind.KeyHeader, call, attempt);
 
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: false, cancellationToken);
         exchange.Tools = tools;

@@ -79,7 +79,7 @@ internal sealed class UpstreamClient : IDisposable
     /// A POST of <paramref name="body"/> as JSON, with the provider's configured headers, the call's id and trace context. The adapter adds
     /// credentials. None of the client's own headers are included. The body must not change until <see cref="SendAsync"/> has returned.
     /// </summary>
-    public HttpRequestMessage CreatePost(Uri uri, ReadOnlyMemory<byte> body, GatewayCall call, UpstreamMode mode)
+    public UpstreamRequest CreatePost(Uri uri, ReadOnlyMemory<byte> body, GatewayCall call, UpstreamMode mode)
     {
         var content = new RentedContent(body);
         content.Headers.ContentType = Json;
@@ -150,11 +150,16 @@ internal sealed class UpstreamClient : IDisposable
                         "The model's provider does not have this path."), FailureClass.Failover,
                             attempt.UpstreamStatus)) { IsMissingPath = true };
                 }
+                (request as UpstreamRequest)?.Key?.Accepted();
                 // The bytes show whether it has events or a document: labels are wrong too often.
                 handedOver = true;
                 return exchange;
             }
             using var body = await ReadErrorAsync(response, watch);
+            if (request is UpstreamRequest { Key: { } key } && UpstreamErrors.RejectsKey((int)response.StatusCode, body.WrittenMemory))
+            {
+                attempt.HasOtherKey = key.Rejected();
+            }
             return new UpstreamExchange(UpstreamErrors.FromResponse(response.StatusCode, response.Headers, body.WrittenMemory, attempt,
                 sameDialect, _time, _logger))
             {

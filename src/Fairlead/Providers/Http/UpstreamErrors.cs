@@ -64,6 +64,15 @@ internal static class UpstreamErrors
         return new ProviderReply.Failed(error, ClassOf(kind), (int)status);
     }
 
+    /// <summary>Whether a response means that the provider does not accept the key, so that another key may be accepted.</summary>
+    public static bool RejectsKey(int status, ReadOnlyMemory<byte> body) => status switch
+    {
+        401 or 403 => Classify(status, UpstreamErrorBody.Parse(body)) == UpstreamErrorKind.Operator,
+        // Google's status for an invalid key.
+        400 => UpstreamErrorBody.Parse(body) is var parsed && (Is(parsed, KeyCodes) || Says(parsed, KeyTexts)),
+        _ => false,
+    };
+
     /// <summary>Logs what operators must know of an error event.</summary>
     public static void LogEvent(UpstreamErrorBody body, Attempt attempt, ILogger logger)
     {
@@ -130,6 +139,7 @@ internal static class UpstreamErrors
             new GatewayError(ErrorCode.ProviderRejected, "The content policy of the model's provider rejected the request.")
         {
             Remedy = "Change the content of the request, or choose another model.",
+            IsContentRejection = true,
         },
         UpstreamErrorKind.Operator =>
             new GatewayError(ErrorCode.ProviderError,
@@ -255,16 +265,19 @@ internal static class UpstreamErrors
         "doesn't have any credits",
     ];
 
+    private static readonly string[] KeyCodes = ["API_KEY_INVALID", "invalid_api_key"];
+
+    private static readonly string[] KeyTexts = ["api key not valid", "api key expired", "invalid api key", "incorrect api key"];
+
     private static readonly string[] OperatorCodes =
     [
-        "API_KEY_INVALID", "invalid_api_key", "authentication_error", "invalid_authentication_error", "AuthenticationError",
+        .. KeyCodes, "authentication_error", "invalid_authentication_error", "AuthenticationError",
         "permission_error", "permission_denied", "PermissionDeniedError",
         "UNAUTHENTICATED", "model_not_found", "DeploymentNotFound", "not_found_error", "NotFoundError",
         "unsupported_country_region_territory", "unauthorized",
     ];
 
-    private static readonly string[] OperatorTexts = ["api key not valid", "api key expired", "invalid api key", "incorrect api key",
-        "user location is not supported"];
+    private static readonly string[] OperatorTexts = [.. KeyTexts, "user location is not supported"];
 
     // For errors without a status.
     private static UpstreamErrorKind ByText(UpstreamErrorBody body)

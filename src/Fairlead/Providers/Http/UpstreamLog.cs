@@ -23,4 +23,8 @@ internal static partial class UpstreamLog
 
     [LoggerMessage(7005, LogLevel.Warning, "Provider {Provider} timed out for {Deployment} in phase {Phase}")]
     public static partial void TimedOut(ILogger logger, string provider, string deployment, WaitingFor phase);
+
+    [LoggerMessage(7006, LogLevel.Error,
+        "ALARM: provider {Provider} rejected key {Number} of {Count}. The other keys are used; one request per minute tests this one")]
+    public static partial void KeyRejected(ILogger logger, string provider, int number, int count);
 }

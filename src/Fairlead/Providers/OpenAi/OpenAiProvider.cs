@@ -33,7 +33,7 @@ internal sealed class OpenAiProvider : Provider
     {
         _endpoint = new OpenAiEndpoint(config, kinds);
         _client = clients.Create(name, config);
-        _keys = new ApiKeyRing(config, _endpoint.KeyPrefix);
+        _keys = new ApiKeyRing(name, config, _client, _endpoint.KeyPrefix);
         _limitations = new ServerLimitations(_client.Time);
     }
 
@@ -175,7 +175,7 @@ internal sealed class OpenAiProvider : Provider
             ? NativeToolNames.Shorten(body.WrittenSpan, MaxToolNameLength)
             : null;
         var request = _client.CreatePost(_endpoint.AddressOf(PathOf(call, wire), model), shortened?.Body ?? body.WrittenMemory, call, mode);
-        if (_keys.Next(call, attempt) is { } key) request.Headers.TryAddWithoutValidation(_endpoint.KeyHeader, key);
+        _keys.AddTo(request, _endpoint.KeyHeader, call, attempt);
         var exchange = await _client.SendAsync(request, attempt, mode, sameDialect: wire is not null, cancellationToken);
         exchange.Tools = tools;
         exchange.Names = shortened?.Names;

@@ -44,6 +44,8 @@ internal sealed class SimulatedProvider : Provider
 
     public override bool Speaks(Dialect dialect) => false;
 
+    public override bool IsFaultRequested(GatewayCall call) => !string.IsNullOrEmpty(call.Simulate);
+
     public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var startedAt = call.Time.GetTimestamp();

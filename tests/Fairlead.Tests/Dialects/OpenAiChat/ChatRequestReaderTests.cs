@@ -161,16 +161,14 @@ public sealed class ChatRequestReaderTests
         Assert.Equal(400, error.Definition.Status);
     }
 
-    [Theory]
-    [InlineData("cache")]
-    [InlineData("route")]
-    public void Read_UnsupportedExtension_IsRefused(string name)
+    [Fact]
+    public void Read_UnsupportedExtension_IsRefused()
     {
-        var error = Read(With($$"""
-            "fairlead":{"{{name}}":1}
+        var error = Read(With("""
+            "fairlead":{"cache":1}
             """));
         Assert.Equal(ErrorCode.UnsupportedParameter, error!.Code);
-        Assert.Equal($"fairlead.{name}", error.Parameter);
+        Assert.Equal("fairlead.cache", error.Parameter);
     }
 
     [Theory]

@@ -1,0 +1,19 @@
+using System.Diagnostics.Metrics;
+using Fairlead.Telemetry;
+
+namespace Fairlead.Routing;
+
+/// <summary>Health of the deployments. Thread-safe.</summary>
+internal sealed class RoutingMetrics(IMeterFactory meters) : IDisposable
+{
+    private readonly Meter _meter = meters.Create(GatewayTelemetry.Name);
+
+    /// <summary>Shows the breakers.</summary>
+    /// <param name="read">Names of deployments, and whether they are open. Thread-safe.</param>
+    public void Show(Func<IEnumerable<(string Name, bool IsOpen)>> read) => _meter.CreateObservableGauge("fairlead.breaker.open",
+        () => read().Select(state => new Measurement<int>(state.IsOpen ? 1 : 0, new KeyValuePair<string, object?>("fairlead.deployment",
+            state.Name))),
+        "{deployment}", "1 while the circuit breaker of a deployment is open, else 0.");
+
+    public void Dispose() => _meter.Dispose();
+}
