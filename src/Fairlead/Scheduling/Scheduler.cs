@@ -83,7 +83,9 @@ internal sealed class Scheduler : IDisposable
         if (patience < TimeSpan.Zero) patience = TimeSpan.Zero;
         // Nothing that happens here ends this wait earlier.
         var held = _slots.QuotaWaitOf(deployments, waiting.InputTokens);
-        if (!call.CanWaitForSlot && (held > patience || held > waiting.TimeLeft)) return new SlotWait(null, SchedulingErrors.Held(held));
+        if (!call.CanWaitForSlot && held > waiting.TimeLeft)
+            return new SlotWait(null, SchedulingErrors.HeldBeyondDeadline(call.Model.Id, waiting, held));
+        if (!call.CanWaitForSlot && held > patience) return new SlotWait(null, SchedulingErrors.Held(held));
         try
         {
             _slots.Enter(waiting, call.Model.Id, settings, deployments);
