@@ -115,13 +115,14 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
             return false;
         }
         var since = call.Timings.Now();
-        if (!await source.ReadAsync(batch, cancellationToken))
+        var hasMore = await source.ReadAsync(batch, cancellationToken);
+        attempt.StreamWaitTicks += call.Timings.Now() - since;
+        if (!hasMore)
         {
             _ended = true;
             await CloseAsync();
             return false;
         }
-        attempt.StreamWaitTicks += call.Timings.Now() - since;
         Meter(batch);
         if (clock is not null && batch.HasContent) clock.Tick();
         return true;

@@ -103,7 +103,9 @@ internal sealed class Scheduler : IDisposable
         if (patience < TimeSpan.Zero) patience = TimeSpan.Zero;
         // Nothing that happens here ends this wait earlier.
         var held = _slots.QuotaWaitOf(deployments, waiting.InputTokens);
-        if (!waiting.IsRun && (held > patience || held > waiting.TimeLeft)) return new SlotWait(null, SchedulingErrors.Held(held));
+        if (!waiting.IsRun && held > waiting.TimeLeft)
+            return new SlotWait(null, SchedulingErrors.HeldBeyondDeadline(call.Model.Id, waiting, held));
+        if (!waiting.IsRun && held > patience) return new SlotWait(null, SchedulingErrors.Held(held));
         try
         {
             _slots.Enter(waiting, call.Model.Id, settings, deployments);

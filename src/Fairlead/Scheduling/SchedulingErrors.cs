@@ -71,6 +71,22 @@ internal static class SchedulingErrors
         Details = new JsonObject { ["limit"] = "provider" },
     };
 
+    /// <summary>The same, for a call whose deadline is earlier.</summary>
+    public static GatewayError HeldBeyondDeadline(string model, QueuedCall call, TimeSpan wait)
+    {
+        var details = DetailsOf(model, call, wait);
+        details["deadline_in_ms"] = (long)Math.Max(0, call.TimeLeft!.Value.TotalMilliseconds);
+        return new GatewayError(ErrorCode.DeadlineExceeded,
+            string.Create(CultureInfo.InvariantCulture,
+                $"The rate limit of the model's provider was reached. The expected wait of {Seconds(wait)} ends after the deadline of the "
+                + $"request, so it was not started."))
+        {
+            RetryAfter = AtLeastMinimum(wait),
+            Remedy = "Allow more time in fairlead.deadline_ms, or choose another model.",
+            Details = details,
+        };
+    }
+
     private static JsonObject DetailsOf(string model, QueuedCall call, TimeSpan? expected) => new()
     {
         ["model"] = model,

@@ -80,6 +80,21 @@ public sealed class ProviderLimitsTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Remaining_ZeroUntilAfterTheDeadline_Returns504AtOnce()
+    {
+        Answer(("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "20s"));
+        await using var gateway = await StartAsync();
+        Assert.Equal(HttpStatusCode.OK, await ChatAsync(gateway, "one"));
+        using var refused = await gateway.Client.PostJsonAsync("/v1/chat/completions",
+            """{"model":"one","messages":[{"role":"user","content":"Hi"}],"fairlead":{"deadline_ms":10000}}""");
+        Assert.Equal(HttpStatusCode.GatewayTimeout, refused.StatusCode);
+        var error = JsonDocument.Parse(await refused.Content.ReadAsStringAsync(Token)).RootElement.GetProperty("error");
+        Assert.Equal("deadline_exceeded", error.GetProperty("code").GetString());
+        Assert.InRange(error.GetProperty("details").GetProperty("expected_wait_ms").GetInt64(), 10_000, 20_001);
+        Assert.Single(_upstream.Requests);
+    }
+
+    [Fact]
     public async Task Remaining_ZeroForAMoment_CallWaitsUntilTheReset()
     {
         var times = new ConcurrentQueue<long>();

@@ -3,6 +3,7 @@ using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Routing;
 using Fairlead.Streaming;
+using Fairlead.Tests.Catalogue;
 using Fairlead.Tests.Scheduling;
 
 namespace Fairlead.Tests.Routing;
@@ -10,7 +11,7 @@ namespace Fairlead.Tests.Routing;
 /// <summary>The slot of an attempt is returned when its source has ended, once.</summary>
 public sealed class AttemptEventsTests : IDisposable
 {
-    private readonly Fairlead.Catalogue.Deployment _one = VirtualQueue.At("p/1", 2);
+    private readonly Fairlead.Catalogue.Deployment _one = VirtualQueue.At("p/1", 2) with { Provider = new FakeProvider("p", "openai") };
     private readonly SchedulerWorld _world;
 
     public AttemptEventsTests() => _world = new SchedulerWorld(SchedulerWorld.ModelOf("m", _one));

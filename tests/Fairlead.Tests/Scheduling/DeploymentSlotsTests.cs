@@ -30,8 +30,10 @@ public sealed class DeploymentSlotsTests
         var free = VirtualQueue.At("p/m", null);
         for (var i = 0; i < 1000; i++) Assert.True(Slots.TryTake(free));
         // They are counted, so a limit that is added by a reload holds at once.
-        Assert.False(Slots.TryTake(VirtualQueue.At("p/m", 1000)));
-        Assert.True(Slots.TryTake(VirtualQueue.At("p/m", 1001)));
+        Slots.SetLimits([VirtualQueue.At("p/m", 1000)]);
+        Assert.False(Slots.TryTake(free));
+        Slots.SetLimits([VirtualQueue.At("p/m", 1001)]);
+        Assert.True(Slots.TryTake(free));
     }
 
     [Fact]

@@ -298,7 +298,6 @@ public abstract class WebhookStoreTests : IDisposable
         var webhook = await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.LimitWarning);
         var read = await ReadAsync();
         Assert.Equal((true, true, false, 1), (read.WantsOfProject("org_1", WebhookFixture.Project), read.WantsOfOrganization("org_1", "proj_9"), read.WantsOfProject("org_1", "proj_9"), read.Growth));
-        Assert.Same(read, await ReadAsync());
         await _fixture.AddWebhookAsync(Url, "org_2");
         Assert.True((await ReadAsync()).WantsOfProject("org_2", "proj_9"));
 
@@ -308,7 +307,6 @@ public abstract class WebhookStoreTests : IDisposable
 
         // A notice may be lost.
         await _fixture.Storage.ExecuteAsync("DELETE FROM webhooks", [], Cancel);
-        Assert.False((await ReadAsync()).IsEmpty);
         _fixture.Time.Advance(TimeSpan.FromSeconds(30));
         Assert.True((await ReadAsync()).IsEmpty);
 

@@ -24,7 +24,7 @@ internal sealed class RedisRates(
     public bool IsAvailable => circuit.IsAvailable;
 
     /// <summary>Names this process in Redis. Another one has another name, also on the same node.</summary>
-    public string Node { get; } = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8));
+    public string Node { get; } = RandomNumberGenerator.GetHexString(16, lowercase: true);
 
     /// <summary>Completes when Redis has the settlements that were sent, or they have failed.</summary>
     public Task Settled => _pending.Completion;

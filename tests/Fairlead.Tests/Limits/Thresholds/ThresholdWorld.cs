@@ -1,3 +1,4 @@
+using Fairlead.Generations;
 using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Auditing.Ledger;
@@ -104,7 +105,7 @@ internal sealed class ThresholdWorld : IDisposable
 
     public IStorage OpenStorage() => _database.Open(
         new WebhookSchema(), new WebhookQueueSchema(), new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(),
-        new BudgetLeaseSchema(), new BudgetTotalsSchema());
+        new GenerationSchema(), new GenerationHoldSchema(), new BudgetLeaseSchema(), new ReservedAmountsSchema(), new BudgetTotalsSchema());
 
     // Between processes it takes a while, and may be lost. Then they look again after this time.
     private void NoticeArrives()
