@@ -96,6 +96,7 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
         finally
         {
             Ended(run.Group, again);
+            run.Dispose();
         }
     }
 

@@ -62,20 +62,27 @@ internal sealed class EmbeddingEnvelope
         return new EmbeddingEnvelope(json, data.Start, usage);
     }
 
-    /// <summary>The form of a response that was translated.</summary>
-    public static byte[] Write(EmbeddingsResponse response, bool base64)
+    /// <summary>A translated response in OpenAI's form.</summary>
+    /// <param name="response">The vectors.</param>
+    /// <param name="base64">The form of a vector.</param>
+    /// <param name="tokens">Input tokens.</param>
+    public static byte[] Write(EmbeddingsResponse response, bool base64, long tokens)
     {
         var output = new ArrayBufferWriter<byte>(1024);
         output.Write("{\"object\":\"list\",\"data\":["u8);
         for (var i = 0; i < response.Vectors.Count; i++)
         {
             if (i > 0) output.Write(","u8);
-            output.Write("{\"object\":\"embedding\",\"index\":0,\"embedding\":"u8);
+            output.Write("{\"object\":\"embedding\",\"index\":"u8);
+            output.Write(System.Text.Encoding.UTF8.GetBytes(i.ToString(System.Globalization.CultureInfo.InvariantCulture)));
+            output.Write(",\"embedding\":"u8);
             var vector = response.Vectors[i].Span;
             output.Write(base64 ? EmbeddingVectors.ToBase64(vector) : EmbeddingVectors.ToList(vector));
             output.Write("}"u8);
         }
-        output.Write("],\"model\":\"\",\"usage\":{}}"u8);
+        output.Write("],\"model\":\"\",\"usage\":"u8);
+        WriteUsage(output, tokens);
+        output.Write("}"u8);
         return output.WrittenSpan.ToArray();
     }
 
@@ -113,7 +120,7 @@ internal sealed class EmbeddingEnvelope
 
     private int FirstUsage() => _usage.IsEmpty ? int.MaxValue : _usage.Start;
 
-    private static void WriteUsage(PooledBuffer output, long tokens)
+    private static void WriteUsage(IBufferWriter<byte> output, long tokens)
     {
         var json = new JsonAppender(output);
         json.Raw("{\"prompt_tokens\":"u8);

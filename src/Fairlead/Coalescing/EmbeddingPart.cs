@@ -137,7 +137,7 @@ internal sealed class EmbeddingPart : IDisposable
         if (_envelope is null)
         {
             _json = _reply is ProviderReply.Embedded embedded
-                ? EmbeddingEnvelope.Write(embedded.Response, _call.Facts.Base64Vectors)
+                ? EmbeddingEnvelope.Write(embedded.Response, _call.Facts.Base64Vectors, tokens: 0)
                 : null;
             _envelope = EmbeddingEnvelope.Of(Json, _vectors);
         }

@@ -4,7 +4,7 @@ namespace Fairlead.Coalescing;
 
 /// <summary>One request to a provider, or a few if it accepts fewer inputs: the inputs of one call or several.</summary>
 /// <param name="group">Calls whose inputs may be sent together.</param>
-internal sealed class EmbeddingRun(EmbeddingGroup group)
+internal sealed class EmbeddingRun(EmbeddingGroup group) : IDisposable
 {
     private readonly CancellationTokenSource _cancellation = new();
 
@@ -35,7 +35,23 @@ internal sealed class EmbeddingRun(EmbeddingGroup group)
     }
 
     /// <summary>Stops it.</summary>
-    public void Cancel() => _cancellation.Cancel();
+    public void Cancel()
+    {
+        try
+        {
+            _cancellation.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It has ended in the same moment.
+        }
+    }
+
+    public void Dispose()
+    {
+        Timer?.Dispose();
+        _cancellation.Dispose();
+    }
 }
 
 /// <summary>Calls whose inputs may be sent in one request. Guarded by the lock of <see cref="EmbeddingBatches"/>.</summary>

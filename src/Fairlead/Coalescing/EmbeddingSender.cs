@@ -27,6 +27,6 @@ internal sealed class EmbeddingSender(EmbeddingWork work, EmbeddingFlights fligh
     private static async Task DiscardAsync(Task<ProviderReply> reply)
     {
         await ((Task)reply).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (reply is { IsCompletedSuccessfully: true, Result: ProviderReply.NativeBody native }) native.Body.Dispose();
+        if (reply.IsCompletedSuccessfully && await reply is ProviderReply.NativeBody native) native.Body.Dispose();
     }
 }
