@@ -1,5 +1,6 @@
 using Fairlead.Auditing;
 using Fairlead.Catalogue;
+using Fairlead.Coalescing;
 using Fairlead.Files;
 using Fairlead.Generations;
 using Fairlead.Http;
@@ -23,7 +24,7 @@ internal static class ConfigurationSections
 {
     private static readonly string[] Later =
     [
-        "cache", "coalescing", "contentPolicy", "prompts", "flags", "versions", "batches",
+        "cache", "contentPolicy", "prompts", "flags", "versions", "batches",
         "console", "oidc", "organizations", "projects", "keys",
     ];
 
@@ -48,6 +49,7 @@ internal static class ConfigurationSections
             ModelConfig.Section,
             LimitsConfig.Section,
             SchedulingConfig.Section,
+            CoalescingConfig.Section,
             RequestBounds.Section,
             JobsConfig.Section,
             FilesConfig.Section,

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
@@ -41,6 +42,12 @@ internal sealed class Dialect
 
     /// <summary>The field with the maximum cost of the call, for errors.</summary>
     public string BudgetField { get; init; } = "fairlead.budget_usd";
+
+    /// <summary>
+    /// Fields of the body that do not shape the output: who asks, how the response is delivered, what is noted beside it. All others, also
+    /// unknown ones, are part of the request's identity; <c>model</c> and <c>fairlead</c> have parts of their own there.
+    /// </summary>
+    public FrozenSet<string> FieldsWithoutEffect { get; init; } = FrozenSet.Create(StringComparer.Ordinal, "model", "fairlead");
 
     /// <summary>
     /// The least maximum of output tokens that its servers accept, for requests whose output the gateway caps;

@@ -80,7 +80,7 @@ internal static class FairleadObjectWriter
                 json.Raw("}"u8);
             }
         }
-        json.Raw("],\"coalesced\":false,\"cached\":false}"u8);
+        json.Raw(call.IsCoalesced ? "],\"coalesced\":true,\"cached\":false}"u8 : "],\"coalesced\":false,\"cached\":false}"u8);
     }
 
     /// <summary>OpenAI's value for a finish reason, which Fairlead's own objects use too.</summary>

@@ -78,6 +78,11 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     /// <summary>Final, set when the attempt ends.</summary>
     public Usage Usage { get; set; }
 
+    /// <summary>
+    /// What the attempt is charged if its request served several calls: its share of the usage. Null if all of the usage is its own.
+    /// </summary>
+    public Usage? Share { get; set; }
+
     /// <summary>Why <see cref="Usage"/> is not what the provider reported.</summary>
     public UsageDoubt UsageDoubt { get; set; }
 

@@ -37,6 +37,7 @@ internal sealed class AttemptCharge(TokenCounter counter)
     /// </summary>
     private ResolvedUsage UsageOf(GatewayCall call, Attempt attempt)
     {
+        if (attempt.Share is { } share) return new ResolvedUsage(share, UsageDoubt.None);
         var meter = attempt.Meter;
         if (meter.Report is null)
         {

@@ -202,7 +202,15 @@ public sealed class GatewayCall
 
     internal List<Attempt> Attempts { get; } = new(1);
 
-    /// <summary>The attempt whose response the client gets; null until one has responded.</summary>
+    /// <summary>Sends its attempts instead of the providers; null for most calls.</summary>
+    internal IAttemptSender? Sender { get; set; }
+
+    /// <summary>Whether another call paid for its response, or for a part of it.</summary>
+    internal bool IsCoalesced { get; set; }
+
+    /// <summary>
+    /// The attempt whose response the client gets; null until one has responded. Not one of <see cref="Attempts"/> if another call made it.
+    /// </summary>
     internal Attempt? Answering { get; set; }
 
     /// <summary>

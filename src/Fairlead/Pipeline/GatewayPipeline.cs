@@ -1,4 +1,5 @@
 using Fairlead.Catalogue;
+using Fairlead.Coalescing;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Routing;
@@ -24,7 +25,7 @@ internal sealed class GatewayPipeline
         [typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)];
 
     /// <summary>Runs the call at a provider.</summary>
-    public static readonly IReadOnlyList<Type> Execution = [typeof(StructuredOutputStage), typeof(RoutingStage)];
+    public static readonly IReadOnlyList<Type> Execution = [typeof(StructuredOutputStage), typeof(CoalescingStage), typeof(RoutingStage)];
 
     private readonly GatewayStep _all;
     private readonly GatewayStep _admission;

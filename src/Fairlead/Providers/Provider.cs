@@ -22,6 +22,7 @@ internal abstract class Provider(string name, string kind)
     {
         _telemetryName = kind.TelemetryName;
         ChargesCacheWrites = kind.ChargesCacheWrites;
+        MaxEmbeddingInputs = kind.MaxEmbeddingInputs;
     }
 
     /// <summary>Name in the configuration.</summary>
@@ -34,6 +35,9 @@ internal abstract class Provider(string name, string kind)
 
     /// <summary>Whether it charges a premium for cache writes, even if no price of the model mentions one.</summary>
     public bool ChargesCacheWrites { get; }
+
+    /// <summary>Maximum inputs of one embeddings request; null for as many as a client may send.</summary>
+    public int? MaxEmbeddingInputs { get; }
 
     /// <summary>Its address; null when it needs no network.</summary>
     public virtual Uri? Endpoint => null;

@@ -40,6 +40,9 @@ internal record ProviderKind(string Name, Func<string, ProviderConfig, IServiceP
     /// <summary>Whether it charges a premium for cache writes, even if no price of the model mentions one.</summary>
     public bool ChargesCacheWrites { get; init; }
 
+    /// <summary>Maximum inputs of one embeddings request; null for as many as a client may send.</summary>
+    public int? MaxEmbeddingInputs { get; init; }
+
     /// <summary>Whether the section <c>simulation</c> applies to it.</summary>
     public bool TakesSimulation { get; init; }
 

@@ -301,7 +301,9 @@ internal sealed class RoutingStage(
         ProviderReply reply;
         try
         {
-            reply = await attempt.Deployment.Provider.SendAsync(call, attempt, cancellationToken);
+            reply = await (call.Sender is { } sender
+                ? sender.SendAsync(call, attempt, cancellationToken)
+                : attempt.Deployment.Provider.SendAsync(call, attempt, cancellationToken));
         }
         catch (GatewayErrorException refused)
         {

@@ -45,6 +45,7 @@ internal static class AuditRecordWriter
         json.String(ending.Error?.Definition.Name);
         json.Raw(",\"status\":"u8);
         json.Number((long)status);
+        if (call.IsCoalesced) json.Raw(",\"coalesced\":true"u8);
         if (call.SuppressedRefusals > 0)
         {
             json.Raw(",\"suppressed\":"u8);

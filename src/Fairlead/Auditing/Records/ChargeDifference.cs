@@ -27,7 +27,7 @@ internal static class ChargeDifference
         // Only generations have a reason to finish.
         var isComplete = call.Operation == Operation.Chat
             ? attempt.Meter.FinishReason is not null
-            : ReferenceEquals(attempt, call.Answering);
+            : ReferenceEquals(attempt, call.Answering) || attempt is { Share: not null, Outcome: "complete" };
         return isComplete ? Estimated : Cut;
     }
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Frozen;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -29,6 +30,8 @@ internal sealed class MessagesDialect : IRequestReader, IConversationDialect, IR
             Operation = Operation.Chat,
             ErrorShape = ErrorShape.Anthropic,
             Scope = Scopes.Chat,
+            FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
+                "model", "fairlead", "stream", "metadata"),
             Requests = parts,
             Conversations = parts,
             Native = new MessagesWire(),

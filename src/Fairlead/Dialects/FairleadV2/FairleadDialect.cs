@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Frozen;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -38,6 +39,9 @@ internal sealed class FairleadDialect
             ClassField = "class",
             WebhookField = "delivery/webhook/url",
             BudgetField = "budget_usd",
+            // The members of 'fairlead' are at the top here.
+            FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
+                "model", "stream", "delivery", "class", "deadline_ms", "budget_usd", "task", "metadata"),
             Requests = parts,
             Conversations = parts,
             Responses = parts,

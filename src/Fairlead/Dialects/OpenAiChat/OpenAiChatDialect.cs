@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Frozen;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -29,6 +30,9 @@ internal sealed class OpenAiChatDialect : IRequestReader, IConversationDialect, 
             Operation = Operation.Chat,
             ErrorShape = ErrorShape.OpenAi,
             Scope = Scopes.Chat,
+            FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
+                "model", "fairlead", "stream", "stream_options", "user", "safety_identifier", "metadata", "prompt_cache_key",
+                "prompt_cache_options", "prompt_cache_retention"),
             Requests = parts,
             Conversations = parts,
             Native = new ChatWire(),

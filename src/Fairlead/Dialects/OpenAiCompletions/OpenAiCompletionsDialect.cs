@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Frozen;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -29,6 +30,8 @@ internal sealed class OpenAiCompletionsDialect : IRequestReader, IConversationDi
             Scope = Scopes.Chat,
             InputField = "prompt",
             HasMessages = false,
+            FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
+                "model", "fairlead", "stream", "stream_options", "user", "safety_identifier", "metadata"),
             Requests = parts,
             Conversations = parts,
             Native = new CompletionsWire(),

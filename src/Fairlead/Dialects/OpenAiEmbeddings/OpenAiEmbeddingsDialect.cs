@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Frozen;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -28,6 +29,8 @@ internal sealed class OpenAiEmbeddingsDialect : IRequestReader, IEmbeddingsDiale
             ErrorShape = ErrorShape.OpenAi,
             Scope = Scopes.Embeddings,
             InputField = "input",
+            FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
+                "model", "fairlead", "user"),
             Requests = parts,
             Embeddings = parts,
             Native = new EmbeddingsWire(),

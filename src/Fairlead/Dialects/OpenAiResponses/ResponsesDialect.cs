@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Frozen;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -41,6 +42,10 @@ internal sealed class ResponsesDialect
             InputField = "input",
             MinOutputCap = ResponsesRequestReader.MinOutput,
             HasSessions = true,
+            // Not 'metadata': the response repeats it.
+            FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
+                "model", "fairlead", "stream", "stream_options", "user", "safety_identifier", "prompt_cache_key",
+                "prompt_cache_retention"),
             Requests = parts,
             Conversations = parts,
             Native = new ResponsesWire(keeper),

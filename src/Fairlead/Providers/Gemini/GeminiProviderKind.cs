@@ -20,6 +20,8 @@ internal static class GeminiProviderKind
         TelemetryName = TelemetryName,
         CredentialHeader = KeyHeader,
         ModelOwner = ModelOwner,
+        // batchEmbedContents refuses more: "at most 100 requests can be in one batch".
+        MaxEmbeddingInputs = 100,
         Vendors =
         [
             new("generativelanguage.googleapis.com")

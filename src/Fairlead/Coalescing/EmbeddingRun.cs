@@ -1,0 +1,68 @@
+using Fairlead.Catalogue;
+
+namespace Fairlead.Coalescing;
+
+/// <summary>One request to a provider, or a few if it accepts fewer inputs: the inputs of one call or several.</summary>
+/// <param name="group">Calls whose inputs may be sent together.</param>
+internal sealed class EmbeddingRun(EmbeddingGroup group) : IDisposable
+{
+    private readonly CancellationTokenSource _cancellation = new();
+
+    public EmbeddingGroup Group { get; } = group;
+
+    /// <summary>The shares. Guarded by the lock of <see cref="EmbeddingBatches"/> until it starts, then by that of the flights.</summary>
+    public List<EmbeddingShare> Shares { get; } = [];
+
+    /// <summary>Inputs of all shares.</summary>
+    public int Inputs { get; private set; }
+
+    /// <summary>Their bytes.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>Starts it at the end of the wait for others; null if it does not wait.</summary>
+    public ITimer? Timer { get; set; }
+
+    /// <summary>Fires when nobody needs it any more.</summary>
+    public CancellationToken Token => _cancellation.Token;
+
+    public Deployment Deployment => Shares[0].Attempt.Deployment;
+
+    public void Add(EmbeddingShare share)
+    {
+        Shares.Add(share);
+        Inputs += share.Flights.Count;
+        Bytes += share.Bytes;
+    }
+
+    /// <summary>Stops it.</summary>
+    public void Cancel()
+    {
+        try
+        {
+            _cancellation.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It has ended in the same moment.
+        }
+    }
+
+    public void Dispose()
+    {
+        Timer?.Dispose();
+        _cancellation.Dispose();
+    }
+}
+
+/// <summary>Calls whose inputs may be sent in one request. Guarded by the lock of <see cref="EmbeddingBatches"/>.</summary>
+/// <param name="key">Its deployment and the identity of everything beside the inputs.</param>
+internal sealed class EmbeddingGroup((Deployment Deployment, Identity.IdentityKey Context) key)
+{
+    public (Deployment Deployment, Identity.IdentityKey Context) Key { get; } = key;
+
+    /// <summary>Requests in progress.</summary>
+    public int Running { get; set; }
+
+    /// <summary>The request that collects inputs; null for none.</summary>
+    public EmbeddingRun? Waiting { get; set; }
+}

@@ -1,0 +1,215 @@
+using System.Diagnostics.Metrics;
+using System.Text;
+using System.Text.Json;
+using Fairlead.Access;
+using Fairlead.Auditing.Spooling;
+using Fairlead.Catalogue;
+using Fairlead.Coalescing;
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Dialects;
+using Fairlead.Dialects.OpenAiEmbeddings;
+using Fairlead.Errors;
+using Fairlead.Identity;
+using Fairlead.Pipeline;
+using Fairlead.Providers;
+using Fairlead.Streaming;
+using Fairlead.Tests.Catalogue;
+using Fairlead.TokenCounting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
+
+namespace Fairlead.Tests.Coalescing;
+
+/// <summary>The stage with a provider whose requests end when the test says so. A text costs as many tokens as its JSON has bytes.</summary>
+internal sealed class CoalescingWorld : IDisposable
+{
+    private static readonly Dialect Dialect = OpenAiEmbeddingsDialect.Create();
+
+    private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly CoalescingMetrics _metrics;
+    private readonly CoalescingStage _stage;
+    private readonly Deployment _deployment;
+    private readonly AttemptCharge _charge = new(new TokenCounter());
+    private readonly List<HeldRequest> _requests = [];
+    private int _calls;
+
+    public CoalescingWorld(CoalescingConfig? config = null, int? maxInputs = null)
+    {
+        var configuration = new FakeConfigurationSource(new GatewayConfiguration().With(config ?? new CoalescingConfig()));
+        var spool = new NoSpool();
+        _metrics = new CoalescingMetrics(_services.GetRequiredService<IMeterFactory>());
+        var batches = new EmbeddingBatches(configuration, Flights, new EmbeddingRequests(configuration, Flights, _charge, _metrics), Time);
+        var identity = new RequestIdentity([new CallerIdentity(), new ModelIdentity(), new OutputIdentity()]);
+        _stage = new CoalescingStage(configuration, new EmbeddingKeys(identity), Flights, batches, new EmbeddingPayments(_charge, spool), spool, _metrics);
+        _deployment = new Deployment
+        {
+            Name = "p/m",
+            ProviderName = "p",
+            UpstreamModel = "m",
+            Provider = new HeldProvider(this, new ProviderKind("held", (_, _, _) => throw new NotSupportedException()) { MaxEmbeddingInputs = maxInputs }),
+        };
+    }
+
+    public FakeTimeProvider Time { get; } = new();
+
+    public EmbeddingFlights Flights { get; } = new();
+
+    /// <summary>Requests that the provider received, in order.</summary>
+    public IReadOnlyList<HeldRequest> Requests
+    {
+        get
+        {
+            lock (_requests) return [.. _requests];
+        }
+    }
+
+    public HeldRequest[] Open => [.. Requests.Where(request => !request.HasEnded)];
+
+    public SentCall Send(params string[] inputs) => Send(user: null, inputs);
+
+    public SentCall Send(string? user, string[] inputs)
+    {
+        var n = Interlocked.Increment(ref _calls);
+        var body = new PooledBuffer();
+        body.Write(Encoding.UTF8.GetBytes($$"""{"model":"m","input":{{JsonSerializer.Serialize(inputs)}}{{(user is null ? "" : $",\"user\":\"{user}\"")}}}"""));
+        var caller = new Caller
+        {
+            OrganizationId = "org",
+            OrganizationName = "o",
+            ProjectId = "proj",
+            ProjectName = "p",
+            KeyId = "key",
+            KeyName = "k",
+            Scopes = [.. Scopes.Default],
+        };
+        var call = new GatewayCall($"req_{n}", $"gen_{n}", Dialect, caller, Time)
+        {
+            Body = body,
+            Model = new CatalogueModel { Id = "m", OwnedBy = "o", Deployments = [_deployment] },
+        };
+        Assert.Null(Dialect.Requests.Read(call, RequestBounds.Default));
+        var leave = new CancellationTokenSource();
+        return new SentCall(call, inputs, leave, _stage.InvokeAsync(call, RouteAsync, leave.Token).AsTask());
+    }
+
+    /// <summary>What the calls pay by measured usage.</summary>
+    public long PaidBy(IEnumerable<SentCall> calls)
+    {
+        var tokens = 0L;
+        foreach (var attempt in calls.SelectMany(sent => sent.Call.Attempts.Select(attempt => (sent.Call, attempt))))
+        {
+            _charge.Fix(attempt.Call, attempt.attempt);
+            if (attempt.attempt.Usage.Basis == Basis.Measured) tokens += attempt.attempt.Usage.InputTokens;
+        }
+        return tokens;
+    }
+
+    public static long TokensOf(IEnumerable<string> texts) => texts.Sum(text => (long)JsonSerializer.Serialize(text).Length);
+
+    public void Dispose()
+    {
+        _metrics.Dispose();
+        _services.Dispose();
+    }
+
+    // As routing does with one deployment and no retries.
+    private async ValueTask<GatewayReply> RouteAsync(GatewayCall call, CancellationToken cancellationToken)
+    {
+        var attempt = new Attempt(Attempt.IdOf(call, call.Attempts.Count + 1), call.Attempts.Count + 1, _deployment) { StartedAt = call.Timings.Now() };
+        call.Attempts.Add(attempt);
+        switch (await call.Sender!.SendAsync(call, attempt, cancellationToken))
+        {
+            case ProviderReply.Embedded embedded:
+                call.Answering = attempt;
+                return new GatewayReply.Embedded(embedded.Response);
+            case ProviderReply.Failed failed:
+                attempt.Error = failed.Error;
+                attempt.Outcome = "failed";
+                return new GatewayReply.Refused(failed.Error);
+            default:
+                throw new InvalidOperationException();
+        }
+    }
+
+    private sealed class HeldProvider(CoalescingWorld world, ProviderKind kind) : Provider("p", kind)
+    {
+        public override bool Speaks(Dialect dialect) => false;
+
+        public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+        {
+            var request = new HeldRequest([.. call.Embeddings.Inputs.Select(input => input.Text!)], call.Embeddings.EndUser);
+            lock (world._requests) world._requests.Add(request);
+            attempt.Sent = true;
+            if (await request.Reply.WaitAsync(cancellationToken) is { } error) return new ProviderReply.Failed(error, FailureClass.Failover);
+            attempt.Meter.ReportUsage(UsageReport.Of(TokensOf(request.Inputs), 0));
+            attempt.Meter.Finish(FinishReason.Stop, 0);
+            return new ProviderReply.Embedded(new EmbeddingsResponse([.. request.Inputs.Select(text => (ReadOnlyMemory<float>)VectorOf(text))]));
+        }
+    }
+
+    public static float[] VectorOf(string text) => [text.Length, text[0], text[^1]];
+
+    private sealed class NoSpool : ISpool
+    {
+        public void Reserve(GatewayCall call)
+        {
+        }
+
+        public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt) => default;
+
+        public void AttemptProgressed(GatewayCall call, Attempt attempt)
+        {
+        }
+
+        public ValueTask CallEndedAsync(GatewayCall call, int status) => default;
+    }
+}
+
+/// <summary>A request at the provider.</summary>
+internal sealed class HeldRequest(string[] inputs, string? user)
+{
+    private readonly TaskCompletionSource<GatewayError?> _reply = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public string[] Inputs { get; } = inputs;
+
+    public string? User { get; } = user;
+
+    public bool HasEnded => _reply.Task.IsCompleted;
+
+    public Task<GatewayError?> Reply => _reply.Task;
+
+    public void Succeed() => _reply.TrySetResult(null);
+
+    public void Fail(ErrorCode code) => _reply.TrySetResult(new GatewayError(code, "no"));
+}
+
+/// <summary>A call and its reply.</summary>
+internal sealed record SentCall(GatewayCall Call, string[] Inputs, CancellationTokenSource Leave, Task<GatewayReply> Reply)
+{
+    /// <summary>The vectors of its reply, which must be those of its inputs.</summary>
+    public async Task AssertVectorsAsync()
+    {
+        var reply = await Reply.WaitAsync(TimeSpan.FromSeconds(60));
+        float[][] vectors;
+        switch (reply)
+        {
+            case GatewayReply.Embedded embedded:
+                vectors = [.. embedded.Response.Vectors.Select(vector => vector.ToArray())];
+                break;
+            case GatewayReply.NativeBody native:
+                using (native.Body)
+                {
+                    var json = JsonDocument.Parse(native.Body.WrittenMemory).RootElement;
+                    var data = json.GetProperty("data").EnumerateArray().ToList();
+                    Assert.Equal(Enumerable.Range(0, data.Count), data.Select(item => item.GetProperty("index").GetInt32()));
+                    Assert.Equal(CoalescingWorld.TokensOf(Inputs.Distinct()), json.GetProperty("usage").GetProperty("prompt_tokens").GetInt64());
+                    vectors = [.. data.Select(item => item.GetProperty("embedding").EnumerateArray().Select(value => value.GetSingle()).ToArray())];
+                }
+                break;
+            default:
+                throw new InvalidOperationException($"{reply.GetType().Name}: {(reply as GatewayReply.Refused)?.Error.Message}");
+        }
+        Assert.Equal(Inputs.Select(CoalescingWorld.VectorOf), vectors);
+    }
+}
