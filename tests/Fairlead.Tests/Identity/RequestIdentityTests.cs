@@ -22,7 +22,7 @@ namespace Fairlead.Tests.Identity;
 public sealed class RequestIdentityTests
 {
     /// <summary>Members of <c>fairlead</c> that shape the output. <c>budget_usd</c> does so as the cap that it sets.</summary>
-    private static readonly string[] ShapingExtensions = [nameof(CallExtension.Structured)];
+    private static readonly string[] ShapingExtensions = [nameof(CallExtension.Structured), nameof(CallExtension.Route)];
 
     private static readonly string[] OtherExtensions =
     [
@@ -41,7 +41,7 @@ public sealed class RequestIdentityTests
     private static readonly string[] OtherMembers =
     [
         nameof(GatewayCall.Facts), nameof(GatewayCall.Streams), nameof(GatewayCall.Address), nameof(GatewayCall.Endpoint), nameof(GatewayCall.Site),
-        nameof(GatewayCall.IdempotencyKey), nameof(GatewayCall.Idempotency), nameof(GatewayCall.RepeatTimeout), nameof(GatewayCall.CanWaitForSlot),
+        nameof(GatewayCall.IdempotencyKey), nameof(GatewayCall.Idempotency), nameof(GatewayCall.RepeatTimeout), nameof(GatewayCall.QueuedRun), nameof(GatewayCall.ProviderKey),
         nameof(GatewayCall.Session), nameof(GatewayCall.Turn), nameof(GatewayCall.Class), nameof(GatewayCall.Deadline), nameof(GatewayCall.MustTranslate),
         nameof(GatewayCall.RunLease), nameof(GatewayCall.HandedOver), nameof(GatewayCall.MaxInputTokens), nameof(GatewayCall.InputEstimate),
         nameof(GatewayCall.Reservation), nameof(GatewayCall.Limits), nameof(GatewayCall.IsRepair), nameof(GatewayCall.RunsLater),
@@ -177,6 +177,7 @@ public sealed class RequestIdentityTests
         if (type == typeof(int)) return 7;
         if (type == typeof(decimal)) return 7m;
         if (type == typeof(TimeSpan)) return TimeSpan.FromSeconds(7);
+        if (type == typeof(RouteHints)) return new RouteHints { Exclude = ["a"] };
         return type.IsEnum ? Enum.GetValues(type).GetValue(1)! : throw new NotSupportedException($"Extend this test for {type.Name}.");
     }
 }

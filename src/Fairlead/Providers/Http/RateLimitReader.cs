@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Net.Http.Headers;
 using Fairlead.Scheduling.Quotas;
@@ -15,6 +16,8 @@ internal static class RateLimitReader
 
     // Larger numbers are no durations but Unix times, of seconds or milliseconds.
     private const double MinUnixSeconds = 1e9;
+
+    private static readonly SearchValues<char> Digits = SearchValues.Create("0123456789.");
     private const double MinUnixMilliseconds = 1e12;
 
     public static ReportedLimits Read(HttpResponseMessage response, TimeProvider time)
@@ -87,11 +90,11 @@ internal static class RateLimitReader
         var seconds = 0.0;
         while (!text.IsEmpty)
         {
-            var digits = text.IndexOfAnyExcept("0123456789.");
+            var digits = text.IndexOfAnyExcept(Digits);
             if (digits <= 0) return null;
             if (!double.TryParse(text[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)) return null;
             text = text[digits..];
-            var letters = text.IndexOfAny("0123456789.");
+            var letters = text.IndexOfAny(Digits);
             var unit = letters < 0 ? text : text[..letters];
             seconds += number * unit switch
             {
