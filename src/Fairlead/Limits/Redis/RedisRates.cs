@@ -79,13 +79,14 @@ internal sealed class RedisRates(
     /// <summary>Redis could not be reached in time. Until a heartbeat succeeds, calls do not use it.</summary>
     public void NotResponding() => circuit.Open(new TimeoutException());
 
-    /// <summary>Tells the other nodes that this one stops.</summary>
+    /// <summary>Tells the other nodes that this one stops. No heartbeat may run.</summary>
     public async Task LeaveAsync(CancellationToken cancellationToken)
     {
         if (!circuit.IsAvailable) return;
         try
         {
             await Settled.WaitAsync(cancellationToken);
+            await _unreported.ReportAsync(store).WaitAsync(cancellationToken);
             await store.LeaveAsync(Node);
         }
         catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
