@@ -86,8 +86,13 @@ internal sealed class RedisCircuit(RedisMetrics metrics, TimeProvider time, ILog
             return;
         }
         var now = time.GetTimestamp();
-        (_fewer, _fewerSince) = _fewerSince is null ? (nodes, now) : (Math.Max(_fewer, nodes), _fewerSince);
-        if (time.GetElapsedTime(_fewerSince.Value, now) < RedisRateStore.Lease) return;
+        if (_fewerSince is not { } since)
+        {
+            (_fewer, _fewerSince) = (nodes, now);
+            return;
+        }
+        _fewer = Math.Max(_fewer, nodes);
+        if (time.GetElapsedTime(since, now) < RedisRateStore.Lease) return;
         (_nodes, _fewerSince) = (_fewer, null);
     }
 }
