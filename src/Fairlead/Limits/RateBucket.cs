@@ -121,7 +121,9 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
         Fit();
     }
 
-    /// <summary>From now on the store of all nodes decides again. Until it is asked, what is missing here is thought to be so everywhere.</summary>
+    /// <summary>
+    /// From now on the store of all nodes decides again. Until it is asked, what is missing here is thought to be missing everywhere.
+    /// </summary>
     public void Unshare(long now)
     {
         _decidesAlone = false;

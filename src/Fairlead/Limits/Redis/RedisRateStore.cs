@@ -86,7 +86,10 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
     {
         var key = RedisKeys.Of(concurrency);
         foreach (var some in members.Chunk(MaxMembers))
-            await connection.Database.SortedSetRemoveAsync(key, [.. some.Select(member => (RedisValue)member)], CommandFlags.DemandMaster);
+        {
+            RedisValue[] ended = [.. some.Select(member => (RedisValue)member)];
+            await connection.Database.SortedSetRemoveAsync(key, ended, CommandFlags.DemandMaster);
+        }
     }
 
     /// <summary>Shows that a node is alive.</summary>

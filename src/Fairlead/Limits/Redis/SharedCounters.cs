@@ -51,7 +51,9 @@ internal static class SharedCounters
         }
     }
 
-    /// <summary>Shows what the store has, after a settlement, unless this node has decided alone since: that must not be lost from sight.</summary>
+    /// <summary>
+    /// Shows what the store has, after a settlement, unless this node has decided alone since: that must not be lost from sight.
+    /// </summary>
     public static void Show(AppliedLimits limits, RateReply reply, RedisCircuit circuit, long outages)
     {
         lock (limits.Accounts.Gate)
