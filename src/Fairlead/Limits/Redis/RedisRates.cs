@@ -15,7 +15,7 @@ internal sealed class RedisRates(
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
 
     private readonly HeldConcurrency _held = new();
-    private readonly UnreportedRates _unreported = new(Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)));
+    private readonly UnreportedRates _unreported = new(RandomNumberGenerator.GetHexString(16, lowercase: true));
     private readonly PendingSettlements _pending = new();
     private long _calls;
 
