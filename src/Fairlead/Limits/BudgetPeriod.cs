@@ -62,6 +62,16 @@ internal sealed class BudgetPeriod(DateTimeOffset start, DateTimeOffset end)
         UsedAt = now;
     }
 
+    /// <summary>
+    /// Undoes <see cref="Hold"/> for a call that another limit has refused: it says nothing about what the next calls will reserve.
+    /// </summary>
+    public void Release(long amount)
+    {
+        Held -= amount;
+        // A request for more may have started the count again in between.
+        _heldSince = Math.Max(0, _heldSince - amount);
+    }
+
     /// <summary>Replaces what was held by what was used.</summary>
     /// <returns>The part of the usage for which the slice was too small. It is not taken from the slice.</returns>
     public long Settle(long held, long used, long now)

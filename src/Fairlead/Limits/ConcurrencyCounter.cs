@@ -65,6 +65,14 @@ internal sealed class ConcurrencyCounter(LimitIdentity identity, LimitClock cloc
         Fit();
     }
 
+    /// <summary>From now on the store of all nodes decides again.</summary>
+    public void Unshare()
+    {
+        if (_nodes == 1) return;
+        _nodes = 1;
+        Fit();
+    }
+
     public void Take() => _held++;
 
     /// <summary>Releases what no generation used.</summary>

@@ -22,6 +22,8 @@ internal sealed class LimitGroups(OrganizationAccounts accounts, ElasticLevels e
 
     public IEnumerable<RateBucket> Rates => _groups.Values.SelectMany(group => group.Counters).OfType<RateBucket>();
 
+    public IEnumerable<ConcurrencyCounter> Concurrency => _groups.Values.SelectMany(group => group.Counters).OfType<ConcurrencyCounter>();
+
     public bool IsAtRest(LimitMoment now) =>
         _unused.Count == 0 && _groups.Values.All(group => group.Open == 0 && group.Counters.All(counter => counter.IsAtRest(now)));
 

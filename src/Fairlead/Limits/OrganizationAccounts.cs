@@ -51,6 +51,8 @@ internal sealed class OrganizationAccounts
     /// <summary>All rates, for those who hold <see cref="Gate"/>.</summary>
     public IEnumerable<RateBucket> Rates => _groups.Rates;
 
+    /// <summary>All limits of concurrency, for those who hold <see cref="Gate"/>.</summary>
+    public IEnumerable<ConcurrencyCounter> Concurrency => _groups.Concurrency;
 
     public bool IsDropped => Volatile.Read(ref _isDropped);
 
@@ -160,7 +162,7 @@ internal sealed class OrganizationAccounts
         {
             if (reservation.Money is not { } money) return;
             var held = reservation.Amounts;
-            foreach (var budget in money.Budgets) budget.At(reservation.AcceptedAt).Settle(held.Of(budget.Name), 0, now);
+            foreach (var budget in money.Budgets) budget.At(reservation.AcceptedAt).Release(held.Of(budget.Name));
             _totals.Held(-held.Tokens, -held.Pico);
             _totals.Open--;
             if (reservation.Held is { } listed)
@@ -202,7 +204,8 @@ internal sealed class OrganizationAccounts
         lock (_gate)
         {
             if (reservation.IsSettled || reservation.Rates is not { } rates) return;
-            foreach (var bucket in rates.Rates) bucket.Settle(reservation.Amounts.Of(bucket.Name), 0, now);
+            foreach (var bucket in rates.Rates)
+                bucket.Settle(reservation.Amounts.Of(bucket.Name), 0, now, reservation.Outage != 0);
             foreach (var counter in rates.Concurrency) counter.Return();
             rates.CountOpen(-1, now);
             reservation.DropRates();
@@ -245,7 +248,8 @@ internal sealed class OrganizationAccounts
             var (rates, money) = (reservation.Rates, reservation.Money);
             if (rates is not null)
             {
-                foreach (var bucket in rates.Rates) bucket.Settle(held.Of(bucket.Name), used.Of(bucket.Name), now);
+                foreach (var bucket in rates.Rates)
+                    bucket.Settle(held.Of(bucket.Name), used.Of(bucket.Name), now, reservation.Outage != 0);
                 foreach (var counter in rates.Concurrency) counter.Release(now - reservation.StartedAt);
                 rates.CountOpen(-1, now);
             }

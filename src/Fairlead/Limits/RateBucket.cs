@@ -37,8 +37,13 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     /// <summary>The capacity of all nodes together, also while this node has only its share.</summary>
     public long WholeCapacity { get; private set; }
 
-    /// <summary>What was used and the store of all nodes does not know. Negative if less was used than it knows.</summary>
+    /// <summary>
+    /// What was used, and the store of all nodes neither knows nor is being told. Negative if less was used than it was told.
+    /// </summary>
     public long Unreported { get; set; }
+
+    /// <summary>What the store of all nodes is being told, 0 or more: sent perhaps, and not confirmed.</summary>
+    public long Reporting { get; private set; }
 
     /// <summary>Sets the limit in force. What was used is kept.</summary>
     public void Apply(long perMinute, decimal burst, long now, ElasticRange? elastic = null)
@@ -101,6 +106,8 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
         _at = Math.Max(_at, now);
         // Rounded up. Both numbers are small enough: a timestamp is at least 0.1 ns.
         _missing = ((missing * _minute) + MicrosecondsOfMinute - 1) / MicrosecondsOfMinute;
+        // It does not know that yet.
+        _missing += (Int128)(Math.Max(0, Unreported) + Reporting) * _minute;
     }
 
     /// <summary>From now on this node decides alone and has a share of the bucket, and of what is missing.</summary>
@@ -114,22 +121,50 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
         Fit();
     }
 
-    /// <summary>Takes what the store of all nodes does not know, without what has refilled since.</summary>
-    public long TakeUnreported(long now)
+    /// <summary>
+    /// From now on the store of all nodes decides again. Until it is asked, what is missing here is thought to be missing everywhere.
+    /// </summary>
+    public void Unshare(long now)
     {
-        if (Unreported == 0) return 0;
+        _decidesAlone = false;
+        if (_nodes == 1) return;
         Refill(now);
-        var amount = Math.Min(Unreported, Whole((_missing + _minute - 1) / _minute));
-        Unreported = 0;
-        return amount;
+        _missing *= _nodes;
+        _nodes = 1;
+        Fit();
     }
 
+    /// <summary>
+    /// What to tell the store of all nodes, without what has refilled since; the same again until it is <see cref="Reported"/>. Never
+    /// negative: the store may have lost what would be given back, and others used the bucket since.
+    /// </summary>
+    public long TakeUnreported(long now)
+    {
+        if (Reporting == 0) (Reporting, Unreported) = (Math.Max(0, Unreported), 0);
+        if (Reporting == 0) return 0;
+        Refill(now);
+        Reporting = Math.Min(Reporting, Whole((_missing + _minute - 1) / _minute));
+        // All of it has refilled, so the rest has too.
+        if (Reporting == 0) Unreported = 0;
+        return Reporting;
+    }
+
+    /// <summary>The store of all nodes has confirmed what <see cref="TakeUnreported"/> returned.</summary>
+    public void Reported() => Reporting = 0;
+
     /// <summary>Replaces a reserved amount by what was used.</summary>
-    public void Settle(long reserved, long used, long now)
+    /// <param name="reserved">What was reserved.</param>
+    /// <param name="used">What was used.</param>
+    /// <param name="now">Timestamp.</param>
+    /// <param name="isTakenHere">
+    /// False if the store of all nodes took it: the share of this node has only a part of it, so no more is given back to the share.
+    /// </param>
+    public void Settle(long reserved, long used, long now, bool isTakenHere = true)
     {
         Refill(now);
         _reserved -= reserved;
-        _missing += (Int128)(used - reserved) * _minute;
+        var difference = (Int128)(used - reserved) * _minute;
+        _missing += difference < 0 && !isTakenHere ? difference / _nodes : difference;
         if (_missing < 0) _missing = 0;
     }
 

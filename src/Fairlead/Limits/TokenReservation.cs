@@ -63,6 +63,9 @@ internal sealed class TokenReservation(Caller caller, string model, string @clas
     /// <summary>Names the call where all nodes count rates and concurrency; null where this process counts them alone.</summary>
     public string? Member { get; set; }
 
+    /// <summary>The outage of the store of all nodes in which this process took the rates alone; 0 if the store took them.</summary>
+    public long Outage { get; set; }
+
     public void HoldMoney(AppliedLimits limits, in LimitAmounts amounts)
     {
         Money = limits;

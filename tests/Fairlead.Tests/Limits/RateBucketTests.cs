@@ -165,13 +165,52 @@ public sealed class RateBucketTests
         Assert.Equal(0, bucket.TakeUnreported(_time.GetTimestamp()));
         bucket.ShareOut(1, _time.GetTimestamp());
         Assert.True(TryTake(bucket, 50));
+        // Until it is confirmed, the same is reported again.
         Assert.Equal(50, bucket.TakeUnreported(_time.GetTimestamp()));
+        Assert.Equal(50, bucket.TakeUnreported(_time.GetTimestamp()));
+        bucket.Reported();
         Assert.Equal(0, bucket.TakeUnreported(_time.GetTimestamp()));
         _time.Advance(TimeSpan.FromSeconds(30));
         Assert.True(TryTake(bucket, 10));
         _time.Advance(TimeSpan.FromSeconds(28));
         // Of 60 that are missing then, 56 have refilled.
         Assert.Equal(4, bucket.TakeUnreported(_time.GetTimestamp()));
+    }
+
+    [Fact]
+    public void Unreported_LessThanWasReported_IsNoRefund()
+    {
+        var bucket = Create(120);
+        bucket.ShareOut(1, _time.GetTimestamp());
+        Assert.True(TryTake(bucket, 50));
+        bucket.Unreported -= 70;
+        Assert.Equal(0, bucket.TakeUnreported(_time.GetTimestamp()));
+    }
+
+    [Fact]
+    public void Show_StoreThatMissesAReport_CountsItHere()
+    {
+        var bucket = Create(60);
+        bucket.ShareOut(1, _time.GetTimestamp());
+        Assert.True(TryTake(bucket, 10));
+        Assert.Equal(10, bucket.TakeUnreported(_time.GetTimestamp()));
+        bucket.Show(30 * 60_000_000L, 2, _time.GetTimestamp());
+        Assert.Equal(20, bucket.StateAt(new LimitMoment(_time.GetTimestamp(), _time.GetUtcNow())).Remaining);
+        bucket.Reported();
+        bucket.Show(40 * 60_000_000L, 3, _time.GetTimestamp());
+        Assert.Equal(20, bucket.StateAt(new LimitMoment(_time.GetTimestamp(), _time.GetUtcNow())).Remaining);
+    }
+
+    [Fact]
+    public void Settle_TakenByAllNodes_GivesItsPartBackToTheShare()
+    {
+        var bucket = Create(120);
+        bucket.Hold(90);
+        bucket.Show(90 * 60_000_000L, 1, _time.GetTimestamp());
+        bucket.ShareOut(3, _time.GetTimestamp());
+        // Of the 40 of this node, 30 are used. A third of the 60 that come back are this node's.
+        bucket.Settle(90, 30, _time.GetTimestamp(), isTakenHere: false);
+        Assert.Equal(30, bucket.StateAt(new LimitMoment(_time.GetTimestamp(), _time.GetUtcNow())).Remaining);
     }
 
     [Fact]

@@ -2,22 +2,67 @@ using System.Collections.Concurrent;
 
 namespace Fairlead.Limits.Redis;
 
-/// <summary>The calls of this process that count against a limit of concurrency, to show that they still run. Thread-safe.</summary>
+/// <summary>
+/// The calls of this process that count against a limit of concurrency, to show that they still run, and those that have ended and may still
+/// count there. Thread-safe.
+/// </summary>
 internal sealed class HeldConcurrency
 {
-    private readonly ConcurrentDictionary<string, AppliedLimits> _calls = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Held> _calls = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, AppliedLimits> _ended = new(StringComparer.Ordinal);
 
-    public void Add(string member, AppliedLimits limits)
+    /// <param name="member">The call.</param>
+    /// <param name="limits">What applies to it.</param>
+    /// <param name="isSent">Whether the store may know it.</param>
+    public void Add(string member, AppliedLimits limits, bool isSent)
     {
-        if (limits.Concurrency.Length > 0) _calls[member] = limits;
+        if (limits.Concurrency.Length > 0) _calls[member] = new Held(limits) { IsSent = isSent };
     }
 
-    public void Remove(string member) => _calls.TryRemove(member, out _);
+    /// <summary>A call has ended. The store has to be told.</summary>
+    /// <returns>Whether it may know the call.</returns>
+    public bool Remove(string member) => _calls.TryRemove(member, out var call) && call.IsSent;
 
-    /// <summary>Tells the store of all of them.</summary>
+    /// <summary>A call that the store may know does not run, and nobody else tells the store.</summary>
+    public void End(string member, AppliedLimits limits)
+    {
+        if (limits.Concurrency.Length > 0) _ended[member] = limits;
+    }
+
+    /// <summary>Tells the store of all calls that run, and of those that have ended.</summary>
     public async Task ShowAsync(RedisRateStore store)
     {
+        await EndAsync(store);
         var calls = _calls.ToArray();
+        foreach (var (_, call) in calls) call.IsSent = true;
+        try
+        {
+            await Task.WhenAll(ByCounter(calls.Select(call => (call.Key, call.Value.Limits)))
+                .Select(counter => store.HoldAsync(counter.Key, counter.Value)));
+        }
+        finally
+        {
+            // A call that ended meanwhile may have been removed from the store before it was added again.
+            foreach (var (member, call) in calls)
+            {
+                if (!_calls.ContainsKey(member)) End(member, call.Limits);
+            }
+        }
+        await EndAsync(store);
+    }
+
+    /// <summary>Tells the store of the calls that have ended. It is told again if that fails.</summary>
+    public async Task EndAsync(RedisRateStore store)
+    {
+        if (_ended.IsEmpty) return;
+        var ended = _ended.ToArray();
+        await Task.WhenAll(ByCounter(ended.Select(call => (call.Key, call.Value)))
+            .Select(counter => store.EndAsync(counter.Key, counter.Value)));
+        foreach (var call in ended) _ended.TryRemove(call);
+    }
+
+    private static Dictionary<LimitIdentity, List<string>> ByCounter(IEnumerable<(string Member, AppliedLimits Limits)> calls)
+    {
         var members = new Dictionary<LimitIdentity, List<string>>();
         foreach (var (member, limits) in calls)
         {
@@ -27,11 +72,19 @@ internal sealed class HeldConcurrency
                 held.Add(member);
             }
         }
-        await Task.WhenAll(members.Select(counter => store.HoldAsync(counter.Key, counter.Value)));
-        // A call that ended meanwhile may have been removed from the store before it was added again.
-        foreach (var (member, limits) in calls)
+        return members;
+    }
+
+    private sealed class Held(AppliedLimits limits)
+    {
+        private volatile bool _isSent;
+
+        public AppliedLimits Limits { get; } = limits;
+
+        public bool IsSent
         {
-            if (!_calls.ContainsKey(member)) await store.SettleAsync(limits, default, default, member, CancellationToken.None);
+            get => _isSent;
+            set => _isSent = value;
         }
     }
 }

@@ -107,6 +107,17 @@ internal static class RateScripts
         return table.concat(reply, ' ')
         """;
 
+    /// <summary>
+    /// Adds to a rate what was used of it. The second key names the report: the same one counts once in ten minutes. Arguments: time, limit,
+    /// amount. Returns whether it was added.
+    /// </summary>
+    public const string Report = Common + """
+        if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', 600000) then return 0 end
+        local limit = tonumber(ARGV[2])
+        write(KEYS[1], read(KEYS[1], limit) + tonumber(ARGV[3]) * MINUTE, limit)
+        return 1
+        """;
+
     /// <summary>Shows that calls still run. Arguments: time, lease in milliseconds, members, at most a thousand.</summary>
     public const string Hold = Common + """
         local lease = tonumber(ARGV[2])

@@ -15,6 +15,9 @@ internal static class RedisKeys
     public static RedisKey[] Of(AppliedLimits limits) => Known.GetValue(limits, static limits =>
         [.. limits.Rates.Select(rate => Of(rate.Identity)), .. limits.Concurrency.Select(counter => Of(counter.Identity))]);
 
+    /// <summary>Exists when a report of usage was counted.</summary>
+    public static RedisKey OfReport(RateUse use) => $"fairlead:{{{use.Rate.OrganizationId}}}:report:{use.Report}";
+
     /// <summary>The key of one rate or concurrency.</summary>
     public static RedisKey Of(LimitIdentity identity) =>
         $"fairlead:{{{identity.OrganizationId}}}:{identity.Scope.ToWire()}:{identity.Name.ToWire()}:{identity.Class}:{identity.ScopeId}:"

@@ -66,9 +66,9 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
         return await RunAsync(RateScripts.Settle, RedisKeys.Of(limits), values, cancellationToken);
     }
 
-    /// <summary>Adds what was used of one rate while Redis was unavailable.</summary>
+    /// <summary>Adds what was used of one rate and Redis does not know. The same report counts once.</summary>
     public async Task AddAsync(RateUse use) => await EvaluateAsync(
-        RateScripts.Settle, [RedisKeys.Of(use.Rate)], [Now, 1, "", use.Limit, use.Amount], CancellationToken.None);
+        RateScripts.Report, [RedisKeys.Of(use.Rate), RedisKeys.OfReport(use)], [Now, use.Limit, use.Amount], CancellationToken.None);
 
     /// <summary>Shows that calls run which count against a limit of concurrency.</summary>
     public async Task HoldAsync(LimitIdentity concurrency, IReadOnlyList<string> members)
@@ -81,6 +81,17 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
         }
     }
 
+    /// <summary>Ends calls that count against a limit of concurrency.</summary>
+    public async Task EndAsync(LimitIdentity concurrency, IReadOnlyList<string> members)
+    {
+        var key = RedisKeys.Of(concurrency);
+        foreach (var some in members.Chunk(MaxMembers))
+        {
+            RedisValue[] ended = [.. some.Select(member => (RedisValue)member)];
+            await connection.Database.SortedSetRemoveAsync(key, ended, CommandFlags.DemandMaster);
+        }
+    }
+
     /// <summary>Shows that a node is alive.</summary>
     /// <returns>How many are, 1 or more.</returns>
     public async Task<int> BeatAsync(string node)
@@ -90,7 +101,7 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
     }
 
     /// <summary>Removes a node that stops.</summary>
-    public async Task LeaveAsync(string node) => await connection.Database.SortedSetRemoveAsync(RedisKeys.Nodes, node);
+    public async Task LeaveAsync(string node) => await connection.Database.SortedSetRemoveAsync(RedisKeys.Nodes, node, CommandFlags.DemandMaster);
 
     private async Task<RateReply> RunAsync(string script, RedisKey[] keys, RedisValue[] values, CancellationToken cancellationToken)
     {
@@ -104,7 +115,9 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
         watch.Sent();
         try
         {
-            return await connection.Database.ScriptEvaluateAsync(script, keys, values).WaitAsync(cancellationToken);
+            // A replica would refuse the writes after it was asked.
+            return await connection.Database.ScriptEvaluateAsync(script, keys, values, CommandFlags.DemandMaster)
+                .WaitAsync(cancellationToken);
         }
         finally
         {
@@ -116,5 +129,6 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
 /// <summary>What was used of a rate that Redis does not know.</summary>
 /// <param name="Rate">The rate.</param>
 /// <param name="Limit">Its value in force, in amounts per minute.</param>
-/// <param name="Amount">Negative if less was used than Redis knows.</param>
-internal readonly record struct RateUse(LimitIdentity Rate, long Limit, long Amount);
+/// <param name="Amount">1 or more.</param>
+/// <param name="Report">Names the report, so that it counts once.</param>
+internal readonly record struct RateUse(LimitIdentity Rate, long Limit, long Amount, string Report);

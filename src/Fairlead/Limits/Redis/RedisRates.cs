@@ -15,6 +15,7 @@ internal sealed class RedisRates(
     private static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(5);
 
     private readonly HeldConcurrency _held = new();
+    private readonly UnreportedRates _unreported = new(RandomNumberGenerator.GetHexString(16, lowercase: true));
     private readonly PendingSettlements _pending = new();
     private long _calls;
 
@@ -32,16 +33,21 @@ internal sealed class RedisRates(
     public ValueTask<SharedRatesResult> ReserveAsync(TokenReservation reservation, AppliedLimits limits, LimitAmounts amounts)
     {
         var member = reservation.Member ??= $"{Node}:{Interlocked.Increment(ref _calls)}";
-        return circuit.IsAvailable ? ReserveInRedisAsync(reservation, limits, amounts, member)
-            : new(ReserveHere(reservation, limits, amounts, member));
+        return !circuit.IsAvailable && ReserveHere(reservation, limits, amounts, member, isSent: false) is { } result
+            ? new(result) : ReserveInRedisAsync(reservation, limits, amounts, member);
     }
 
     public void Settle(TokenReservation reservation, in LimitAmounts used)
     {
         if (reservation is not { Member: { } member, Rates: { } limits }) return;
-        _held.Remove(member);
-        if (circuit.IsAvailable) _ = SettleInRedisAsync(limits, reservation.Amounts, used, member);
-        else SharedCounters.Remember(limits, reservation.Amounts, used);
+        var isSent = _held.Remove(member);
+        if (circuit.IsAvailable)
+        {
+            _ = SettleInRedisAsync(limits, reservation.Amounts, used, member);
+            return;
+        }
+        if (isSent) _held.End(member, limits);
+        SharedCounters.Remember(limits, reservation.Amounts, used, reservation.Outage == circuit.Outages, _unreported);
     }
 
     /// <summary>
@@ -52,11 +58,16 @@ internal sealed class RedisRates(
     {
         try
         {
+            var (outages, isHealing) = (circuit.Outages, !circuit.IsAvailable);
             await connection.OpenAsync(cancellationToken);
             var nodes = await store.BeatAsync(Node);
-            if (!circuit.IsAvailable) await ReportAsync();
+            await _unreported.ReportAsync(store);
             await _held.ShowAsync(store);
-            circuit.Close(nodes);
+            if (!circuit.Close(nodes, outages) || !isHealing) return;
+            foreach (var organization in accounts.Organizations) SharedCounters.Unshare(organization, circuit);
+            // What was used and has ended while it was told.
+            await _unreported.ReportAsync(store);
+            await _held.EndAsync(store);
         }
         catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
@@ -68,13 +79,14 @@ internal sealed class RedisRates(
     /// <summary>Redis could not be reached in time. Until a heartbeat succeeds, calls do not use it.</summary>
     public void NotResponding() => circuit.Open(new TimeoutException());
 
-    /// <summary>Tells the other nodes that this one stops.</summary>
+    /// <summary>Tells the other nodes that this one stops. No heartbeat may run.</summary>
     public async Task LeaveAsync(CancellationToken cancellationToken)
     {
         if (!circuit.IsAvailable) return;
         try
         {
             await Settled.WaitAsync(cancellationToken);
+            await _unreported.ReportAsync(store).WaitAsync(cancellationToken);
             await store.LeaveAsync(Node);
         }
         catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
@@ -88,41 +100,56 @@ internal sealed class RedisRates(
     {
         while (true)
         {
-            RateReply reply;
+            var outages = circuit.Outages;
             try
             {
-                reply = await store.ReserveAsync(limits, amounts, member, circuit.Opened);
+                var reply = await store.ReserveAsync(limits, amounts, member, circuit.Opened);
+                if (SharedCounters.TryTake(reservation, limits, amounts, reply, circuit, outages, out var result))
+                {
+                    // Otherwise a limit was raised while Redis decided.
+                    if (result is { IsTaken: false, Refusing.Count: 0 }) continue;
+                    metrics.Reserved("redis");
+                    if (result.IsTaken) _held.Add(member, limits, isSent: true);
+                    return result;
+                }
             }
             catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
             {
-                // If Redis has taken it nevertheless, the rates are a call stricter for a minute, and the call expires with its lease.
                 if (exception is not OperationCanceledException) circuit.Open(exception);
-                return ReserveHere(reservation, limits, amounts, member);
             }
-            if (SharedCounters.Take(reservation, limits, amounts, reply, out var isNear) is not { } refusing)
-            {
-                metrics.Reserved("redis");
-                _held.Add(member, limits);
-                return new SharedRatesResult { IsTaken = true, IsNear = isNear };
-            }
-            if (refusing.Count > 0)
-            {
-                metrics.Reserved("redis");
-                return new SharedRatesResult { Refusing = refusing };
-            }
-            // A limit was raised while Redis decided.
+            // If Redis has taken it nevertheless, the rates are a call stricter for a minute.
+            if (ReserveHere(reservation, limits, amounts, member, isSent: true) is { } here) return here;
         }
     }
 
-    private SharedRatesResult ReserveHere(TokenReservation reservation, AppliedLimits limits, LimitAmounts amounts, string member)
+    /// <returns>Null if Redis is available again.</returns>
+    private SharedRatesResult? ReserveHere(
+        TokenReservation reservation, AppliedLimits limits, LimitAmounts amounts, string member, bool isSent)
     {
-        if (configuration?.Current.Limits.OnStoreFailure == StoreFailurePolicy.Reject)
+        SharedRatesResult result;
+        var isRejected = configuration?.Current.Limits.OnStoreFailure == StoreFailurePolicy.Reject;
+        // No reply is shown between the share and what is taken of it.
+        lock (limits.Accounts.Gate)
         {
-            metrics.Reserved("rejected");
-            var error = new GatewayError(ErrorCode.StoreUnavailable, "The rates that apply to the call cannot be checked now.");
-            return new SharedRatesResult { Unavailable = error with { RetryAfter = RetryAfter } };
+            if (circuit.IsAvailable) return null;
+            result = isRejected ? Rejected() : TakeHere(reservation, limits, amounts);
         }
-        metrics.Reserved("local");
+        metrics.Reserved(isRejected ? "rejected" : "local");
+        if (result.IsTaken)
+        {
+            _held.Add(member, limits, isSent);
+        }
+        else if (isSent)
+        {
+            // Redis may have taken it. It is another call there when it is tried again.
+            _held.End(member, limits);
+            reservation.Member = null;
+        }
+        return result;
+    }
+
+    private SharedRatesResult TakeHere(TokenReservation reservation, AppliedLimits limits, in LimitAmounts amounts)
+    {
         while (true)
         {
             SharedCounters.ShareOut(limits, circuit.Nodes);
@@ -131,40 +158,42 @@ internal sealed class RedisRates(
             if (status == ReserveStatus.Dropped) throw new InvalidOperationException("The reservation holds no money.");
             if (status == ReserveStatus.Reserved)
             {
-                _held.Add(member, limits);
+                reservation.Outage = circuit.Outages;
+                _unreported.Mark(limits);
                 return new SharedRatesResult { IsTaken = true, IsNear = isNear };
             }
             if (limits.Accounts.Refusing(reservation, limits, ReservationParts.Rates, amounts) is { Count: > 0 } refusing)
                 return new SharedRatesResult { Refusing = refusing };
-            // Something was released meanwhile.
+            // It has refilled meanwhile.
         }
     }
 
+    private static SharedRatesResult Rejected() => new()
+    {
+        Unavailable = new GatewayError(ErrorCode.StoreUnavailable, "The rates that apply to the call cannot be checked now.")
+        {
+            RetryAfter = RetryAfter,
+        },
+    };
+
     private async Task SettleInRedisAsync(AppliedLimits limits, LimitAmounts held, LimitAmounts used, string member)
     {
+        var outages = circuit.Outages;
         _pending.Enter();
         try
         {
-            var reply = await store.SettleAsync(limits, held, used, member, circuit.Opened);
-            // Reservations in the share of this node must not be lost from sight.
-            if (circuit.IsAvailable) SharedCounters.Show(limits, reply);
+            SharedCounters.Show(limits, await store.SettleAsync(limits, held, used, member, circuit.Opened), circuit, outages);
         }
         catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
         {
             if (exception is not OperationCanceledException) circuit.Open(exception);
-            SharedCounters.Remember(limits, held, used);
+            // Redis may have it, or get it later.
+            _held.End(member, limits);
+            SharedCounters.Remember(limits, held, used, isHeldHere: false, _unreported);
         }
         finally
         {
             _pending.Leave();
-        }
-    }
-
-    private async Task ReportAsync()
-    {
-        foreach (var organization in accounts.Organizations)
-        {
-            foreach (var use in SharedCounters.TakeUnreported(organization)) await store.AddAsync(use);
         }
     }
 }

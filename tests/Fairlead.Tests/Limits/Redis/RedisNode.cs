@@ -30,7 +30,7 @@ internal sealed class RedisNode : IAsyncDisposable
         Time = time;
         _connection = new RedisConnection(redis.ConnectionString);
         Metrics = new RedisMetrics(_services.GetRequiredService<IMeterFactory>());
-        Circuit = new RedisCircuit(Metrics, logger ?? NullLogger<RedisCircuit>.Instance);
+        Circuit = new RedisCircuit(Metrics, time, logger ?? NullLogger<RedisCircuit>.Instance);
         var watch = new RedisWatch(Circuit);
         // By real time: Redis is real.
         _watching = watch.RunAsync(TimeProvider.System, _stop.Token);
@@ -101,6 +101,9 @@ internal sealed class RedisNode : IAsyncDisposable
         while (served < max && (await ReserveAsync(caller)).Error is null) served++;
         return served;
     }
+
+    /// <summary>Becomes unavailable for this node, as after a failure.</summary>
+    public void Fail() => Circuit.Open(new TimeoutException());
 
     /// <summary>Settles and waits until Redis has it.</summary>
     public async Task SettleAsync(GatewayCall call, long input = 10, long output = 10)

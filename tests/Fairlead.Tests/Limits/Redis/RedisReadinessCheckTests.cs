@@ -25,10 +25,10 @@ public sealed class RedisReadinessCheckTests : IAsyncDisposable
     [InlineData(StoreFailurePolicy.Reject, "unavailable", null)]
     public async Task Check_RedisFails_IsDegradedOrNotReadyByPolicy(object policy, string? fault, string? degraded)
     {
-        using var circuit = new RedisCircuit(new RedisMetrics(_services.GetRequiredService<IMeterFactory>()), NullLogger<RedisCircuit>.Instance);
+        using var circuit = new RedisCircuit(new RedisMetrics(_services.GetRequiredService<IMeterFactory>()), TimeProvider.System, NullLogger<RedisCircuit>.Instance);
         IReadinessCheck check = Create(circuit, _connection, (StoreFailurePolicy)policy);
         Assert.True(check.IsUsed);
-        circuit.Close(3);
+        circuit.Close(3, 0);
         Assert.Null(await check.CheckAsync(TestContext.Current.CancellationToken));
         Assert.Null(check.Degraded);
         circuit.Open(new TimeoutException());
@@ -38,7 +38,7 @@ public sealed class RedisReadinessCheckTests : IAsyncDisposable
     [Fact]
     public async Task Check_NoRedisConfigured_IsNotUsed()
     {
-        using var circuit = new RedisCircuit(new RedisMetrics(_services.GetRequiredService<IMeterFactory>()), NullLogger<RedisCircuit>.Instance);
+        using var circuit = new RedisCircuit(new RedisMetrics(_services.GetRequiredService<IMeterFactory>()), TimeProvider.System, NullLogger<RedisCircuit>.Instance);
         await using var none = new RedisConnection(null);
         Assert.False(Create(circuit, none, StoreFailurePolicy.Reject).IsUsed);
     }

@@ -13,8 +13,8 @@ public sealed class RedisWatchTests : IDisposable
 
     public RedisWatchTests()
     {
-        _circuit = new RedisCircuit(new RedisMetrics(_services.GetRequiredService<IMeterFactory>()), NullLogger<RedisCircuit>.Instance);
-        _circuit.Close(1);
+        _circuit = new RedisCircuit(new RedisMetrics(_services.GetRequiredService<IMeterFactory>()), TimeProvider.System, NullLogger<RedisCircuit>.Instance);
+        _circuit.Close(1, 0);
         _watch = new RedisWatch(_circuit);
     }
 
@@ -37,7 +37,7 @@ public sealed class RedisWatchTests : IDisposable
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using (opened.Register(ended.SetResult)) await ended.Task;
         // The waits after it is available again are others.
-        _circuit.Close(1);
+        _circuit.Close(1, _circuit.Outages);
         Assert.False(_circuit.Opened.IsCancellationRequested);
     }
 
