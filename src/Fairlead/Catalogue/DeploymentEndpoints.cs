@@ -9,7 +9,7 @@ namespace Fairlead.Catalogue;
 /// <c>GET /admin/v1/deployments</c>: every deployment of the catalogue with its limits, its load and how its attempts went, as this
 /// process sees it. Thread-safe.
 /// </summary>
-internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads loads) : IAdminEndpoints
+internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads loads, IBreakerStates breakers) : IAdminEndpoints
 {
     private const string Limit = "limit";
     private const string Cursor = "cursor";
@@ -65,8 +65,7 @@ internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads 
         WriteNumber(json, "max_concurrency", row.Deployment.MaxConcurrency);
         json.WriteNumber("in_flight", load.InFlight);
         json.WriteNumber("queued", load.Queued);
-        // The state of its circuit breaker; there is none yet.
-        json.WriteNull("breaker");
+        WriteBreaker(json, breakers.Find(row.Id));
         WriteMilliseconds(json, "latency_ms", statistics.HoldSeconds);
         WriteMilliseconds(json, "first_token_ms", statistics.FirstTokenSeconds);
         WriteMilliseconds(json, "time_per_token_ms", statistics.SecondsPerToken);
@@ -77,6 +76,15 @@ internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads 
         WriteNumber(json, "remaining_tokens", load.TokensLeft);
         json.WriteNumber("wait_ms", (long)Math.Ceiling(load.Held.TotalMilliseconds));
         json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WriteBreaker(Utf8JsonWriter json, BreakerState breaker)
+    {
+        json.WriteStartObject("breaker");
+        json.WriteString("state", breaker.IsOpen ? "open" : "closed");
+        json.WriteTime("opened_at", breaker.OpenedAt);
+        json.WriteTime("next_test_at", breaker.NextTestAt);
         json.WriteEndObject();
     }
 

@@ -50,6 +50,11 @@ public sealed class BreakerTests : IAsyncLifetime
         var state = gateway.Services.GetRequiredService<IBreakerStates>();
         Assert.True(state.Find("first/m").IsOpen);
         Assert.Equal(BreakerState.Closed, state.Find("second/m"));
+        var rows = (await gateway.Admin.GetJsonAsync("/admin/v1/deployments")).GetProperty("data").EnumerateArray();
+        var shown = rows.Single(row => row.GetProperty("id").GetString() == "first/m").GetProperty("breaker");
+        Assert.Equal("open", shown.GetProperty("state").GetString());
+        var interval = shown.GetProperty("next_test_at").GetDateTimeOffset() - shown.GetProperty("opened_at").GetDateTimeOffset();
+        Assert.InRange(interval.TotalMinutes, 59, 61);
     }
 
     [Theory]
