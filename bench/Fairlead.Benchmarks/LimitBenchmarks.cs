@@ -95,7 +95,7 @@ public class LimitBenchmarks
     {
         public override bool Speaks(Dialect dialect) => false;
 
-        public override ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
+        public override ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
             throw new NotSupportedException();
     }
 }

@@ -15,13 +15,13 @@ namespace Fairlead.Coalescing;
 internal sealed class EmbeddingPart : IDisposable
 {
     /// <summary>No vectors: what a call gets as reply if its response is made of those that were computed for all.</summary>
-    public static readonly ProviderReply NoReply = new ProviderReply.Embedded(new EmbeddingsResponse([]));
+    public static readonly GatewayReply NoReply = new GatewayReply.Embedded(new EmbeddingsResponse([]));
 
     private readonly EmbeddingRun _run;
     private readonly List<(EmbeddingShare Share, int Index)> _items;
     private readonly bool _isVerbatim;
     private GatewayCall _call = null!;
-    private ProviderReply? _reply;
+    private GatewayReply? _reply;
     private byte[]? _json;
     private EmbeddingEnvelope? _envelope;
     private readonly List<ByteRange> _vectors = [];
@@ -107,15 +107,15 @@ internal sealed class EmbeddingPart : IDisposable
     }
 
     /// <summary>Takes the provider's reply; returns the failure if it is one.</summary>
-    public ProviderReply.Failed? Take(ProviderReply reply)
+    public GatewayReply.AttemptFailed? Take(GatewayReply reply)
     {
         _reply = reply;
         switch (reply)
         {
-            case ProviderReply.Failed failed:
+            case GatewayReply.AttemptFailed failed:
                 return failed;
-            case ProviderReply.Embedded embedded when embedded.Response.Vectors.Count != _items.Count:
-                return new ProviderReply.Failed(
+            case GatewayReply.Embedded embedded when embedded.Response.Vectors.Count != _items.Count:
+                return new GatewayReply.AttemptFailed(
                     new GatewayError(ErrorCode.ProviderError, "The model's provider returned another number of vectors than inputs."),
                     FailureClass.Failover);
             default:
@@ -124,7 +124,7 @@ internal sealed class EmbeddingPart : IDisposable
     }
 
     /// <summary>The reply, for a call that has the whole request to itself. It then belongs to that call.</summary>
-    public ProviderReply TakeReply()
+    public GatewayReply TakeReply()
     {
         var reply = _reply!;
         _reply = null;
@@ -136,7 +136,7 @@ internal sealed class EmbeddingPart : IDisposable
     {
         if (_envelope is null)
         {
-            _json = _reply is ProviderReply.Embedded embedded
+            _json = _reply is GatewayReply.Embedded embedded
                 ? EmbeddingEnvelope.Write(embedded.Response, _call.Facts.Base64Vectors, tokens: 0)
                 : null;
             _envelope = EmbeddingEnvelope.Of(Json, _vectors);
@@ -155,11 +155,11 @@ internal sealed class EmbeddingPart : IDisposable
 
     public void Dispose()
     {
-        (_reply as ProviderReply.NativeBody)?.Body.Dispose();
+        (_reply as GatewayReply.NativeBody)?.Body.Dispose();
         _call?.Body?.Dispose();
     }
 
-    private ReadOnlySpan<byte> Json => _json ?? ((ProviderReply.NativeBody)_reply!).Body.WrittenSpan;
+    private ReadOnlySpan<byte> Json => _json ?? ((GatewayReply.NativeBody)_reply!).Body.WrittenSpan;
 
     private PooledBuffer Write(EmbeddingShare first)
     {

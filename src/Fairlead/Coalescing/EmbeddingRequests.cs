@@ -57,14 +57,14 @@ internal sealed class EmbeddingRequests(IConfigurationSource configuration, Embe
         return [.. run.Shares];
     }
 
-    private async Task<ProviderReply.Failed?> SendAsync(EmbeddingRun run, EmbeddingPart part)
+    private async Task<GatewayReply.AttemptFailed?> SendAsync(EmbeddingRun run, EmbeddingPart part)
     {
         var call = part.Begin(configuration.Current.Requests, () =>
         {
             foreach (var share in run.Shares) flights.IfPresent(share, static each => each.Attempt.Sent = true);
         });
         metrics.Sent(part.Items.Count, run.Shares.Count);
-        ProviderReply reply;
+        GatewayReply reply;
         try
         {
             reply = await call.Deployment.Provider.SendAsync(call.Call, call.Attempt, run.Token);
@@ -72,10 +72,10 @@ internal sealed class EmbeddingRequests(IConfigurationSource configuration, Embe
         catch (OperationCanceledException) when (run.Token.IsCancellationRequested)
         {
             // Nobody waits any more.
-            reply = new ProviderReply.Failed(
+            reply = new GatewayReply.AttemptFailed(
                 new GatewayError(ErrorCode.ProviderError, "No call needs the response any more."), FailureClass.GiveBack);
         }
-        if (reply is ProviderReply.Failed failed)
+        if (reply is GatewayReply.AttemptFailed failed)
         {
             call.Attempt.Error = failed.Error;
             call.Attempt.UpstreamStatus = failed.Status ?? call.Attempt.UpstreamStatus;
@@ -104,7 +104,7 @@ internal sealed class EmbeddingRequests(IConfigurationSource configuration, Embe
         }
     }
 
-    private void Fail(EmbeddingRun run, List<EmbeddingPart> parts, ProviderReply.Failed failure)
+    private void Fail(EmbeddingRun run, List<EmbeddingPart> parts, GatewayReply.AttemptFailed failure)
     {
         var isSplit = parts.Count > 1 || run.Shares.Count > 1 || !run.Shares[0].IsWhole;
         var usages = EmbeddingUsage.Divide(parts);

@@ -6,7 +6,7 @@ namespace Fairlead.Coalescing;
 /// <summary>Sends the inputs that a call computes, alone or together with those of other calls.</summary>
 internal sealed class EmbeddingSender(EmbeddingWork work, EmbeddingFlights flights, EmbeddingBatches batches) : IAttemptSender
 {
-    public async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    public async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var share = new EmbeddingShare(work, call, attempt);
         flights.Attach(share);
@@ -24,9 +24,9 @@ internal sealed class EmbeddingSender(EmbeddingWork work, EmbeddingFlights fligh
     }
 
     // The reply of a call that has left.
-    private static async Task DiscardAsync(Task<ProviderReply> reply)
+    private static async Task DiscardAsync(Task<GatewayReply> reply)
     {
         await ((Task)reply).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (reply.IsCompletedSuccessfully && await reply is ProviderReply.NativeBody native) native.Body.Dispose();
+        if (reply.IsCompletedSuccessfully && await reply is GatewayReply.NativeBody native) native.Body.Dispose();
     }
 }

@@ -10,7 +10,7 @@ namespace Fairlead.Coalescing;
 /// </summary>
 internal sealed class EmbeddingShare : IDisposable
 {
-    private readonly TaskCompletionSource<ProviderReply> _reply = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<GatewayReply> _reply = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ByteRange[] _items;
     private readonly PooledBuffer _inputs;
 
@@ -70,7 +70,7 @@ internal sealed class EmbeddingShare : IDisposable
     public bool IsWanted => !HasLeft || Flights.Any(flight => flight.IsFollowed);
 
     /// <summary>The result for its call.</summary>
-    public Task<ProviderReply> Reply => _reply.Task;
+    public Task<GatewayReply> Reply => _reply.Task;
 
     /// <summary>One input as JSON.</summary>
     public ReadOnlySpan<byte> Item(int index) => _inputs.WrittenSpan.Slice(_items[index].Start, _items[index].Length);
@@ -79,7 +79,7 @@ internal sealed class EmbeddingShare : IDisposable
     public int BytesOf(int index) => _items[index].Length;
 
     /// <summary>False if the call already has a result; then the caller of this method disposes the reply.</summary>
-    public bool TryReply(ProviderReply reply) => _reply.TrySetResult(reply);
+    public bool TryReply(GatewayReply reply) => _reply.TrySetResult(reply);
 
     /// <summary>Passes an error to the call.</summary>
     public void Throw(Exception exception) => _reply.TrySetException(exception);

@@ -37,4 +37,12 @@ internal interface ISharedRates
 
     /// <summary>Replaces what a reservation took by what was used, after the accounts in process did. Does not wait for the store.</summary>
     void Settle(TokenReservation reservation, in LimitAmounts used);
+
+    /// <summary>
+    /// Returns what a reservation took, of which nothing was used, after the accounts in process did. Does not wait for the store.
+    /// </summary>
+    /// <param name="reservation">Holds no rates any more.</param>
+    /// <param name="limits">Where it held them.</param>
+    /// <param name="held">What it held.</param>
+    void Release(TokenReservation reservation, AppliedLimits limits, in LimitAmounts held);
 }

@@ -109,8 +109,9 @@ internal sealed class InMemoryTokenLedger(
     public void ReleaseRates(TokenReservation reservation)
     {
         if (reservation is { IsSettled: true } or { Rates: null }) return;
-        _shared?.Settle(reservation, default);
-        reservation.Rates.Accounts.ReleaseRates(reservation);
+        var (limits, held) = (reservation.Rates, reservation.Amounts);
+        limits.Accounts.ReleaseRates(reservation);
+        _shared?.Release(reservation, limits, held);
         // It is another call there when it takes rates again.
         reservation.Member = null;
     }

@@ -15,9 +15,12 @@ internal readonly record struct LimitAmounts
     /// <summary>Picodollars for budgets: the worst case before the call, the cost after it.</summary>
     public long Pico { get; init; }
 
+    /// <summary>Whether the call did not run, so that it is not even one request.</summary>
+    public bool IsReleased { get; init; }
+
     public long Of(LimitName name) => name switch
     {
-        LimitName.RequestsPerMinute or LimitName.ConcurrentGenerations => 1,
+        LimitName.RequestsPerMinute or LimitName.ConcurrentGenerations => IsReleased ? 0 : 1,
         LimitName.InputTokensPerMinute => Input,
         LimitName.OutputTokensPerMinute => Output,
         LimitName.TokensPerDay or LimitName.TokensPerMonth => Tokens,

@@ -9,5 +9,5 @@ namespace Fairlead.Pipeline;
 internal interface IAttemptSender
 {
     /// <summary>One attempt, with the contract of <see cref="Provider.SendAsync"/>.</summary>
-    ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken);
+    ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken);
 }

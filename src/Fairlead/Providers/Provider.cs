@@ -91,71 +91,10 @@ internal abstract class Provider(string name, string kind)
     internal virtual ModelResponse? ReadDocument(GatewayCall call, ReadOnlyMemory<byte> body, OutputMeter meter) => null;
 
     /// <summary>
-    /// One attempt. Every provider error is returned as <see cref="ProviderReply.Failed"/>; it throws only
+    /// One attempt. Every provider error is returned as <see cref="GatewayReply.AttemptFailed"/>; it throws only
     /// <see cref="OperationCanceledException"/> of <paramref name="cancellationToken"/>, and for bugs. The token covers all reasons to stop
     /// (client, deadline, total timeout). The adapter applies the connect, first-token and idle timeouts and returns them as
     /// <see cref="ErrorCode.ProviderTimeout"/>.
     /// </summary>
-    public abstract ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken);
-}
-
-/// <summary>The provider's advice after a failure.</summary>
-internal enum FailureClass
-{
-    /// <summary>The same deployment may succeed in a moment; then the next.</summary>
-    Retry,
-
-    /// <summary>Another deployment may succeed (credentials, missing model, no capacity).</summary>
-    Failover,
-
-    /// <summary>The request is invalid; no deployment is tried again.</summary>
-    GiveBack,
-}
-
-/// <summary>The result of one attempt.</summary>
-internal abstract class ProviderReply
-{
-    private ProviderReply()
-    {
-    }
-
-    public sealed class Failed(GatewayError error, FailureClass failureClass, int? status = null) : ProviderReply
-    {
-        public GatewayError Error { get; } = error;
-
-        public FailureClass Class { get; } = failureClass;
-
-        /// <summary>The provider's HTTP status, if it responded.</summary>
-        public int? Status { get; } = status;
-    }
-
-    /// <summary>A whole body in the client's dialect, already scanned into the attempt's meter.</summary>
-    public sealed class NativeBody(PooledBuffer body) : ProviderReply
-    {
-        public PooledBuffer Body { get; } = body;
-    }
-
-    /// <summary>Finish reason and usage are already in the attempt's meter.</summary>
-    public sealed class Complete(ModelResponse answer) : ProviderReply
-    {
-        public ModelResponse Response { get; } = answer;
-    }
-
-    /// <summary>
-    /// An open stream, native or canonical. A native source updates the attempt's meter itself; Routing updates it from canonical events.
-    /// </summary>
-    public sealed class Streaming(IEventSource events) : ProviderReply
-    {
-        public IEventSource Events { get; } = events;
-    }
-
-    public sealed class Embedded(EmbeddingsResponse answer) : ProviderReply
-    {
-        public EmbeddingsResponse Response { get; } = answer;
-    }
-
-    public sealed class Counted(long inputTokens) : ProviderReply
-    {
-        public long InputTokens { get; } = inputTokens;
-    }
+    public abstract ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken);
 }

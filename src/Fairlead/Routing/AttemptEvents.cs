@@ -154,7 +154,7 @@ internal sealed class AttemptEvents(GatewayCall call, Attempt attempt, IEventSou
                 scheduler.GiveBack(call, attempt);
                 attempt.Health.GiveBack();
                 if (Error is { } error) attempt.Health.Ended(HealthVerdicts.Of(call, attempt, error));
-                else attempt.Health.Succeeded();
+                else if (_ended) attempt.Health.Succeeded();
             }
         }
     }

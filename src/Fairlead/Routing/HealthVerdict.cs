@@ -33,6 +33,10 @@ internal static class HealthVerdicts
         ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded or ErrorCode.PayloadTooLarge => HealthVerdict.Works,
         // Some servers cannot count tokens, which has no meaning for other calls.
         ErrorCode.ProviderError when call.Operation == Operation.CountTokens => HealthVerdict.None,
+        // It responds again, to as many as it can serve.
+        ErrorCode.RateLimitExceeded when attempt.Health.IsTest => HealthVerdict.Works,
+        // Something that the request names may not exist. A model that does not exist is cheap to find out again.
+        _ when attempt.UpstreamStatus == 404 => HealthVerdict.None,
         ErrorCode.ProviderError or ErrorCode.ProviderUnavailable or ErrorCode.ProviderTimeout => HealthVerdict.Failed,
         // A rate limit is no fault: the deployment serves others, as many as it can. The rest is the gateway's own.
         _ => HealthVerdict.None,

@@ -67,7 +67,7 @@ internal sealed class RoutingStage(
         for (var i = 0; i < order.Count || full is { Count: > 0 }; i++)
         {
             var waits = i >= order.Count;
-            var retries = 0;
+            var (retries, otherKeys) = (0, 0);
             Deployment deployment;
             if (!waits)
             {
@@ -125,7 +125,7 @@ internal sealed class RoutingStage(
                 Attempt? attempt = null;
                 var kept = false;
                 GatewayReply? reply;
-                ProviderReply.Failed? failed;
+                GatewayReply.AttemptFailed? failed;
                 try
                 {
                     attempt = AddAttempt(call, deployment, commitsAtAcceptance);
@@ -177,7 +177,7 @@ internal sealed class RoutingStage(
                         : new GatewayReply.Refused(failure.Error);
                 }
                 if (failure.Error.RetryAfter is { } wait) shortestWait = Shorter(shortestWait, wait);
-                if (attempt.HasOtherKey)
+                if (attempt.HasOtherKey && ++otherKeys < deployment.KeyIds.Length)
                 {
                     // At once, and not counted as a retry: at most one attempt for each key.
                     retries--;
@@ -281,7 +281,7 @@ internal sealed class RoutingStage(
         }
     }
 
-    private async ValueTask<(GatewayReply? Reply, ProviderReply.Failed? Failure)> TryAsync(GatewayCall call, Attempt attempt,
+    private async ValueTask<(GatewayReply? Reply, GatewayReply.AttemptFailed? Failure)> TryAsync(GatewayCall call, Attempt attempt,
         CancellationToken cancellationToken)
     {
         try
@@ -293,12 +293,12 @@ internal sealed class RoutingStage(
             // Nothing is sent that could not be charged after a crash.
             RoutingLog.SpoolUnavailable(logger, call.RequestId, exception);
             End(attempt, call, "failed", exception.Error);
-            return (null, new ProviderReply.Failed(exception.Error, FailureClass.GiveBack));
+            return (null, new GatewayReply.AttemptFailed(exception.Error, FailureClass.GiveBack));
         }
 
         telemetry.AttemptStarted(call, attempt);
         call.Cancellation.Arm(attempt.Deployment.Timeouts.Total + Backstop);
-        ProviderReply reply;
+        GatewayReply reply;
         try
         {
             reply = await (call.Sender is { } sender
@@ -311,7 +311,7 @@ internal sealed class RoutingStage(
             attempt.Sent = false;
             End(attempt, call, "refused", refused.Error);
             call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
-            return (null, new ProviderReply.Failed(refused.Error, FailureClass.Failover));
+            return (null, new GatewayReply.AttemptFailed(refused.Error, FailureClass.Failover));
         }
         catch (OperationCanceledException) when (call.Cancellation.Reason == CancellationReason.AttemptTimeout)
         {
@@ -320,35 +320,23 @@ internal sealed class RoutingStage(
 
         switch (reply)
         {
-            case ProviderReply.Failed failed:
+            case GatewayReply.AttemptFailed failed:
                 return Fail(call, attempt, failed.Error, failed.Class, failed.Status);
 
-            case ProviderReply.Streaming streaming:
+            case GatewayReply.Streaming streaming:
                 return await BeginStreamAsync(call, attempt, streaming, cancellationToken);
 
-            case ProviderReply.NativeBody native:
+            case GatewayReply.NativeBody or GatewayReply.Complete or GatewayReply.Embedded or GatewayReply.Counted:
                 call.Answering = attempt;
-                return (new GatewayReply.NativeBody(native.Body), null);
-
-            case ProviderReply.Complete complete:
-                call.Answering = attempt;
-                return (new GatewayReply.Complete(complete.Response), null);
-
-            case ProviderReply.Embedded embedded:
-                call.Answering = attempt;
-                return (new GatewayReply.Embedded(embedded.Response), null);
-
-            case ProviderReply.Counted counted:
-                call.Answering = attempt;
-                return (new GatewayReply.Counted(counted.InputTokens), null);
+                return (reply, null);
 
             default:
                 throw new InvalidOperationException($"Unknown reply {reply.GetType().Name}.");
         }
     }
 
-    private async ValueTask<(GatewayReply?, ProviderReply.Failed?)> BeginStreamAsync(
-        GatewayCall call, Attempt attempt, ProviderReply.Streaming streaming, CancellationToken cancellationToken)
+    private async ValueTask<(GatewayReply?, GatewayReply.AttemptFailed?)> BeginStreamAsync(
+        GatewayCall call, Attempt attempt, GatewayReply.Streaming streaming, CancellationToken cancellationToken)
     {
         var events = new AttemptEvents(call, attempt, streaming.Events, telemetry.ClockOf(call, attempt), scheduler);
         var kept = false;
@@ -374,7 +362,7 @@ internal sealed class RoutingStage(
         }
     }
 
-    private (GatewayReply?, ProviderReply.Failed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass,
+    private (GatewayReply?, GatewayReply.AttemptFailed?) Fail(GatewayCall call, Attempt attempt, GatewayError error, FailureClass failureClass,
         int? status)
     {
         attempt.UpstreamStatus = status ?? attempt.UpstreamStatus;
@@ -389,7 +377,7 @@ internal sealed class RoutingStage(
         // Stop the timer of any other failed attempt; otherwise it cancels the next one.
         call.Cancellation.Arm(Timeout.InfiniteTimeSpan);
         var final = call.Cancellation.Reason == CancellationReason.AttemptTimeout ? FailureClass.GiveBack : failureClass;
-        return (null, new ProviderReply.Failed(error, final, status));
+        return (null, new GatewayReply.AttemptFailed(error, final, status));
     }
 
     private static void End(Attempt attempt, GatewayCall call, string outcome, GatewayError error)

@@ -16,6 +16,9 @@ internal sealed class FairQueue
     // By class: whether the next slot of those that it shares with lower classes goes to a lower one.
     private readonly bool[] _lowerIsNext = [true, true, true];
 
+    // The classes, as bits, whose turn ends when the call that Next returned is taken.
+    private int _turns;
+
     /// <summary>The lanes of calls that may use the deployment.</summary>
     public IReadOnlyList<QueueLane> Lanes => _lanes;
 
@@ -23,10 +26,15 @@ internal sealed class FairQueue
 
     public void Remove(QueueLane lane) => _lanes.Remove(lane);
 
-    /// <summary>The call that gets the next slot, or null if none waits. The caller takes it with <see cref="Take"/>.</summary>
+    /// <summary>
+    /// The call that gets the next slot, or null if none waits. The caller takes it with <see cref="Take"/>, or leaves it: then the turns of
+    /// the classes stay as they are.
+    /// </summary>
     /// <param name="now">Timestamp.</param>
     public QueuedCall? Next(long now)
     {
+        _turns = 0;
+
         // 1.
         QueuedCall? returning = null;
         foreach (var lane in _lanes)
@@ -61,6 +69,8 @@ internal sealed class FairQueue
     /// <summary>Charges a call that got a slot.</summary>
     public void Take(QueuedCall call)
     {
+        for (var rank = 0; rank < _lowerIsNext.Length; rank++) _lowerIsNext[rank] ^= (_turns & (1 << rank)) != 0;
+        _turns = 0;
         var tokens = _tokens[call.Class];
         call.Charged = call.IsReturning ? tokens.ChargeOutOfTurn(call) : tokens.Charge(call.Account!, call);
     }
@@ -89,8 +99,8 @@ internal sealed class FairQueue
         for (var rank = 0; rank < lowest; rank++)
         {
             if (levels[rank] == NobodyWaits) continue;
-            _lowerIsNext[rank] = !_lowerIsNext[rank];
-            if (_lowerIsNext[rank]) return rank;
+            _turns |= 1 << rank;
+            if (!_lowerIsNext[rank]) return rank;
         }
         return lowest;
     }

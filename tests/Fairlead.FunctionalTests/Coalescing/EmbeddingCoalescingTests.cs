@@ -134,7 +134,7 @@ public sealed class EmbeddingCoalescingTests : IAsyncLifetime
     public async Task Embeddings_InvalidInputInBatch_FailsOnlyItsCall()
     {
         // Everything behind the first request is sent together.
-        _gateway = await TestGateway.StartAsync(_upstream.Yaml("  coalescing: { batchDelay: 100ms, batchInputs: 3 }"));
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("  coalescing: { embeddings: true, batchDelay: 100ms, batchInputs: 3 }"));
         _upstream.StatusOf = inputs => inputs.Contains("bad") ? 400 : null;
         var first = EmbedAsync(["first"]);
         await _upstream.ArrivedAsync(1, Token);

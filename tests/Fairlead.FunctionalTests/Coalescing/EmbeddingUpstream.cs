@@ -43,7 +43,7 @@ internal sealed class EmbeddingUpstream : IAsyncDisposable
         return upstream;
     }
 
-    public string Yaml(string more = "") => $$"""
+    public string Yaml(string more = "  coalescing: { embeddings: true }") => $$"""
         fairlead:
           providers:
             up: { kind: openai, baseUrl: {{Server.Url}}/v1, apiKey: sk-upstream-secret }

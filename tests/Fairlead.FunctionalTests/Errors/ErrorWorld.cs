@@ -183,8 +183,11 @@ public sealed class ErrorWorld : IAsyncLifetime
             tiny-embed: { contextWindow: 60, deployments: [{ provider: simulated, model: sim-embed }] }
             gone: { lifecycle: { state: retired, replacement: sim-fast }, deployments: [{ provider: simulated, model: sim-fast }] }
             up: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: up, model: upstream-m }] }
+            up-limited: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: up, model: upstream-m-limited }] }
             up-embed: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: upstream-e }] }
+            up-embed-limited: { kind: embedding, contextWindow: 8000, tokenizer: o200k, prices: { input: 1, output: 0 }, deployments: [{ provider: up, model: upstream-e-limited }] }
             cl: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: claude, prices: { input: 1, output: 10 }, deployments: [{ provider: cl, model: upstream-c }] }
+            cl-limited: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: claude, prices: { input: 1, output: 10 }, deployments: [{ provider: cl, model: upstream-c-limited }] }
           retry: { maxRetries: 0 }
           breaker: { enabled: false }
           requests: { maxBodyBytes: 64KiB }
@@ -218,7 +221,7 @@ public sealed class ErrorWorld : IAsyncLifetime
     {
         public override bool Speaks(Dialect dialect) => dialect.Operation == Operation.CountTokens;
 
-        public override ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
+        public override ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
             throw new InvalidOperationException($"A bug, near {Secrets.Host} in {Secrets.File}");
     }
 }

@@ -200,6 +200,8 @@ internal static class Provocations
             if (waits) context.Response.Headers.RetryAfter = "2";
             return FakeUpstream.Json(context, $$$"""{"type":"error","error":{"type":"some_error","message":"{{{Secrets.Text}}}"}}""", status);
         };
-        return new(world.Gateway, Post(door, door.Body(Upstream(door), stream: stream)), world.Gateway.Key) { Waits = waits, AlsoStreamed = true };
+        // Of its own for 429: the deployment is left alone for as long as the response says.
+        var model = status == 429 ? Upstream(door) + "-limited" : Upstream(door);
+        return new(world.Gateway, Post(door, door.Body(model, stream: stream)), world.Gateway.Key) { Waits = waits, AlsoStreamed = true };
     }
 }

@@ -42,12 +42,13 @@ public sealed class ErrorTranslationTests(ErrorTranslationFixture fixture) : ICl
         fixture.Serve(JsonNode.Parse(await File.ReadAllTextAsync(Path.Combine(Folder, kind + ".response.json"), Token))!);
         using var request = new HttpRequestMessage(HttpMethod.Post, ClientRequests.Path(client))
         {
-            Content = new StringContent(ClientRequests.Body("error", upstream, client, stream), Encoding.UTF8, "application/json"),
+            Content = new StringContent(ClientRequests.Body("error", upstream, client, stream).Replace($"\"{upstream}\"", $"\"{ErrorTranslationFixture.ModelOf(kind, client, stream)}\"", StringComparison.Ordinal), Encoding.UTF8, "application/json"),
         };
         using var response = await fixture.Gateway.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
         // Responses and v2 have sent their first events before the provider responds, so their errors are events.
         var hasEvents = stream && HasEventsFirst(client);
         var body = hasEvents ? ResponseText.Of(await SeenStream.ReadAsync(response, Token)) : ResponseText.Of(await response.Content.ReadAsStringAsync(Token));
+        body = body.Replace(ErrorTranslationFixture.ModelOf(kind, client, stream), upstream, StringComparison.Ordinal);
         foreach (var secret in (string[])["secret-host", "org-9a8b7c", "sk-proj"]) Assert.DoesNotContain(secret, body, StringComparison.Ordinal);
 
         var head = new StringBuilder().Append((int)response.StatusCode).Append('\n');
@@ -88,7 +89,7 @@ public sealed class ErrorTranslationTests(ErrorTranslationFixture fixture) : ICl
 
     private static string FileName(string kind, string client, bool stream) => stream && HasEventsFirst(client) ? $"{kind}-to-{client}.stream.golden" : $"{kind}-to-{client}.golden";
 
-    private static IEnumerable<string> Kinds() => Directory.GetFiles(Folder, "*.response.json").Select(file => Path.GetFileName(file)[..^".response.json".Length]).Order(StringComparer.Ordinal);
+    internal static IEnumerable<string> Kinds() => Directory.GetFiles(Folder, "*.response.json").Select(file => Path.GetFileName(file)[..^".response.json".Length]).Order(StringComparer.Ordinal);
 }
 
 /// <summary>A gateway whose providers all return one error.</summary>
@@ -112,11 +113,13 @@ public sealed class ErrorTranslationFixture : IAsyncLifetime
                 an: { kind: anthropic, baseUrl: {{_upstream.Url}}, apiKey: k }
                 ge: { kind: gemini, baseUrl: {{_upstream.Url}}, apiKey: k }
               models:
-                openai: { {{Model}}, deployments: [{ provider: oa, model: gpt-up }] }
-                anthropic: { {{Model}}, deployments: [{ provider: an, model: claude-up }] }
-                gemini: { {{Model}}, deployments: [{ provider: ge, model: gemini-2.5-flash }] }
+            {{string.Join('\n', ErrorTranslationTests.Cases.Select(c => ModelOf(c.Data.Item1, c.Data.Item2, c.Data.Item3)).Select(name => $"    {name}: {{ {Model}, deployments: [{{ provider: {name[..2]}, model: up-{name} }}] }}"))}}
             """);
     }
+
+    /// <summary>Each case has a model and deployment of its own, because a deployment is left alone for as long as a response says.</summary>
+    public static string ModelOf(string kind, string client, bool stream) =>
+        string.Concat(kind.AsSpan(0, 2).ToString().Replace("op", "oa", StringComparison.Ordinal), "-", kind.Replace('.', '-'), "-", client, stream ? "-stream" : "-whole");
 
     /// <summary>From now on every provider returns <paramref name="response"/>.</summary>
     public void Serve(JsonNode response) => _upstream.Answer = context =>

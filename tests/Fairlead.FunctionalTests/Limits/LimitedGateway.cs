@@ -81,7 +81,7 @@ public sealed class LimitedGateway : IAsyncLifetime
     {
         public override bool Speaks(Dialect dialect) => dialect.Operation == Operation.CountTokens;
 
-        public override ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
+        public override ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
             throw new InvalidOperationException("A bug.");
     }
 }

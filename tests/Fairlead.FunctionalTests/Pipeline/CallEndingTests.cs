@@ -320,10 +320,10 @@ public sealed class CallEndingTests : IAsyncLifetime
 
         public override bool Speaks(Dialect dialect) => false;
 
-        public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+        public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
         {
             attempt.Sent = true;
-            if (!beforeContent) return new ProviderReply.Streaming(new Source());
+            if (!beforeContent) return new GatewayReply.Streaming(new Source());
             await Release.Task.WaitAsync(cancellationToken);
             throw new InvalidOperationException("secret of the inside");
         }

@@ -48,12 +48,12 @@ public sealed class InventedKindTests
     {
         public override bool Speaks(Dialect dialect) => false;
 
-        public override ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+        public override ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
         {
             attempt.Sent = true;
             attempt.Meter.Finish(FinishReason.Stop, 0);
             attempt.Meter.ReportUsage(new Usage(1, 5));
-            return new(new ProviderReply.Complete(new ModelResponse([new OutputChoice(0, [new TextPart("from the invented kind")], FinishReason.Stop)])));
+            return new(new GatewayReply.Complete(new ModelResponse([new OutputChoice(0, [new TextPart("from the invented kind")], FinishReason.Stop)])));
         }
     }
 }

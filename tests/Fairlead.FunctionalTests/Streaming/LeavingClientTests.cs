@@ -73,10 +73,10 @@ public sealed class LeavingClientTests
 
         public override bool Speaks(Dialect dialect) => false;
 
-        public override ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+        public override ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
         {
             attempt.Sent = true;
-            return new(new ProviderReply.Streaming(new HeldEvents(this)));
+            return new(new GatewayReply.Streaming(new HeldEvents(this)));
         }
 
         private sealed class HeldEvents(HeldProvider provider) : IEventSource

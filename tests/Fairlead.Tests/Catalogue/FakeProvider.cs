@@ -11,7 +11,7 @@ internal sealed class FakeProvider(string name, string kind) : Provider(name, ki
 {
     public override bool Speaks(Dialect dialect) => false;
 
-    public override ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
+    public override ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) =>
         throw new NotSupportedException();
 }
 

@@ -36,7 +36,7 @@ internal sealed class CoalescingWorld : IDisposable
 
     public CoalescingWorld(CoalescingConfig? config = null, int? maxInputs = null)
     {
-        var configuration = new FakeConfigurationSource(new GatewayConfiguration().With(config ?? new CoalescingConfig()));
+        var configuration = new FakeConfigurationSource(new GatewayConfiguration().With((config ?? new CoalescingConfig()) with { Embeddings = true }));
         var spool = new NoSpool();
         _metrics = new CoalescingMetrics(_services.GetRequiredService<IMeterFactory>());
         var batches = new EmbeddingBatches(configuration, Flights, new EmbeddingRequests(configuration, Flights, _charge, _metrics), Time);
@@ -120,10 +120,10 @@ internal sealed class CoalescingWorld : IDisposable
         call.Attempts.Add(attempt);
         switch (await call.Sender!.SendAsync(call, attempt, cancellationToken))
         {
-            case ProviderReply.Embedded embedded:
+            case GatewayReply.Embedded embedded:
                 call.Answering = attempt;
                 return new GatewayReply.Embedded(embedded.Response);
-            case ProviderReply.Failed failed:
+            case GatewayReply.AttemptFailed failed:
                 attempt.Error = failed.Error;
                 attempt.Outcome = "failed";
                 return new GatewayReply.Refused(failed.Error);
@@ -136,15 +136,15 @@ internal sealed class CoalescingWorld : IDisposable
     {
         public override bool Speaks(Dialect dialect) => false;
 
-        public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+        public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
         {
             var request = new HeldRequest([.. call.Embeddings.Inputs.Select(input => input.Text!)], call.Embeddings.EndUser);
             lock (world._requests) world._requests.Add(request);
             attempt.Sent = true;
-            if (await request.Reply.WaitAsync(cancellationToken) is { } error) return new ProviderReply.Failed(error, FailureClass.Failover);
+            if (await request.Reply.WaitAsync(cancellationToken) is { } error) return new GatewayReply.AttemptFailed(error, FailureClass.Failover);
             attempt.Meter.ReportUsage(UsageReport.Of(TokensOf(request.Inputs), 0));
             attempt.Meter.Finish(FinishReason.Stop, 0);
-            return new ProviderReply.Embedded(new EmbeddingsResponse([.. request.Inputs.Select(text => (ReadOnlyMemory<float>)VectorOf(text))]));
+            return new GatewayReply.Embedded(new EmbeddingsResponse([.. request.Inputs.Select(text => (ReadOnlyMemory<float>)VectorOf(text))]));
         }
     }
 

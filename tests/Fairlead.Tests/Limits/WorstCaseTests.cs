@@ -112,6 +112,6 @@ public sealed class WorstCaseTests
     {
         public override bool Speaks(Dialect dialect) => speaks;
 
-        public override ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public override ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
 }

@@ -148,7 +148,7 @@ public sealed partial class ProviderKindsTests
     {
         public override bool Speaks(Fairlead.Dialects.Dialect dialect) => false;
 
-        public override ValueTask<ProviderReply> SendAsync(Fairlead.Pipeline.GatewayCall call, Fairlead.Pipeline.Attempt attempt,
+        public override ValueTask<Fairlead.Pipeline.GatewayReply> SendAsync(Fairlead.Pipeline.GatewayCall call, Fairlead.Pipeline.Attempt attempt,
             CancellationToken cancellationToken) =>
             throw new NotSupportedException();
     }

@@ -105,10 +105,11 @@ internal static class PostgresLedgerWriter
             });
             await batch.ExecuteNonQueryAsync(cancellationToken);
         }
-        if (follower is not null && HourSums.UsageHere(hours.Values) is { Count: > 0 } usage)
-            await follower.SettleAsync(connection, usage, cancellationToken);
         if (watcher is not null && HourSums.UsageOf(hours.Values) is { Count: > 0 } added)
             await watcher.AddedAsync(connection, transaction, added, cancellationToken);
+        // Last: it notes in memory what the leases do not pay for, and a failure of anything after it would not undo that.
+        if (follower is not null && HourSums.UsageHere(hours.Values) is { Count: > 0 } usage)
+            await follower.SettleAsync(connection, usage, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     });
 

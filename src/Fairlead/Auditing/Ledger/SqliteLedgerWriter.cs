@@ -78,10 +78,11 @@ internal static class SqliteLedgerWriter
             // Takes the write lock at once; the rest uses only memory and the database's log.
             await using var transaction = connection.BeginTransaction();
             var hours = Write(connection, names, node, calls, position);
-            if (follower is not null && HourSums.UsageHere(hours) is { Count: > 0 } usage)
-                await follower.SettleAsync(connection, usage, cancellationToken);
             if (watcher is not null && HourSums.UsageOf(hours) is { Count: > 0 } added)
                 await watcher.AddedAsync(connection, transaction, added, cancellationToken);
+            // Last: it notes in memory what the leases do not pay for, and a failure of anything after it would not undo that.
+            if (follower is not null && HourSums.UsageHere(hours) is { Count: > 0 } usage)
+                await follower.SettleAsync(connection, usage, cancellationToken);
             await transaction.CommitAsync(cancellationToken);
             names.Committed();
         }

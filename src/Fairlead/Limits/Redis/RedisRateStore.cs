@@ -35,15 +35,20 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
         var values = new RedisValue[4 + (rates.Length * 3) + concurrency.Length];
         (values[0], values[1], values[2], values[3]) = (Now, rates.Length, member, LeaseMilliseconds);
         var at = 4;
-        foreach (var rate in rates)
+        lock (limits.Accounts.Gate)
         {
-            var amount = amounts.Of(rate.Name);
-            values[at++] = rate.WholeLimit;
-            // The script compares the whole amount. What a shrunk limit need not have is added to the capacity.
-            values[at++] = rate.WholeCapacity + (amount - rate.WholeNeedOf(amount));
-            values[at++] = amount;
+            // A call of another class may have moved an elastic limit that both have.
+            limits.Adapt();
+            foreach (var rate in rates)
+            {
+                var amount = amounts.Of(rate.Name);
+                values[at++] = rate.WholeLimit;
+                // The script compares the whole amount. What a shrunk limit need not have is added to the capacity.
+                values[at++] = rate.WholeCapacity + (amount - rate.WholeNeedOf(amount));
+                values[at++] = amount;
+            }
+            foreach (var counter in concurrency) values[at++] = counter.WholeLimit;
         }
-        foreach (var counter in concurrency) values[at++] = counter.WholeLimit;
         return await RunAsync(RateScripts.Reserve, RedisKeys.Of(limits), values, cancellationToken);
     }
 

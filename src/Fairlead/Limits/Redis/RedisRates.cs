@@ -39,15 +39,23 @@ internal sealed class RedisRates(
 
     public void Settle(TokenReservation reservation, in LimitAmounts used)
     {
-        if (reservation is not { Member: { } member, Rates: { } limits }) return;
+        if (reservation.Rates is { } limits) End(reservation, limits, reservation.Amounts, used);
+    }
+
+    public void Release(TokenReservation reservation, AppliedLimits limits, in LimitAmounts held) =>
+        End(reservation, limits, held, new LimitAmounts { IsReleased = true });
+
+    private void End(TokenReservation reservation, AppliedLimits limits, in LimitAmounts held, in LimitAmounts used)
+    {
+        if (reservation.Member is not { } member) return;
         var isSent = _held.Remove(member);
         if (circuit.IsAvailable)
         {
-            _ = SettleInRedisAsync(limits, reservation.Amounts, used, member);
+            _ = SettleInRedisAsync(limits, held, used, member);
             return;
         }
         if (isSent) _held.End(member, limits);
-        SharedCounters.Remember(limits, reservation.Amounts, used, reservation.Outage == circuit.Outages, _unreported);
+        SharedCounters.Remember(limits, held, used, reservation.Outage == circuit.Outages, _unreported);
     }
 
     /// <summary>

@@ -25,6 +25,7 @@ internal static class SharedCounters
         lock (accounts.Gate)
         {
             if (circuit.Outages != outages) return false;
+            limits.Adapt();
             // After the store decided: a wait that starts now is long enough.
             var now = accounts.Clock.Now();
             if (reply.IsTaken)

@@ -48,7 +48,7 @@ internal sealed class AnthropicProvider : Provider
         ? GatewayError.Unsupported("model", "The provider of this model does not support embeddings.")
         : null;
 
-    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var wire = WireOf(call);
         var isCount = call.Operation == Operation.CountTokens;
@@ -65,7 +65,7 @@ internal sealed class AnthropicProvider : Provider
         catch (GatewayErrorException refusal)
         {
             // Nothing was sent. Another deployment of the model may support what this provider does not.
-            return new ProviderReply.Failed(refusal.Error, FailureClass.Failover);
+            return new GatewayReply.AttemptFailed(refusal.Error, FailureClass.Failover);
         }
 
         var request = _client.CreatePost(isCount ? _counting : _messages, body.WrittenMemory, call, mode);
@@ -81,7 +81,7 @@ internal sealed class AnthropicProvider : Provider
         if (exchange.Failure is { } failure) return failure;
         if (mode == UpstreamMode.Stream)
         {
-            return new ProviderReply.Streaming(wire?.Streams is { } streams
+            return new GatewayReply.Streaming(wire?.Streams is { } streams
                 ? new NativeEventSource(exchange, this, call, streams, expectedChoices: 1)
                 : new AnthropicEventSource(call, exchange));
         }
@@ -100,7 +100,7 @@ internal sealed class AnthropicProvider : Provider
         return AnthropicVersions.Of(call.AnthropicVersion);
     }
 
-    private static async ValueTask<ProviderReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, NativeWire? wire,
+    private static async ValueTask<GatewayReply> ReadAsync(GatewayCall call, UpstreamExchange exchange, NativeWire? wire,
         CancellationToken cancellationToken)
     {
         var (body, failure) = await exchange.ReadWholeAsync();
@@ -112,7 +112,7 @@ internal sealed class AnthropicProvider : Provider
             if (call.Operation == Operation.CountTokens)
             {
                 return CountTokensWire.ReadCount(body.WrittenSpan) is { } count
-                    ? new ProviderReply.Counted(count)
+                    ? new GatewayReply.Counted(count)
                     : exchange.Unreadable(body);
             }
             if (DocumentText.IsEventStream(body.WrittenSpan) || DocumentText.HoldsSeveral(body.WrittenMemory))
@@ -125,13 +125,13 @@ internal sealed class AnthropicProvider : Provider
             if (wire is null)
             {
                 return AnthropicResponseReader.Read(body.WrittenMemory, call, meter) is { } answer
-                    ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
+                    ? new GatewayReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
                     : exchange.Unreadable(body);
             }
             if (!wire.TryScan(call.Facts, body.WrittenSpan, meter, out var repaired)) return exchange.Unreadable(body);
             if (repaired is not null) UpstreamExchange.Replace(ref body, repaired);
             kept = true;
-            return new ProviderReply.NativeBody(body);
+            return new GatewayReply.NativeBody(body);
         }
         finally
         {

@@ -1,5 +1,6 @@
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Fairlead.Streaming;
 using Microsoft.Extensions.AI;
@@ -51,7 +52,7 @@ internal sealed class ChatClientEventSource : IEventSource
 
     /// <summary>Waits for the first update. Null when the stream is open, otherwise the reason for the failure.</summary>
     /// <exception cref="OperationCanceledException">The caller's token was cancelled.</exception>
-    public async ValueTask<ProviderReply.Failed?> StartAsync(CancellationToken cancellationToken)
+    public async ValueTask<GatewayReply.AttemptFailed?> StartAsync(CancellationToken cancellationToken)
     {
         _first.Add(new ResponseStarted());
         _watch.Arm(WaitingFor.FirstToken);
@@ -98,7 +99,7 @@ internal sealed class ChatClientEventSource : IEventSource
     }
 
     // Takes what is available, and waits only for the first update. Not null when the attempt failed.
-    private async ValueTask<ProviderReply.Failed?> FillAsync(EventBatch batch, CancellationToken cancellationToken)
+    private async ValueTask<GatewayReply.AttemptFailed?> FillAsync(EventBatch batch, CancellationToken cancellationToken)
     {
         try
         {
@@ -119,7 +120,7 @@ internal sealed class ChatClientEventSource : IEventSource
                 {
                     _ended = true;
                     ChatClientFailures.Unusable(_logger, _model, "error content, or tool call arguments that are not JSON");
-                    return new ProviderReply.Failed(error, FailureClass.Failover);
+                    return new GatewayReply.AttemptFailed(error, FailureClass.Failover);
                 }
                 if (_ended) return null;
             }

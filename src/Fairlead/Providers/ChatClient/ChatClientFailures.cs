@@ -1,4 +1,5 @@
 using Fairlead.Errors;
+using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
 using Microsoft.Extensions.Logging;
 
@@ -11,32 +12,32 @@ internal static partial class ChatClientFailures
     /// A <see cref="GatewayErrorException"/> is the application's own error and is returned unchanged; everything else becomes a provider
     /// error.
     /// </summary>
-    public static ProviderReply.Failed From(Exception exception, AttemptWatch watch, string model, ILogger logger)
+    public static GatewayReply.AttemptFailed From(Exception exception, AttemptWatch watch, string model, ILogger logger)
     {
         if (watch.TimedOut)
         {
             TimedOut(logger, model, watch.Waiting);
-            return new ProviderReply.Failed(UpstreamClient.TimeoutError(watch.Waiting), FailureClass.Failover);
+            return new GatewayReply.AttemptFailed(UpstreamClient.TimeoutError(watch.Waiting), FailureClass.Failover);
         }
         switch (exception)
         {
             case GatewayErrorException refusal:
-                return new ProviderReply.Failed(
+                return new GatewayReply.AttemptFailed(
                     refusal.Error, refusal.Error.Definition.Group is ErrorGroup.Request or ErrorGroup.Access
                         ? FailureClass.GiveBack
                         : FailureClass.Failover);
             case OperationCanceledException or TimeoutException:
                 Threw(logger, model, exception.GetType().Name);
-                return new ProviderReply.Failed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
+                return new GatewayReply.AttemptFailed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
             case HttpRequestException or IOException:
                 Threw(logger, model, exception.GetType().Name);
                 Detail(logger, model, exception);
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
+                return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
                     FailureClass.Retry);
             default:
                 Threw(logger, model, exception.GetType().Name);
                 Detail(logger, model, exception);
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
+                return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
                     FailureClass.Failover);
         }
     }

@@ -23,9 +23,9 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
     public override GatewayError? Refuse(GatewayCall call) =>
         call.Operation == Operation.Chat ? null : GatewayError.Unsupported("model", "This model supports only conversations.");
 
-    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
-        if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
+        if (Refuse(call) is { } refusal) return new GatewayReply.AttemptFailed(refusal, FailureClass.Failover);
         List<ChatMessage> messages;
         ChatOptions options;
         try
@@ -35,7 +35,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         catch (GatewayErrorException e)
         {
             // Another deployment of the model may support what this client does not.
-            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter
+            return new GatewayReply.AttemptFailed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter
                 ? FailureClass.Failover
                 : FailureClass.GiveBack);
         }
@@ -48,7 +48,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
             : await CompleteAsync(call, attempt, messages, options, cancellationToken);
     }
 
-    private async ValueTask<ProviderReply> StreamAsync(
+    private async ValueTask<GatewayReply> StreamAsync(
         GatewayCall call, Attempt attempt, List<ChatMessage> messages, ChatOptions options, CancellationToken cancellationToken)
     {
         var source = new ChatClientEventSource(
@@ -62,7 +62,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
             // An immediate failure is a reply, so that Routing knows whether to retry.
             if (await source.StartAsync(cancellationToken) is { } failed) return failed;
             started = true;
-            return new ProviderReply.Streaming(source);
+            return new GatewayReply.Streaming(source);
         }
         finally
         {
@@ -70,7 +70,7 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
         }
     }
 
-    private async ValueTask<ProviderReply> CompleteAsync(
+    private async ValueTask<GatewayReply> CompleteAsync(
         GatewayCall call, Attempt attempt, List<ChatMessage> messages, ChatOptions options, CancellationToken cancellationToken)
     {
         using var watch = new AttemptWatch(attempt.Deployment.Timeouts, time, cancellationToken);
@@ -104,8 +104,8 @@ internal sealed class ChatClientProvider(string name, IChatClient client, TimePr
             attempt.Meter.Observe(generationEvent);
             builder.Add(generationEvent);
         }
-        if (failure is null) return new ProviderReply.Complete(builder.Build());
+        if (failure is null) return new GatewayReply.Complete(builder.Build());
         ChatClientFailures.Unusable(logger, Name, "error content, or tool call arguments that are not JSON");
-        return new ProviderReply.Failed(failure, FailureClass.Failover);
+        return new GatewayReply.AttemptFailed(failure, FailureClass.Failover);
     }
 }

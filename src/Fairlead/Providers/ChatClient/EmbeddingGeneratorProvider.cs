@@ -25,16 +25,16 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
     public override GatewayError? Refuse(GatewayCall call) =>
         call.Operation == Operation.Embeddings ? null : GatewayError.Unsupported("model", "This model supports only embeddings.");
 
-    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
-        if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
+        if (Refuse(call) is { } refusal) return new GatewayReply.AttemptFailed(refusal, FailureClass.Failover);
         var request = call.Embeddings;
         var texts = new List<string>(request.Inputs.Count);
         foreach (var input in request.Inputs)
         {
             if (input.Text is not { } text)
             {
-                return new ProviderReply.Failed(GatewayError.Unsupported("input",
+                return new GatewayReply.AttemptFailed(GatewayError.Unsupported("input",
                     "This model accepts text only: token ids depend on the tokenizer of another model."), FailureClass.Failover);
             }
             texts.Add(text);
@@ -68,14 +68,14 @@ internal sealed class EmbeddingGeneratorProvider(string name, IEmbeddingGenerato
         if (ErrorOf(embeddings, request) is { } reason)
         {
             ChatClientFailures.Unusable(logger, Name, reason);
-            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
+            return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderError, "The model failed to respond."),
                 FailureClass.Failover);
         }
         if (embeddings.Usage is { } usage)
         {
             attempt.Meter.ReportUsage(UsageReport.Of(usage.InputTokenCount, usage.OutputTokenCount, usage.TotalTokenCount));
         }
-        return new ProviderReply.Embedded(new EmbeddingsResponse([.. embeddings.Select(e => e.Vector)]));
+        return new GatewayReply.Embedded(new EmbeddingsResponse([.. embeddings.Select(e => e.Vector)]));
     }
 
     private static string? ErrorOf(GeneratedEmbeddings<Embedding<float>> embeddings, EmbeddingsRequest request)

@@ -40,7 +40,7 @@ internal sealed class GeminiProvider : Provider
 
     protected override bool HoldsToTheList => false;
 
-    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var model = GeminiModel.Parse(attempt.Deployment.UpstreamModel);
         using var body = new PooledBuffer(4096, call.Memory, uncounted: MemoryBudget.SmallBytes) { Expected = (call.Body?.Length ?? 0)
@@ -62,14 +62,14 @@ internal sealed class GeminiProvider : Provider
         catch (GatewayErrorException e)
         {
             // Another deployment of the model may support what this provider does not.
-            return new ProviderReply.Failed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter
+            return new GatewayReply.AttemptFailed(e.Error, e.Error.Code == ErrorCode.UnsupportedParameter
                 ? FailureClass.Failover
                 : FailureClass.GiveBack);
         }
         catch (InvalidOperationException)
         {
             // JSON strings with half a surrogate pair are valid JSON, but not text.
-            return new ProviderReply.Failed(new GatewayError(ErrorCode.InvalidParameter,
+            return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.InvalidParameter,
                 "A string of the request is not valid Unicode text."), FailureClass.GiveBack);
         }
 
@@ -89,7 +89,7 @@ internal sealed class GeminiProvider : Provider
         if (exchange.Failure is { } failure) return failure;
         if (stream)
         {
-            return new ProviderReply.Streaming(new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount));
+            return new GatewayReply.Streaming(new GeminiEventSource(exchange, CreateReader(call, attempt), call.Facts.ChoiceCount));
         }
         using (exchange)
         {
@@ -107,8 +107,8 @@ internal sealed class GeminiProvider : Provider
                 }
                 return call.Operation switch
                 {
-                    Operation.Embeddings => (ProviderReply?)ReadEmbeddings(call, answer) ?? exchange.Unreadable(answer),
-                    Operation.CountTokens => (ProviderReply?)ReadCount(answer) ?? exchange.Unreadable(answer),
+                    Operation.Embeddings => (GatewayReply?)ReadEmbeddings(call, answer) ?? exchange.Unreadable(answer),
+                    Operation.CountTokens => (GatewayReply?)ReadCount(answer) ?? exchange.Unreadable(answer),
                     _ => ReadAnswer(CreateReader(call, attempt), attempt, answer, tools) ?? exchange.Unreadable(answer),
                 };
             }
@@ -125,7 +125,7 @@ internal sealed class GeminiProvider : Provider
     private static GeminiResponseReader CreateReader(GatewayCall call, Attempt attempt) =>
         new(call.Conversation.ChoiceCount, attempt.Meter, call.Warn, () => Ids.New("call_", call.Time));
 
-    private static ProviderReply? ReadAnswer(GeminiResponseReader reader, Attempt attempt, PooledBuffer body, ToolAdapter? tools)
+    private static GatewayReply? ReadAnswer(GeminiResponseReader reader, Attempt attempt, PooledBuffer body, ToolAdapter? tools)
     {
         var events = new List<GenerationEvent>();
         if (!reader.TryRead(body.WrittenSpan, events, out var failure)) return null;
@@ -136,22 +136,22 @@ internal sealed class GeminiProvider : Provider
             attempt.Meter.Observe(generationEvent);
             builder.Add(generationEvent);
         }
-        if (failure is not null) return new ProviderReply.Failed(failure, FailureClass.Retry, attempt.UpstreamStatus);
+        if (failure is not null) return new GatewayReply.AttemptFailed(failure, FailureClass.Retry, attempt.UpstreamStatus);
         // A body with an unfinished choice is not a whole response.
         if (!reader.AnyFinished || reader.HasOpenChoice) return null;
         var made = builder.Build();
-        return new ProviderReply.Complete(tools?.Restore(made) ?? made);
+        return new GatewayReply.Complete(tools?.Restore(made) ?? made);
     }
 
-    private static ProviderReply.Embedded? ReadEmbeddings(GatewayCall call, PooledBuffer body) =>
-        GeminiEmbeddings.Read(body.WrittenMemory, call.Embeddings) is { } answer ? new ProviderReply.Embedded(answer) : null;
+    private static GatewayReply.Embedded? ReadEmbeddings(GatewayCall call, PooledBuffer body) =>
+        GeminiEmbeddings.Read(body.WrittenMemory, call.Embeddings) is { } answer ? new GatewayReply.Embedded(answer) : null;
 
-    private static ProviderReply.Counted? ReadCount(PooledBuffer body)
+    private static GatewayReply.Counted? ReadCount(PooledBuffer body)
     {
         try
         {
             using var document = JsonDocument.Parse(body.WrittenMemory);
-            return new ProviderReply.Counted(document.RootElement.GetProperty("totalTokens").GetInt64());
+            return new GatewayReply.Counted(document.RootElement.GetProperty("totalTokens").GetInt64());
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
         {

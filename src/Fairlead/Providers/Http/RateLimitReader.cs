@@ -23,7 +23,8 @@ internal static class RateLimitReader
     public static ReportedLimits Read(HttpResponseMessage response, TimeProvider time)
     {
         var status = (int)response.StatusCode;
-        var waits = status is 429 or 503 or 529 ? RetryAfterReader.Read(response.Headers, time) : null;
+        // That of an overload (503, 529) is for the call. The breaker decides about further calls.
+        var waits = status == 429 ? RetryAfterReader.Read(response.Headers, time) : null;
         Parts requests = default, tokens = default, input = default, output = default;
         var isFound = false;
         foreach (var (name, values) in response.Headers.NonValidated)

@@ -146,7 +146,7 @@ internal sealed class UpstreamClient : IDisposable
                 var exchange = new UpstreamExchange(this, response, watch, attempt);
                 if (mode == UpstreamMode.Stream && exchange.IsLabelledDocument && await exchange.PeekMissingPathAsync())
                 {
-                    return new UpstreamExchange(new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError,
+                    return new UpstreamExchange(new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderError,
                         "The model's provider does not have this path."), FailureClass.Failover,
                             attempt.UpstreamStatus)) { IsMissingPath = true };
                 }
@@ -190,20 +190,20 @@ internal sealed class UpstreamClient : IDisposable
     }
 
     /// <summary>Converts an exception of the transport to a failure.</summary>
-    internal ProviderReply.Failed ToFailure(Exception exception, AttemptWatch watch, Attempt attempt)
+    internal GatewayReply.AttemptFailed ToFailure(Exception exception, AttemptWatch watch, Attempt attempt)
     {
         var deployment = attempt.Deployment;
         if (watch.TimedOut)
         {
             UpstreamLog.TimedOut(_logger, deployment.ProviderName, deployment.Name, watch.Waiting);
             // After a timeout the same deployment is not tried again; another one may respond.
-            return new ProviderReply.Failed(TimeoutError(watch.Waiting), FailureClass.Failover, attempt.UpstreamStatus);
+            return new GatewayReply.AttemptFailed(TimeoutError(watch.Waiting), FailureClass.Failover, attempt.UpstreamStatus);
         }
         if (exception is OperationCanceledException)
         {
             attempt.Sent = false;
             UpstreamLog.Unreachable(_logger, deployment.ProviderName, deployment.Name, "connect timeout");
-            return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderTimeout,
+            return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderTimeout,
                 "The connection to the model's provider timed out."), FailureClass.Failover);
         }
         var kind = (exception as HttpRequestException)?.HttpRequestError ?? (exception as HttpIOException)?.HttpRequestError
@@ -213,17 +213,17 @@ internal sealed class UpstreamClient : IDisposable
             case HttpRequestError.NameResolutionError or HttpRequestError.ConnectionError or HttpRequestError.ProxyTunnelError:
                 attempt.Sent = false;
                 UpstreamLog.Unreachable(_logger, deployment.ProviderName, deployment.Name, kind.ToString());
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider cannot be reached."),
+                return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider cannot be reached."),
                     FailureClass.Retry);
             case HttpRequestError.SecureConnectionError:
                 attempt.Sent = false;
                 UpstreamLog.OperatorMustAct(_logger, deployment.ProviderName, deployment.Name, 0, kind.ToString(),
                     "no trusted TLS connection");
-                return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderUnavailable,
+                return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderUnavailable,
                     "No trusted TLS connection to the model's provider could be established."), FailureClass.Failover);
             default:
                 UpstreamLog.BrokeOff(_logger, deployment.ProviderName, deployment.Name, kind.ToString());
-                return new ProviderReply.Failed(BrokenError, FailureClass.Retry, attempt.UpstreamStatus);
+                return new GatewayReply.AttemptFailed(BrokenError, FailureClass.Retry, attempt.UpstreamStatus);
         }
     }
 

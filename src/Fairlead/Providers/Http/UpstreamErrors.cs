@@ -49,7 +49,7 @@ internal static class UpstreamErrors
 {
     /// <summary>The reply for a response with an error status. Logs what operators must know.</summary>
     /// <param name="sameDialect">Whether the provider received the client's own body, so that its field names are the client's.</param>
-    public static ProviderReply.Failed FromResponse(
+    public static GatewayReply.AttemptFailed FromResponse(
         HttpStatusCode status, HttpResponseHeaders headers, ReadOnlyMemory<byte> body, Attempt attempt, bool sameDialect, TimeProvider time,
         ILogger logger)
     {
@@ -61,15 +61,15 @@ internal static class UpstreamErrors
         {
             error = error with { RetryAfter = RetryAfterReader.Read(headers, time) ?? parsed.RetryDelay };
         }
-        return new ProviderReply.Failed(error, ClassOf(kind), (int)status);
+        return new GatewayReply.AttemptFailed(error, ClassOf(kind), (int)status);
     }
 
     /// <summary>Whether a response means that the provider does not accept the key, so that another key may be accepted.</summary>
     public static bool RejectsKey(int status, ReadOnlyMemory<byte> body) => status switch
     {
-        401 or 403 => Classify(status, UpstreamErrorBody.Parse(body)) == UpstreamErrorKind.Operator,
-        // Google's status for an invalid key.
-        400 => UpstreamErrorBody.Parse(body) is var parsed && (Is(parsed, KeyCodes) || Says(parsed, KeyTexts)),
+        401 => Classify(status, UpstreamErrorBody.Parse(body)) == UpstreamErrorKind.Operator,
+        // 400 is Google's status for an invalid key. A 403 may concern one model or a region alone.
+        400 or 403 => UpstreamErrorBody.Parse(body) is var parsed && (Is(parsed, KeyCodes) || Says(parsed, KeyTexts)),
         _ => false,
     };
 

@@ -24,7 +24,7 @@ internal sealed class UpstreamExchange : IDisposable
     private byte[]? _replay;
     private Stream? _peeked;
 
-    public UpstreamExchange(ProviderReply.Failed failure) => Failure = failure;
+    public UpstreamExchange(GatewayReply.AttemptFailed failure) => Failure = failure;
 
     /// <summary>Whether the error names <c>stream_options</c>, a field that older servers do not support.</summary>
     public bool RefusedStreamOptions { get; init; }
@@ -50,7 +50,7 @@ internal sealed class UpstreamExchange : IDisposable
     public OpenAi.NativeToolNames? Names { get; set; }
 
     /// <summary>Not null when there is no response to read.</summary>
-    public ProviderReply.Failed? Failure { get; }
+    public GatewayReply.AttemptFailed? Failure { get; }
 
     public HttpResponseMessage Response => _response!;
 
@@ -87,7 +87,7 @@ internal sealed class UpstreamExchange : IDisposable
 
     /// <summary>Reads the whole body, at most <see cref="UpstreamClient.MaxResponseBytes"/>. The caller owns the buffer.</summary>
     /// <exception cref="OperationCanceledException">The caller's token was cancelled.</exception>
-    public async ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadWholeAsync(
+    public async ValueTask<(PooledBuffer? Body, GatewayReply.AttemptFailed? Failure)> ReadWholeAsync(
         int maxBytes = UpstreamClient.MaxResponseBytes)
     {
         var watch = Watch;
@@ -133,7 +133,7 @@ internal sealed class UpstreamExchange : IDisposable
             buffer?.Dispose();
             UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name,
                 "memory limit reached by the response");
-            return (null, new ProviderReply.Failed(exhausted.Error, FailureClass.GiveBack, Attempt.UpstreamStatus));
+            return (null, new GatewayReply.AttemptFailed(exhausted.Error, FailureClass.GiveBack, Attempt.UpstreamStatus));
         }
         catch (Exception e) when (e is OperationCanceledException or HttpRequestException or IOException)
         {
@@ -168,32 +168,32 @@ internal sealed class UpstreamExchange : IDisposable
     }
 
     /// <summary>The failure of a response that is invalid in its dialect: a log line for the operator, no details for the client.</summary>
-    public ProviderReply.Failed Malformed()
+    public GatewayReply.AttemptFailed Malformed()
     {
         if (Attempt.Meter.FailedReason is not null) return StoppedEarly();
         UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "malformed response");
-        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError,
+        return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderError,
             "The model's provider sent a response that cannot be read."), FailureClass.Retry, Attempt.UpstreamStatus);
     }
 
     /// <summary>The failure of an invalid body: its error, if the provider sent one with a success status.</summary>
-    public ProviderReply.Failed Unreadable(PooledBuffer body) => UpstreamErrorBody.Find(body.WrittenSpan) is null
+    public GatewayReply.AttemptFailed Unreadable(PooledBuffer body) => UpstreamErrorBody.Find(body.WrittenSpan) is null
         ? Malformed()
         : UpstreamErrors.FromResponse(Response.StatusCode, Response.Headers, body.WrittenMemory, Attempt, sameDialect: false, Client.Time,
             Client.Logger);
 
     /// <summary>The failure of a whole response whose finish reason means that it is incomplete.</summary>
-    public ProviderReply.Failed StoppedEarly()
+    public GatewayReply.AttemptFailed StoppedEarly()
     {
         UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name,
             UpstreamText.CleanCode(Attempt.Meter.FailedReason));
-        return new ProviderReply.Failed(UpstreamClient.FailedReasonError, FailureClass.Retry, Attempt.UpstreamStatus);
+        return new GatewayReply.AttemptFailed(UpstreamClient.FailedReasonError, FailureClass.Retry, Attempt.UpstreamStatus);
     }
 
-    private ProviderReply.Failed TooLarge()
+    private GatewayReply.AttemptFailed TooLarge()
     {
         UpstreamLog.BrokeOff(Client.Logger, Attempt.Deployment.ProviderName, Attempt.Deployment.Name, "response too large");
-        return new ProviderReply.Failed(new GatewayError(ErrorCode.ProviderError,
+        return new GatewayReply.AttemptFailed(new GatewayError(ErrorCode.ProviderError,
             "The model's provider sent a response that is too large."), FailureClass.Failover, Attempt.UpstreamStatus);
     }
 }

@@ -58,14 +58,14 @@ internal sealed class OpenAiProvider : Provider
         ? new GatewayError(ErrorCode.ProviderError, "The model's provider has no API to count tokens.")
         : null;
 
-    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
-        if (Refuse(call) is { } refusal) return new ProviderReply.Failed(refusal, FailureClass.Failover);
+        if (Refuse(call) is { } refusal) return new GatewayReply.AttemptFailed(refusal, FailureClass.Failover);
         var wire = WireOf(call);
         var mode = call.Streams && call.Operation == Operation.Chat ? UpstreamMode.Stream : UpstreamMode.Whole;
         var exchange = await SendAdaptedAsync(call, attempt, wire, mode, cancellationToken);
         PooledBuffer? body = null;
-        ProviderReply.Failed? broken = null;
+        GatewayReply.AttemptFailed? broken = null;
         if (exchange.Failure is null && mode == UpstreamMode.Whole) (body, broken) = await ReadAsync(exchange);
         var path = PathOf(call, wire);
         if (wire is not null && _endpoint.MayLack(path)
@@ -88,7 +88,7 @@ internal sealed class OpenAiProvider : Provider
         }
         if (body is null)
         {
-            return new ProviderReply.Streaming(wire?.Streams is { } streams
+            return new GatewayReply.Streaming(wire?.Streams is { } streams
                 ? new NativeEventSource(exchange, this, call, streams, call.Facts.ExpectedChoices)
                 : new OpenAiChatEventSource(exchange, call.Conversation.ChoiceCount, call.Conversation.Sampling.Stop));
         }
@@ -102,7 +102,7 @@ internal sealed class OpenAiProvider : Provider
         using (body)
         {
             return OpenAiChatResponseReader.Read(body.WrittenMemory, attempt.Meter, call.Conversation.Sampling.Stop) is { } answer
-                ? new ProviderReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
+                ? new GatewayReply.Complete(exchange.Tools?.Restore(answer) ?? answer)
                 : exchange.Unreadable(body);
         }
     }
@@ -169,7 +169,7 @@ internal sealed class OpenAiProvider : Provider
         {
             // Another deployment may support what this one does not.
             attempt.Sent = false;
-            return new UpstreamExchange(new ProviderReply.Failed(refused.Error, FailureClass.Failover));
+            return new UpstreamExchange(new GatewayReply.AttemptFailed(refused.Error, FailureClass.Failover));
         }
         var shortened = wire is not null && _endpoint.IsOpenAi && call.Facts.LongToolName is not null
             ? NativeToolNames.Shorten(body.WrittenSpan, MaxToolNameLength)
@@ -182,7 +182,7 @@ internal sealed class OpenAiProvider : Provider
         return exchange;
     }
 
-    private static ValueTask<(PooledBuffer? Body, ProviderReply.Failed? Failure)> ReadAsync(UpstreamExchange exchange) =>
+    private static ValueTask<(PooledBuffer? Body, GatewayReply.AttemptFailed? Failure)> ReadAsync(UpstreamExchange exchange) =>
         exchange.ReadWholeAsync();
 
     private const string StreamOptions = "stream_options";
@@ -200,7 +200,7 @@ internal sealed class OpenAiProvider : Provider
         OpenAiChatResponseReader.Read(body, meter, []);
 
     // Events although a whole response was requested.
-    private static async ValueTask<ProviderReply> CollectAsync(
+    private static async ValueTask<GatewayReply> CollectAsync(
         GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire? wire,
         CancellationToken cancellationToken)
     {
@@ -215,7 +215,7 @@ internal sealed class OpenAiProvider : Provider
         return await EventCollector.CollectAsync(events, attempt, cancellationToken);
     }
 
-    private static ProviderReply ReadNative(
+    private static GatewayReply ReadNative(
         GatewayCall call, Attempt attempt, UpstreamExchange exchange, PooledBuffer body, NativeWire wire)
     {
         if (exchange.Names is { } names) UpstreamExchange.Replace(ref body, names.Restore(body.WrittenSpan).ToArray());
@@ -224,7 +224,7 @@ internal sealed class OpenAiProvider : Provider
         if (isValid)
         {
             OutputText.KeepUncounted(body.WrittenSpan, attempt.Meter);
-            return new ProviderReply.NativeBody(body);
+            return new GatewayReply.NativeBody(body);
         }
         using (body) return exchange.Unreadable(body);
     }

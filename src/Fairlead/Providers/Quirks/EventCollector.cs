@@ -9,7 +9,7 @@ namespace Fairlead.Providers.Quirks;
 /// <summary>Combines a stream that came although a whole response was requested.</summary>
 internal static class EventCollector
 {
-    public static async ValueTask<ProviderReply> CollectAsync(IEventSource events, Attempt attempt, CancellationToken cancellationToken)
+    public static async ValueTask<GatewayReply> CollectAsync(IEventSource events, Attempt attempt, CancellationToken cancellationToken)
     {
         var builder = new OutputBuilder();
         using var batch = new EventBatch();
@@ -19,13 +19,13 @@ internal static class EventCollector
             {
                 if (item.Event is AttemptFailed failed)
                 {
-                    return new ProviderReply.Failed(failed.Error, UpstreamErrors.ClassOf(failed.Error), attempt.UpstreamStatus);
+                    return new GatewayReply.AttemptFailed(failed.Error, UpstreamErrors.ClassOf(failed.Error), attempt.UpstreamStatus);
                 }
                 if (item.Event is not { } generationEvent) continue;
                 builder.Add(generationEvent);
                 attempt.Meter.Observe(generationEvent);
             }
         }
-        return new ProviderReply.Complete(builder.Build());
+        return new GatewayReply.Complete(builder.Build());
     }
 }

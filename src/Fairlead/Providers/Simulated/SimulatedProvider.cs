@@ -46,7 +46,7 @@ internal sealed class SimulatedProvider : Provider
 
     public override bool IsFaultRequested(GatewayCall call) => !string.IsNullOrEmpty(call.Simulate);
 
-    public override async ValueTask<ProviderReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
+    public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
         var startedAt = call.Time.GetTimestamp();
         // Validation has rejected a header that cannot be read; other callers send none.
@@ -54,7 +54,7 @@ internal sealed class SimulatedProvider : Provider
         var directives = asked.Over(_faults).ForAttempt(attempt.Number);
         attempt.Meter.UpstreamModel = attempt.Deployment.UpstreamModel;
 
-        if (call.Operation == Operation.CountTokens) return new ProviderReply.Counted(_counter.CountInput(call).Tokens);
+        if (call.Operation == Operation.CountTokens) return new GatewayReply.Counted(_counter.CountInput(call).Tokens);
         attempt.Sent = true;
         if (directives.Hang || directives.Reset || directives.Status is not null)
         {
@@ -72,7 +72,7 @@ internal sealed class SimulatedProvider : Provider
         if (aborted) Interlocked.Increment(ref _aborted);
     }
 
-    private async ValueTask<ProviderReply> AnswerAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
+    private async ValueTask<GatewayReply> AnswerAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
         CancellationToken cancellationToken)
     {
         if (SimulatedModel.Find(attempt.Deployment.UpstreamModel) is not { } model) return NoSuchModel();
@@ -84,7 +84,7 @@ internal sealed class SimulatedProvider : Provider
         }
         catch (GatewayErrorException refused)
         {
-            return new ProviderReply.Failed(refused.Error, FailureClass.GiveBack);
+            return new GatewayReply.AttemptFailed(refused.Error, FailureClass.GiveBack);
         }
         var seed = SimulatedRandom.SeedOf(conversation, model.Name, _config.Seed);
         var max = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
@@ -96,13 +96,13 @@ internal sealed class SimulatedProvider : Provider
         var pace = new Pace(model, _config, directives, new SimulatedRandom(seed).Fork(1));
         if (call.Streams)
         {
-            return new ProviderReply.Streaming(new SimulatedEventSource(this, call, attempt, plan, pace, directives, usage, startedAt,
+            return new GatewayReply.Streaming(new SimulatedEventSource(this, call, attempt, plan, pace, directives, usage, startedAt,
                 cancellationToken));
         }
         return await WholeAsync(call, attempt, plan, pace, directives, usage, startedAt, cancellationToken);
     }
 
-    private async ValueTask<ProviderReply> WholeAsync(
+    private async ValueTask<GatewayReply> WholeAsync(
         GatewayCall call, Attempt attempt, SimulatedResponse plan, Pace pace, SimulationDirectives directives, Usage usage, long startedAt,
         CancellationToken cancellationToken)
     {
@@ -112,8 +112,8 @@ internal sealed class SimulatedProvider : Provider
         for (var i = 1; i < (cutAt ?? (int)usage.OutputTokens); i++) pace.Advance();
         var due = stalls || pace.Next > total ? total : pace.Next;
         await WaitAsync(call, startedAt, due, cancellationToken);
-        if (due == total) return new ProviderReply.Failed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
-        if (cutAt is not null) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);
+        if (due == total) return new GatewayReply.AttemptFailed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
+        if (cutAt is not null) return new GatewayReply.AttemptFailed(UpstreamClient.BrokenError, FailureClass.Retry);
 
         var answer = ToAnswer(plan);
         foreach (var choice in answer.Choices)
@@ -123,10 +123,10 @@ internal sealed class SimulatedProvider : Provider
             attempt.Meter.Finish(choice.FinishReason!.Value, attempt.Meter.FinishedChoices);
         }
         attempt.Meter.ReportUsage(usage);
-        return new ProviderReply.Complete(answer);
+        return new GatewayReply.Complete(answer);
     }
 
-    private async ValueTask<ProviderReply> EmbedAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
+    private async ValueTask<GatewayReply> EmbedAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
         CancellationToken cancellationToken)
     {
         if (attempt.Deployment.UpstreamModel != "sim-embed") return NoSuchModel();
@@ -136,7 +136,7 @@ internal sealed class SimulatedProvider : Provider
         if (dimensions is < 1 or > MaxDimensions)
         {
             var error = GatewayError.Invalid("dimensions", $"The model returns vectors of 1 to {MaxDimensions} dimensions.");
-            return new ProviderReply.Failed(error, FailureClass.GiveBack, 400);
+            return new GatewayReply.AttemptFailed(error, FailureClass.GiveBack, 400);
         }
         if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
         var vectors = new ReadOnlyMemory<float>[request.Inputs.Count];
@@ -145,10 +145,10 @@ internal sealed class SimulatedProvider : Provider
             vectors[i] = SimulatedEmbeddings.Make(request.Inputs[i], dimensions, SimulatedRandom.Mix((ulong)_config.Seed));
         }
         attempt.Meter.ReportUsage(new Usage(_counter.CountEmbeddings(request, facts).Tokens, 0));
-        return new ProviderReply.Embedded(new EmbeddingsResponse(vectors));
+        return new GatewayReply.Embedded(new EmbeddingsResponse(vectors));
     }
 
-    private async ValueTask<ProviderReply> FailAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
+    private async ValueTask<GatewayReply> FailAsync(GatewayCall call, Attempt attempt, SimulationDirectives directives, long startedAt,
         CancellationToken cancellationToken)
     {
         if (directives.Hang)
@@ -157,16 +157,16 @@ internal sealed class SimulatedProvider : Provider
             var (patience, phase) = call.Streams ? (timeouts.FirstToken, WaitingFor.FirstToken) : (timeouts.Response, WaitingFor.Response);
             if (patience >= timeouts.Total) (patience, phase) = (timeouts.Total, WaitingFor.Total);
             await WaitAsync(call, startedAt, patience, cancellationToken);
-            return new ProviderReply.Failed(UpstreamClient.TimeoutError(phase), FailureClass.Failover);
+            return new GatewayReply.AttemptFailed(UpstreamClient.TimeoutError(phase), FailureClass.Failover);
         }
         if (directives.FirstToken is { } wait) await WaitAsync(call, startedAt, wait, cancellationToken);
-        if (directives.Status is not { } status) return new ProviderReply.Failed(UpstreamClient.BrokenError, FailureClass.Retry);
+        if (directives.Status is not { } status) return new GatewayReply.AttemptFailed(UpstreamClient.BrokenError, FailureClass.Retry);
 
         // The same classification as for a real provider's response with this status.
         var kind = UpstreamErrors.Classify(status, UpstreamErrorBody.Empty);
         var error = UpstreamErrors.ToError(kind, null, null);
         if (UpstreamErrors.MaySayWhen(kind)) error = error with { RetryAfter = directives.RetryAfter };
-        return new ProviderReply.Failed(error, UpstreamErrors.ClassOf(kind), status);
+        return new GatewayReply.AttemptFailed(error, UpstreamErrors.ClassOf(kind), status);
     }
 
     private async ValueTask WaitAsync(GatewayCall call, long startedAt, TimeSpan due, CancellationToken cancellationToken)
@@ -184,7 +184,7 @@ internal sealed class SimulatedProvider : Provider
         }
     }
 
-    private static ProviderReply.Failed NoSuchModel() =>
+    private static GatewayReply.AttemptFailed NoSuchModel() =>
         new(UpstreamErrors.ToError(UpstreamErrorKind.Operator, null, null), UpstreamErrors.ClassOf(UpstreamErrorKind.Operator), 404);
 
     private static ModelResponse ToAnswer(SimulatedResponse plan) =>

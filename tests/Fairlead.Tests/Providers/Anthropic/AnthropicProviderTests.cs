@@ -67,7 +67,7 @@ public sealed class AnthropicProviderTests
 
         var reply = await server.Provider.SendAsync(NativeCall(false, version, "beta-a,beta-b"), attempt, Token);
 
-        using var body = Assert.IsType<ProviderReply.NativeBody>(reply).Body;
+        using var body = Assert.IsType<GatewayReply.NativeBody>(reply).Body;
         Assert.Equal(Message, Encoding.UTF8.GetString(body.WrittenSpan));
         Assert.Equal((15L, 7L, FinishReason.ToolCalls), (attempt.Meter.Reported!.Value.InputTokens, attempt.Meter.Reported.Value.OutputTokens, attempt.Meter.FinishReason!.Value));
         var seen = server.Requests.First();
@@ -81,7 +81,7 @@ public sealed class AnthropicProviderTests
         await using var server = await FakeAnthropic.StreamAsync(Stream);
         var attempt = InnerCall.AttemptAt(server.Provider, "claude-sonnet-5");
         var reply = await server.Provider.SendAsync(NativeCall(true), attempt, Token);
-        var source = Assert.IsType<ProviderReply.Streaming>(reply).Events;
+        var source = Assert.IsType<GatewayReply.Streaming>(reply).Events;
         using var batch = new EventBatch();
         var events = new List<string>();
         while (await source.ReadAsync(batch, Token))
@@ -99,7 +99,7 @@ public sealed class AnthropicProviderTests
         await using var server = await FakeAnthropic.AnswerAsync(Message);
         var attempt = InnerCall.AttemptAt(server.Provider, "claude-sonnet-5");
         var reply = await server.Provider.SendAsync(Inner(), attempt, Token);
-        var choice = Assert.Single(Assert.IsType<ProviderReply.Complete>(reply).Response.Choices);
+        var choice = Assert.Single(Assert.IsType<GatewayReply.Complete>(reply).Response.Choices);
         Assert.Equal([new ReasoningPart("hm", "s"), new TextPart("Hello"), new ToolCallPart("toolu_1", "f", "{\"a\":1}")], choice.Parts);
         Assert.Equal(FinishReason.ToolCalls, choice.FinishReason);
         var usage = attempt.Meter.Reported!.Value;
@@ -176,7 +176,7 @@ public sealed class AnthropicProviderTests
     {
         await using var server = await FakeAnthropic.AnswerAsync($$$"""{"type":"error","error":{"type":"{{{type}}}","message":"{{{message}}}"},"request_id":"req_up"}""", status, "3");
         var reply = await server.Provider.SendAsync(NativeCall(false), InnerCall.AttemptAt(server.Provider, "claude-sonnet-5"), Token);
-        var failed = Assert.IsType<ProviderReply.Failed>(reply);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(reply);
         Assert.Equal((code, failureClass, (int?)status), (failed.Error.Definition.Name, failed.Class.ToString(), failed.Status));
         if (failed.Class == FailureClass.Retry) Assert.Equal(TimeSpan.FromSeconds(3), failed.Error.RetryAfter);
     }
@@ -191,7 +191,7 @@ public sealed class AnthropicProviderTests
         foreach (var call in new[] { NativeCall(false), Inner() })
         {
             var reply = await server.Provider.SendAsync(call, InnerCall.AttemptAt(server.Provider, "claude-sonnet-5"), Token);
-            Assert.Equal(ErrorCode.ProviderError, Assert.IsType<ProviderReply.Failed>(reply).Error.Code);
+            Assert.Equal(ErrorCode.ProviderError, Assert.IsType<GatewayReply.AttemptFailed>(reply).Error.Code);
         }
     }
 
@@ -203,7 +203,7 @@ public sealed class AnthropicProviderTests
         var call = DialectCalls.Of(dialect, """{"model":"fast","messages":[{"role":"user","content":"hi"}]}""");
         Assert.Null(dialect.Requests.Read(call, new RequestBounds()));
         var reply = await server.Provider.SendAsync(call, InnerCall.AttemptAt(server.Provider, "claude-sonnet-5"), Token);
-        Assert.Equal(2095, Assert.IsType<ProviderReply.Counted>(reply).InputTokens);
+        Assert.Equal(2095, Assert.IsType<GatewayReply.Counted>(reply).InputTokens);
         var seen = server.Requests.First();
         Assert.Equal("/v1/messages/count_tokens", seen.Path);
     }
@@ -214,7 +214,7 @@ public sealed class AnthropicProviderTests
         await using var server = await FakeAnthropic.AnswerAsync("{}");
         var attempt = InnerCall.AttemptAt(server.Provider, "claude-sonnet-5");
         var reply = await server.Provider.SendAsync(Inner(request: InnerCall.Ask("Hi") with { ChoiceCount = 2 }), attempt, Token);
-        var failed = Assert.IsType<ProviderReply.Failed>(reply);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(reply);
         Assert.Equal((ErrorCode.UnsupportedParameter, "n", FailureClass.Failover), (failed.Error.Code, failed.Error.Parameter, failed.Class));
         Assert.False(attempt.Sent);
         Assert.Empty(server.Requests);
@@ -223,6 +223,6 @@ public sealed class AnthropicProviderTests
     private static async Task<List<GenerationEvent>> ReadAsync(FakeAnthropic server, Attempt? attempt = null)
     {
         var reply = await server.Provider.SendAsync(Inner(stream: true), attempt ?? InnerCall.AttemptAt(server.Provider, "claude-sonnet-5"), Token);
-        return await InnerCall.ReadAllAsync(Assert.IsType<ProviderReply.Streaming>(reply).Events, Token);
+        return await InnerCall.ReadAllAsync(Assert.IsType<GatewayReply.Streaming>(reply).Events, Token);
     }
 }

@@ -45,7 +45,7 @@ public sealed class ChatClientProviderTests
         var call = InnerCall.Of(request);
         var provider = Provider(client);
 
-        Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(call, InnerCall.AttemptAt(provider, "rag"), Token));
+        Assert.IsType<GatewayReply.Complete>(await provider.SendAsync(call, InnerCall.AttemptAt(provider, "rag"), Token));
 
         Assert.Equal([ChatRole.System, ChatRole.User, ChatRole.Assistant, ChatRole.Tool], client.Messages.Select(m => m.Role));
         var user = client.Messages[1];
@@ -91,7 +91,7 @@ public sealed class ChatClientProviderTests
         };
         var provider = Provider(client);
         var attempt = InnerCall.AttemptAt(provider, "rag");
-        var reply = Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), attempt, Token));
+        var reply = Assert.IsType<GatewayReply.Complete>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), attempt, Token));
         Assert.Equal("""[{"index":0,"finish":"Length","parts":["reasoning: hm []","text: Hello"],"logprobs":null}]""", EventText.Of(reply.Response));
         Assert.Equal((10L, 4L, 3L, 1L), (attempt.Meter.Reported!.Value.InputTokens, attempt.Meter.Reported.Value.OutputTokens, attempt.Meter.Reported.Value.CachedInputTokens, attempt.Meter.Reported.Value.ReasoningTokens));
         Assert.Equal(("inner-1", FinishReason.Length), (attempt.Meter.UpstreamModel, attempt.Meter.FinishReason!.Value));
@@ -220,7 +220,7 @@ public sealed class ChatClientProviderTests
         var sending = provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream: true), InnerCall.AttemptAt(provider, "rag", new ProviderTimeouts { FirstToken = TimeSpan.FromSeconds(5) }), Token).AsTask();
         await waiting.Task;
         time.Advance(TimeSpan.FromSeconds(5));
-        var failed = Assert.IsType<ProviderReply.Failed>(await sending);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(await sending);
         Assert.Equal((ErrorCode.ProviderTimeout, FailureClass.Failover), (failed.Error.Code, failed.Class));
     }
 
@@ -232,7 +232,7 @@ public sealed class ChatClientProviderTests
         channel.Writer.TryWrite(ScriptedClient.Text("a"));
         var provider = Provider(new ScriptedClient { Stream = token => channel.Reader.ReadAllAsync(token) }, time);
         var reply = await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream: true), InnerCall.AttemptAt(provider, "rag", new ProviderTimeouts { StreamIdle = TimeSpan.FromSeconds(5) }), Token);
-        await using var source = Assert.IsType<ProviderReply.Streaming>(reply).Events;
+        await using var source = Assert.IsType<GatewayReply.Streaming>(reply).Events;
         using var batch = new EventBatch();
         Assert.True(await source.ReadAsync(batch, Token));
         // Time that the reader takes for itself is not the client's.
@@ -262,7 +262,7 @@ public sealed class ChatClientProviderTests
         var sending = provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(provider, "rag", new ProviderTimeouts { Total = TimeSpan.FromSeconds(5) }), Token).AsTask();
         await asked.Task;
         time.Advance(TimeSpan.FromSeconds(5));
-        Assert.Equal(ErrorCode.ProviderTimeout, Assert.IsType<ProviderReply.Failed>(await sending).Error.Code);
+        Assert.Equal(ErrorCode.ProviderTimeout, Assert.IsType<GatewayReply.AttemptFailed>(await sending).Error.Code);
     }
 
     public static TheoryData<Exception, string, string> Exceptions => new()
@@ -282,7 +282,7 @@ public sealed class ChatClientProviderTests
         var provider = Provider(new ScriptedClient { Answer = _ => throw exception, Stream = _ => throw exception });
         foreach (var stream in new[] { false, true })
         {
-            var failed = Assert.IsType<ProviderReply.Failed>(
+            var failed = Assert.IsType<GatewayReply.AttemptFailed>(
                 await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream), InnerCall.AttemptAt(provider, "rag"), Token));
             Assert.Equal((code, failureClass), (failed.Error.Definition.Name, failed.Class.ToString()));
             Assert.DoesNotContain("secret", failed.Error.Message, StringComparison.Ordinal);
@@ -305,7 +305,7 @@ public sealed class ChatClientProviderTests
     public async Task Send_ErrorContent_FailsWithoutErrorDetails()
     {
         var provider = Provider(new ScriptedClient { Answer = _ => Task.FromResult(new ChatResponse(new ChatMessage(ChatRole.Assistant, [new TextContent("a"), new ErrorContent("secret")]))) });
-        var failed = Assert.IsType<ProviderReply.Failed>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(provider, "rag"), Token));
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(provider, "rag"), Token));
         Assert.Equal("The model failed to respond.", failed.Error.Message);
     }
 
@@ -345,7 +345,7 @@ public sealed class ChatClientProviderTests
             _ => ask with { Extra = new JsonObject { [parameter] = new JsonObject() } },
         };
         var provider = Provider(new ScriptedClient());
-        var failed = Assert.IsType<ProviderReply.Failed>(await provider.SendAsync(InnerCall.Of(request), InnerCall.AttemptAt(provider, "rag"), Token));
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(await provider.SendAsync(InnerCall.Of(request), InnerCall.AttemptAt(provider, "rag"), Token));
         Assert.Equal((ErrorCode.UnsupportedParameter, parameter), (failed.Error.Code, failed.Error.Parameter));
     }
 
@@ -354,13 +354,13 @@ public sealed class ChatClientProviderTests
     {
         var provider = Provider(new ScriptedClient());
         var request = new ConversationRequest { Messages = [new(Role.User, [new ImagePart(null, "image/png", "***")])] };
-        var failed = Assert.IsType<ProviderReply.Failed>(await provider.SendAsync(InnerCall.Of(request), InnerCall.AttemptAt(provider, "rag"), Token));
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(await provider.SendAsync(InnerCall.Of(request), InnerCall.AttemptAt(provider, "rag"), Token));
         Assert.Equal((ErrorCode.InvalidParameter, FailureClass.GiveBack), (failed.Error.Code, failed.Class));
     }
 
     private static ChatClientProvider Provider(IChatClient client, TimeProvider? time = null) => new("rag", client, time ?? TimeProvider.System, NullLogger.Instance);
 
-    private static async Task<IEventSource> OpenAsync(ChatClientProvider provider) => Assert.IsType<ProviderReply.Streaming>(
+    private static async Task<IEventSource> OpenAsync(ChatClientProvider provider) => Assert.IsType<GatewayReply.Streaming>(
         await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream: true), InnerCall.AttemptAt(provider, "rag"), Token)).Events;
 
     private static async Task<List<GenerationEvent>> StreamAsync(ChatClientProvider provider) => await InnerCall.ReadAllAsync(await OpenAsync(provider), Token);

@@ -23,7 +23,7 @@ public sealed class EmbeddingGeneratorProviderTests
         });
         var call = InnerCall.Of(new EmbeddingsRequest([new("a", null), new("abc", null)]) { Dimensions = 2 });
         var attempt = InnerCall.AttemptAt(provider, "embed");
-        var reply = Assert.IsType<ProviderReply.Embedded>(await provider.SendAsync(call, attempt, Token));
+        var reply = Assert.IsType<GatewayReply.Embedded>(await provider.SendAsync(call, attempt, Token));
         Assert.Equal([1f, 3f], reply.Response.Vectors.Select(v => v.Span[0]));
         Assert.Equal(5, attempt.Meter.Reported!.Value.InputTokens);
         Assert.Equal(2, seen!.Dimensions);
@@ -45,7 +45,7 @@ public sealed class EmbeddingGeneratorProviderTests
             _ => [new(new[] { 1f, 2, 3 })],
         });
         var reply = await provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new("a", null)]) { Dimensions = 2 }), InnerCall.AttemptAt(provider, "embed"), Token);
-        Assert.Equal(ErrorCode.ProviderError, Assert.IsType<ProviderReply.Failed>(reply).Error.Code);
+        Assert.Equal(ErrorCode.ProviderError, Assert.IsType<GatewayReply.AttemptFailed>(reply).Error.Code);
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class EmbeddingGeneratorProviderTests
     {
         var provider = Provider((_, _) => throw new InvalidOperationException("secret"));
         var reply = await provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new("a", null)])), InnerCall.AttemptAt(provider, "embed"), Token);
-        Assert.Equal("The model failed to respond.", Assert.IsType<ProviderReply.Failed>(reply).Error.Message);
+        Assert.Equal("The model failed to respond.", Assert.IsType<GatewayReply.AttemptFailed>(reply).Error.Message);
     }
 
     [Fact]
@@ -61,7 +61,7 @@ public sealed class EmbeddingGeneratorProviderTests
     {
         var provider = Provider((_, _) => []);
         var reply = await provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new(null, [1])])), InnerCall.AttemptAt(provider, "embed"), Token);
-        Assert.Equal("input", Assert.IsType<ProviderReply.Failed>(reply).Error.Parameter);
+        Assert.Equal("input", Assert.IsType<GatewayReply.AttemptFailed>(reply).Error.Parameter);
     }
 
     [Fact]
@@ -69,7 +69,7 @@ public sealed class EmbeddingGeneratorProviderTests
     {
         var provider = Provider((_, _) => []);
         var reply = await provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(provider, "embed"), Token);
-        Assert.Equal(ErrorCode.UnsupportedParameter, Assert.IsType<ProviderReply.Failed>(reply).Error.Code);
+        Assert.Equal(ErrorCode.UnsupportedParameter, Assert.IsType<GatewayReply.AttemptFailed>(reply).Error.Code);
     }
 
     private static EmbeddingGeneratorProvider Provider(Func<IEnumerable<string>, EmbeddingGenerationOptions?, GeneratedEmbeddings<Embedding<float>>> generate) =>

@@ -26,7 +26,7 @@ public sealed class GeminiProviderTests
 
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), attempt, Token);
 
-        var answer = Assert.IsType<ProviderReply.Complete>(reply).Response;
+        var answer = Assert.IsType<GatewayReply.Complete>(reply).Response;
         Assert.Equal(new TextPart("Hello there."), Assert.Single(Assert.Single(answer.Choices).Parts));
         Assert.Equal((12, 4, 8), ((int)attempt.Meter.Reported!.Value.InputTokens, (int)attempt.Meter.Reported.Value.OutputTokens, (int)attempt.Meter.Reported.Value.CachedInputTokens));
         Assert.Equal((FinishReason.Stop, "gemini-2.5-flash"), (attempt.Meter.FinishReason!.Value, attempt.Meter.UpstreamModel));
@@ -43,7 +43,7 @@ public sealed class GeminiProviderTests
 
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream: true), attempt, Token);
 
-        var events = await InnerCall.ReadAllAsync(Assert.IsType<ProviderReply.Streaming>(reply).Events, Token);
+        var events = await InnerCall.ReadAllAsync(Assert.IsType<GatewayReply.Streaming>(reply).Events, Token);
         Assert.Equal(
             """["0 started","0 text \u0022Hel\u0022","0 text \u0022lo\u0022","0 finished Stop","0 usage in=3 cached=0 out=2 reasoning=0 measured"]""",
             EventText.Of(events).ToJsonString());
@@ -72,7 +72,7 @@ public sealed class GeminiProviderTests
             context.Abort();
         });
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream: true), InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash"), Token);
-        var source = Assert.IsType<ProviderReply.Streaming>(reply).Events;
+        var source = Assert.IsType<GatewayReply.Streaming>(reply).Events;
         using var batch = new EventBatch();
         Assert.True(await source.ReadAsync(batch, Token));
         read.SetResult();
@@ -120,7 +120,7 @@ public sealed class GeminiProviderTests
             await left.Task;
         });
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi"), stream: true), InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash"), Token);
-        var source = Assert.IsType<ProviderReply.Streaming>(reply).Events;
+        var source = Assert.IsType<GatewayReply.Streaming>(reply).Events;
         using var batch = new EventBatch();
         Assert.True(await source.ReadAsync(batch, Token));
         await source.DisposeAsync();
@@ -184,7 +184,7 @@ public sealed class GeminiProviderTests
         await using var gemini = await FakeGemini.AnswerAsync("{}");
         var attempt = InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash");
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi") with { ChoiceCount = 50 }), attempt, Token);
-        var failed = Assert.IsType<ProviderReply.Failed>(reply);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(reply);
         Assert.Equal((ErrorCode.UnsupportedParameter, "n", FailureClass.Failover), (failed.Error.Code, failed.Error.Parameter, failed.Class));
         Assert.False(attempt.Sent);
         Assert.Empty(gemini.Requests);
@@ -209,7 +209,7 @@ public sealed class GeminiProviderTests
         await using var gemini = await FakeGemini.AnswerAsync("""{"embeddings":[{"values":[3,4]},{"values":[0,0.5]}]}""");
         var reply = await gemini.Provider.SendAsync(
             InnerCall.Of(new EmbeddingsRequest([new("a", null), new("b", null)]) { Dimensions = 2 }), InnerCall.AttemptAt(gemini.Provider, "gemini-embedding-001"), Token);
-        var vectors = Assert.IsType<ProviderReply.Embedded>(reply).Response.Vectors;
+        var vectors = Assert.IsType<GatewayReply.Embedded>(reply).Response.Vectors;
         Assert.Equal([0.6f, 0.8f], vectors[0].ToArray());
         Assert.Equal([0f, 1f], vectors[1].ToArray());
         var request = gemini.Requests.First();
@@ -226,7 +226,7 @@ public sealed class GeminiProviderTests
     {
         await using var gemini = await FakeGemini.AnswerAsync(body);
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new("a", null)])), InnerCall.AttemptAt(gemini.Provider, "gemini-embedding-001"), Token);
-        Assert.Equal(ErrorCode.ProviderError, Assert.IsType<ProviderReply.Failed>(reply).Error.Code);
+        Assert.Equal(ErrorCode.ProviderError, Assert.IsType<GatewayReply.AttemptFailed>(reply).Error.Code);
     }
 
     [Fact]
@@ -234,7 +234,7 @@ public sealed class GeminiProviderTests
     {
         await using var gemini = await FakeGemini.AnswerAsync("{}");
         var reply = await gemini.Provider.SendAsync(InnerCall.Of(new EmbeddingsRequest([new(null, [1, 2])])), InnerCall.AttemptAt(gemini.Provider, "gemini-embedding-001"), Token);
-        var error = Assert.IsType<ProviderReply.Failed>(reply).Error;
+        var error = Assert.IsType<GatewayReply.AttemptFailed>(reply).Error;
         Assert.Equal((ErrorCode.UnsupportedParameter, "input"), (error.Code, error.Parameter));
         Assert.Empty(gemini.Requests);
     }
@@ -245,18 +245,18 @@ public sealed class GeminiProviderTests
         await using var gemini = await FakeGemini.AnswerAsync("""{"totalTokens":31}""");
         var reply = await gemini.Provider.SendAsync(
             InnerCall.Of(InnerCall.Ask("Hi"), operation: Operation.CountTokens), InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash"), Token);
-        Assert.Equal(31, Assert.IsType<ProviderReply.Counted>(reply).InputTokens);
+        Assert.Equal(31, Assert.IsType<GatewayReply.Counted>(reply).InputTokens);
         var request = gemini.Requests.First();
         Assert.Equal("/v1beta/models/gemini-2.5-flash:countTokens", request.Path + request.Query);
     }
 
-    private static async Task<ProviderReply.Failed> FailAsync(FakeGemini gemini) => Assert.IsType<ProviderReply.Failed>(
+    private static async Task<GatewayReply.AttemptFailed> FailAsync(FakeGemini gemini) => Assert.IsType<GatewayReply.AttemptFailed>(
         await gemini.Provider.SendAsync(InnerCall.Of(InnerCall.Ask("Hi")), InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash"), Token));
 
     private static async Task<List<GenerationEvent>> StreamAsync(FakeGemini gemini, Attempt? attempt = null)
     {
         var reply = await gemini.Provider.SendAsync(
             InnerCall.Of(InnerCall.Ask("Hi"), stream: true), attempt ?? InnerCall.AttemptAt(gemini.Provider, "gemini-2.5-flash"), Token);
-        return await InnerCall.ReadAllAsync(Assert.IsType<ProviderReply.Streaming>(reply).Events, Token);
+        return await InnerCall.ReadAllAsync(Assert.IsType<GatewayReply.Streaming>(reply).Events, Token);
     }
 }

@@ -34,8 +34,8 @@ public sealed class RateLimitReaderTests
 
     [Theory]
     [InlineData(429, 2.0)]
-    [InlineData(503, 2.0)]
-    [InlineData(529, 2.0)]
+    [InlineData(503, null)]
+    [InlineData(529, null)]
     [InlineData(500, null)]
     [InlineData(200, null)]
     public void Read_RetryAfter_CountsOnlyForRefusals(int status, double? seconds)

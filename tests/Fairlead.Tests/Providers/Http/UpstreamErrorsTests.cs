@@ -127,7 +127,7 @@ public class UpstreamErrorsTests
         Assert.DoesNotContain(Secret, error.Message, StringComparison.Ordinal);
     }
 
-    private static ProviderReply.Failed Read(int status, string body, bool sameDialect = true, ILogger? logger = null, (string Name, string Value)? header = null)
+    private static GatewayReply.AttemptFailed Read(int status, string body, bool sameDialect = true, ILogger? logger = null, (string Name, string Value)? header = null)
     {
         using var response = new HttpResponseMessage((HttpStatusCode)status);
         if (header is { } h) response.Headers.TryAddWithoutValidation(h.Name, h.Value);

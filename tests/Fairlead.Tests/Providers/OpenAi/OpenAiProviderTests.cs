@@ -42,7 +42,7 @@ public class OpenAiProviderTests
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { Headers = new Dictionary<string, string> { ["X-Team"] = "blue" } });
         var (reply, attempt, _) = await SendAsync(provider, Ask);
-        using var body = Assert.IsType<ProviderReply.NativeBody>(reply).Body;
+        using var body = Assert.IsType<GatewayReply.NativeBody>(reply).Body;
         Assert.Equal(Reply, Encoding.UTF8.GetString(body.WrittenSpan));
         Assert.Equal(9, attempt.Meter.Reported!.Value.InputTokens);
         Assert.Equal(FinishReason.Stop, attempt.Meter.FinishReason);
@@ -64,7 +64,7 @@ public class OpenAiProviderTests
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         using var activity = new System.Diagnostics.Activity("call").SetIdFormat(System.Diagnostics.ActivityIdFormat.W3C).Start();
         var (reply, _, _) = await SendAsync(upstream.Provider(), Ask);
-        Assert.IsType<ProviderReply.NativeBody>(reply).Body.Dispose();
+        Assert.IsType<GatewayReply.NativeBody>(reply).Body.Dispose();
         var parent = upstream.Requests.First().Headers["traceparent"].Split('-');
         Assert.Equal(activity.TraceId.ToHexString(), parent[1]);
         Assert.NotEqual(activity.SpanId.ToHexString(), parent[2]);
@@ -80,7 +80,7 @@ public class OpenAiProviderTests
         Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
         call.IncomingTrace = new Fairlead.Telemetry.IncomingTrace(Parent, "vendor=1");
         var provider = upstream.Provider();
-        Assert.IsType<ProviderReply.NativeBody>(await provider.SendAsync(call, InnerCall.AttemptAt(provider, "gpt-x"), Token)).Body.Dispose();
+        Assert.IsType<GatewayReply.NativeBody>(await provider.SendAsync(call, InnerCall.AttemptAt(provider, "gpt-x"), Token)).Body.Dispose();
         Assert.Equal(Parent, upstream.Requests.First().Headers["traceparent"]);
         Assert.Equal("vendor=1", upstream.Requests.First().Headers["tracestate"]);
     }
@@ -90,7 +90,7 @@ public class OpenAiProviderTests
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { ApiKey = null, ApiKeys = ["a", "b"] });
-        for (var i = 0; i < 3; i++) Assert.IsType<ProviderReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
+        for (var i = 0; i < 3; i++) Assert.IsType<GatewayReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
         Assert.Equal(["Bearer a", "Bearer b", "Bearer a"], upstream.Requests.Select(r => r.Headers["Authorization"]));
     }
 
@@ -103,7 +103,7 @@ public class OpenAiProviderTests
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { Kind = "azure", BaseUrl = upstream.Url + path, ApiVersion = version });
-        Assert.IsType<ProviderReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
+        Assert.IsType<GatewayReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
         Assert.Equal(expected, upstream.Requests.First().Path + upstream.Requests.First().Query);
         Assert.Equal("sk-upstream", upstream.Requests.First().Headers["api-key"]);
         Assert.False(upstream.Requests.First().Headers.ContainsKey("Authorization"));
@@ -282,7 +282,7 @@ public class OpenAiProviderTests
         time.Advance(TimeSpan.FromSeconds(seconds - 2));
         Assert.False(sending.IsCompleted);
         time.Advance(TimeSpan.FromSeconds(2));
-        var failed = Assert.IsType<ProviderReply.Failed>((await sending).Reply);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>((await sending).Reply);
         Assert.Equal(ErrorCode.ProviderTimeout, failed.Error.Code);
         Assert.Equal(FailureClass.Failover, failed.Class);
         await upstream.Aborted.Task.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Token);
@@ -292,7 +292,7 @@ public class OpenAiProviderTests
     public async Task SendAsync_RateLimited_ReturnsRetryAfter()
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(429, """{"error":{"message":"slow down"}}""", headers: ("Retry-After", "3"));
-        var failed = Assert.IsType<ProviderReply.Failed>((await SendAsync(upstream.Provider(), AskStream)).Reply);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>((await SendAsync(upstream.Provider(), AskStream)).Reply);
         Assert.Equal(ErrorCode.RateLimitExceeded, failed.Error.Code);
         Assert.Equal(TimeSpan.FromSeconds(3), failed.Error.RetryAfter);
         Assert.Equal(429, failed.Status);
@@ -312,14 +312,14 @@ public class OpenAiProviderTests
             await using var upstream = await FakeUpstream.AnsweringAsync(status, body, type, ("Location", "/elsewhere"));
             var reply = (await SendAsync(upstream.Provider(), ask)).Reply;
             GatewayError error;
-            if (reply is ProviderReply.Streaming streaming)
+            if (reply is GatewayReply.Streaming streaming)
             {
                 // By what came and not by its label, so it is seen when it is read.
                 error = Assert.IsType<AttemptFailed>((await InnerCall.ReadAllAsync(streaming.Events, Token))[^1]).Error;
             }
             else
             {
-                var failed = Assert.IsType<ProviderReply.Failed>(reply);
+                var failed = Assert.IsType<GatewayReply.AttemptFailed>(reply);
                 Assert.Equal(expected, failed.Class.ToString());
                 error = failed.Error;
             }
@@ -339,7 +339,7 @@ public class OpenAiProviderTests
             await context.Response.Body.FlushAsync(context.RequestAborted);
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         });
-        var failed = Assert.IsType<ProviderReply.Failed>((await SendAsync(upstream.Provider(), Ask)).Reply);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>((await SendAsync(upstream.Provider(), Ask)).Reply);
         Assert.Equal(ErrorCode.ProviderError, failed.Error.Code);
         await upstream.Aborted.Task.WaitAsync(TimeSpan.FromSeconds(10), TimeProvider.System, Token);
     }
@@ -353,7 +353,7 @@ public class OpenAiProviderTests
         listener.Stop();
         var provider = new OpenAiProvider("p", new ProviderConfig { Kind = "openai", BaseUrl = $"http://127.0.0.1:{port}/v1" }, OpenAiUpstream.Clients());
         var (reply, attempt, _) = await SendAsync(provider, Ask);
-        var failed = Assert.IsType<ProviderReply.Failed>(reply);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(reply);
         Assert.Equal(ErrorCode.ProviderUnavailable, failed.Error.Code);
         Assert.Equal(FailureClass.Retry, failed.Class);
         Assert.False(attempt.Sent);
@@ -377,7 +377,7 @@ public class OpenAiProviderTests
         var sending = provider.SendAsync(call, attempt, Token).AsTask();
         using var accepted = await silent.AcceptTcpClientAsync(Token);
         time.Advance(TimeSpan.FromMilliseconds(Math.Min(connectMs, totalMs)));
-        var failed = Assert.IsType<ProviderReply.Failed>(await sending);
+        var failed = Assert.IsType<GatewayReply.AttemptFailed>(await sending);
         Assert.Equal(ErrorCode.ProviderTimeout, failed.Error.Code);
         Assert.Contains(said, failed.Error.Message, StringComparison.Ordinal);
         Assert.Equal(FailureClass.Failover, failed.Class);
@@ -403,7 +403,7 @@ public class OpenAiProviderTests
         while (upstream.Requests.IsEmpty) await Task.Yield();
         time.Advance(TimeSpan.FromSeconds(30));
         release.SetResult();
-        Assert.IsType<ProviderReply.NativeBody>(await sending).Body.Dispose();
+        Assert.IsType<GatewayReply.NativeBody>(await sending).Body.Dispose();
         Assert.True(attempt.Sent);
     }
 
@@ -412,7 +412,7 @@ public class OpenAiProviderTests
     {
         await using var upstream = await FakeUpstream.AnsweringAsync(200, Reply);
         var provider = upstream.Provider(change: c => c with { Headers = new Dictionary<string, string> { ["user-agent"] = "ours/1", ["Accept"] = "application/json;q=0.5" } });
-        Assert.IsType<ProviderReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
+        Assert.IsType<GatewayReply.NativeBody>((await SendAsync(provider, Ask)).Reply).Body.Dispose();
         var headers = Assert.Single(upstream.Requests).Headers;
         Assert.Equal(("ours/1", "application/json;q=0.5"), (headers["User-Agent"], headers["Accept"]));
     }
@@ -424,10 +424,10 @@ public class OpenAiProviderTests
         await using var upstream = await FakeUpstream.AnsweringAsync(200, reply);
         var provider = upstream.Provider();
         var (sent, native, _) = await SendAsync(provider, Ask);
-        Assert.IsType<ProviderReply.NativeBody>(sent).Body.Dispose();
+        Assert.IsType<GatewayReply.NativeBody>(sent).Body.Dispose();
         Assert.Equal(5, native.Meter.Reported!.Value.AudioInputTokens);
         var translated = InnerCall.AttemptAt(provider, "gpt-x");
-        Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("hi")), translated, Token));
+        Assert.IsType<GatewayReply.Complete>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("hi")), translated, Token));
         Assert.Equal(5, translated.Meter.Reported!.Value.AudioInputTokens);
     }
 
@@ -444,7 +444,7 @@ public class OpenAiProviderTests
             """, StringComparison.Ordinal);
         await using var upstream = await FakeUpstream.AnsweringAsync(200, reply);
         var (sent, attempt, _) = await SendAsync(upstream.Provider(), Ask);
-        Assert.IsType<ProviderReply.NativeBody>(sent).Body.Dispose();
+        Assert.IsType<GatewayReply.NativeBody>(sent).Body.Dispose();
         var usage = attempt.Meter.Reported!.Value;
         Assert.InRange(usage.InputTokens, 0, int.MaxValue);
         Assert.InRange(usage.OutputTokens, 0, int.MaxValue);
@@ -459,7 +459,7 @@ public class OpenAiProviderTests
         var provider = upstream.Provider();
         var call = InnerCall.Of(InnerCall.Ask("hi"));
         var attempt = InnerCall.AttemptAt(provider, "gpt-x");
-        var complete = Assert.IsType<ProviderReply.Complete>(await provider.SendAsync(call, attempt, Token));
+        var complete = Assert.IsType<GatewayReply.Complete>(await provider.SendAsync(call, attempt, Token));
         Assert.Equal("Hello", Assert.IsType<TextPart>(complete.Response.Choices[0].Parts[0]).Text);
         Assert.Equal(12, attempt.Meter.Reported!.Value.TotalTokens);
         Assert.Equal("""{"model":"gpt-x","messages":[{"role":"user","content":"hi"}]}""", upstream.Requests.First().Body);
@@ -470,13 +470,13 @@ public class OpenAiProviderTests
     {
         await using var upstream = await FakeUpstream.StreamingAsync(Delta("Hel"), Delta("lo"), Finish, Counted, Done);
         var provider = upstream.Provider();
-        var streaming = Assert.IsType<ProviderReply.Streaming>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("hi"), stream: true), InnerCall.AttemptAt(provider, "gpt-x"), Token));
+        var streaming = Assert.IsType<GatewayReply.Streaming>(await provider.SendAsync(InnerCall.Of(InnerCall.Ask("hi"), stream: true), InnerCall.AttemptAt(provider, "gpt-x"), Token));
         var events = await InnerCall.ReadAllAsync(streaming.Events, Token);
         Assert.Equal(["0 started", "0 text \"Hel\"", "0 text \"lo\"", "0 finished Stop", "0 usage in=5 cached=0 out=2 reasoning=0 measured"], EventText.Of(events).Select(e => e!.GetValue<string>()));
         Assert.True(JsonNode.Parse(upstream.Requests.First().Body)!["stream_options"]!["include_usage"]!.GetValue<bool>());
     }
 
-    private static async Task<(ProviderReply Reply, Attempt Attempt, GatewayCall Call)> SendAsync(OpenAiProvider provider, string body, CancellationToken? token = null)
+    private static async Task<(GatewayReply Reply, Attempt Attempt, GatewayCall Call)> SendAsync(OpenAiProvider provider, string body, CancellationToken? token = null)
     {
         var call = DialectCalls.Of(Chat, body);
         Assert.Null(Chat.Requests.Read(call, new RequestBounds()));
@@ -487,7 +487,7 @@ public class OpenAiProviderTests
     private static async Task<(IEventSource Source, Attempt Attempt)> OpenAsync(OpenAiProvider provider, CancellationToken token)
     {
         var (reply, attempt, _) = await SendAsync(provider, AskStream, token);
-        return (Assert.IsType<ProviderReply.Streaming>(reply).Events, attempt);
+        return (Assert.IsType<GatewayReply.Streaming>(reply).Events, attempt);
     }
 
     private static async Task<(List<StreamItem> Items, string Text, Attempt Attempt)> ReadStreamAsync(OpenAiProvider provider, FakeUpstream? upstream = null)

@@ -1,3 +1,4 @@
+using Fairlead.Pipeline;
 using System.Buffers;
 using System.Text;
 using System.Text.Json.Nodes;
@@ -229,7 +230,7 @@ public class OpenAiTranslationTests
         await using var upstream = await FakeUpstream.StreamingAsync([.. chunks.Select(c => $"data: {c}\n\n"), "data: [DONE]\n\n"]);
         var provider = upstream.Provider();
         var reply = await provider.SendAsync(InnerCall.Of(InnerCall.Ask("hi"), stream: true), InnerCall.AttemptAt(provider, "m"), token);
-        var events = await InnerCall.ReadAllAsync(Assert.IsType<ProviderReply.Streaming>(reply).Events, token);
+        var events = await InnerCall.ReadAllAsync(Assert.IsType<GatewayReply.Streaming>(reply).Events, token);
         Assert.Equal(expected, EventText.Of(events).Select(e => e!.GetValue<string>()));
     }
 

@@ -22,12 +22,12 @@ internal sealed class SimulatedCalls(string model, SimulationConfig? simulation 
 
     public Attempt Attempt { get; private set; } = null!;
 
-    public ValueTask<ProviderReply> SendAsync(ConversationRequest request, bool stream = false, string? simulate = null, int attempt = 1, CancellationToken? token = null) =>
+    public ValueTask<GatewayReply> SendAsync(ConversationRequest request, bool stream = false, string? simulate = null, int attempt = 1, CancellationToken? token = null) =>
         SendAsync(InnerDialect.Of(Operation.Chat, request, null), stream, simulate, attempt, token);
 
-    public ValueTask<ProviderReply> SendAsync(EmbeddingsRequest request, string? simulate = null) => SendAsync(InnerDialect.Of(Operation.Embeddings, null, request), false, simulate, 1, null);
+    public ValueTask<GatewayReply> SendAsync(EmbeddingsRequest request, string? simulate = null) => SendAsync(InnerDialect.Of(Operation.Embeddings, null, request), false, simulate, 1, null);
 
-    private ValueTask<ProviderReply> SendAsync(Dialect dialect, bool stream, string? simulate, int number, CancellationToken? token)
+    private ValueTask<GatewayReply> SendAsync(Dialect dialect, bool stream, string? simulate, int number, CancellationToken? token)
     {
         var caller = new Caller { OrganizationId = "org_1", OrganizationName = "o", ProjectId = "proj_1", ProjectName = "p", KeyId = "key_1", KeyName = "k", Scopes = [.. Scopes.Default] };
         var call = new GatewayCall("req_1", "gen_1", dialect, caller, Time) { Model = BuiltInModels.Find(model)!, Simulate = simulate };
@@ -37,11 +37,11 @@ internal sealed class SimulatedCalls(string model, SimulationConfig? simulation 
         return Provider.SendAsync(call, Attempt, token ?? TestContext.Current.CancellationToken);
     }
 
-    public async Task<ModelResponse> AnswerAsync(ConversationRequest request) => Assert.IsType<ProviderReply.Complete>(await SendAsync(request)).Response;
+    public async Task<ModelResponse> AnswerAsync(ConversationRequest request) => Assert.IsType<GatewayReply.Complete>(await SendAsync(request)).Response;
 
     public async Task<List<GenerationEvent>> EventsAsync(ConversationRequest request, string? simulate = null)
     {
-        await using var source = Assert.IsType<ProviderReply.Streaming>(await SendAsync(request, stream: true, simulate)).Events;
+        await using var source = Assert.IsType<GatewayReply.Streaming>(await SendAsync(request, stream: true, simulate)).Events;
         return await ReadAllAsync(source);
     }
 

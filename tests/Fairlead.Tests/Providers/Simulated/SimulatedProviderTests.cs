@@ -1,3 +1,4 @@
+using Fairlead.Pipeline;
 using System.Text.Json.Nodes;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
@@ -153,15 +154,15 @@ public sealed class SimulatedProviderTests
     public async Task Embed_Vectors_HaveUnitLengthAndAreCloseForSimilarTexts()
     {
         var calls = new SimulatedCalls("sim-embed");
-        var reply = Assert.IsType<ProviderReply.Embedded>(await calls.SendAsync(new EmbeddingsRequest([new("the harbour at night", null), new("a harbour at night", null), new("quarterly tax forms", null), new("", null), new(null, [1, 2])])));
+        var reply = Assert.IsType<GatewayReply.Embedded>(await calls.SendAsync(new EmbeddingsRequest([new("the harbour at night", null), new("a harbour at night", null), new("quarterly tax forms", null), new("", null), new(null, [1, 2])])));
         var vectors = reply.Response.Vectors;
         Assert.All(vectors, v => Assert.Equal(256, v.Length));
         Assert.All(vectors, v => Assert.Equal(1, Dot(v, v), 4));
         Assert.True(Dot(vectors[0], vectors[1]) > Dot(vectors[0], vectors[2]) + 0.3);
         Assert.Equal(4 + 4 + 3 + 2, calls.Attempt.Meter.Reported!.Value.InputTokens, 2.0);
-        var small = Assert.IsType<ProviderReply.Embedded>(await calls.SendAsync(new EmbeddingsRequest([new("x", null)]) { Dimensions = 3 }));
+        var small = Assert.IsType<GatewayReply.Embedded>(await calls.SendAsync(new EmbeddingsRequest([new("x", null)]) { Dimensions = 3 }));
         Assert.Equal(3, small.Response.Vectors[0].Length);
-        var huge = Assert.IsType<ProviderReply.Failed>(await calls.SendAsync(new EmbeddingsRequest([new("x", null)]) { Dimensions = int.MaxValue }));
+        var huge = Assert.IsType<GatewayReply.AttemptFailed>(await calls.SendAsync(new EmbeddingsRequest([new("x", null)]) { Dimensions = int.MaxValue }));
         Assert.Equal(FailureClass.GiveBack, huge.Class);
     }
 
@@ -170,7 +171,7 @@ public sealed class SimulatedProviderTests
     {
         var calls = new SimulatedCalls("sim-slow");
         var started = calls.Time.GetUtcNow();
-        await using var source = Assert.IsType<ProviderReply.Streaming>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true)).Events;
+        await using var source = Assert.IsType<GatewayReply.Streaming>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true)).Events;
         using var batch = new EventBatch();
         var reading = source.ReadAsync(batch, TestContext.Current.CancellationToken).AsTask();
         Assert.False(reading.IsCompleted);
@@ -199,7 +200,7 @@ public sealed class SimulatedProviderTests
         var calls = new SimulatedCalls("sim-fast");
         foreach (var stream in new[] { true, false })
         {
-            var failed = Assert.IsType<ProviderReply.Failed>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream, simulate));
+            var failed = Assert.IsType<GatewayReply.AttemptFailed>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream, simulate));
             Assert.Equal((code, failureClass.ToString(), status), (failed.Error.Code, failed.Class.ToString(), failed.Status));
             if (status == 429) Assert.Equal(TimeSpan.FromSeconds(2), failed.Error.RetryAfter);
         }
@@ -209,8 +210,8 @@ public sealed class SimulatedProviderTests
     public async Task FailFirst_LaterAttempt_Succeeds()
     {
         var calls = new SimulatedCalls("sim-fast", new SimulationConfig { Faults = "fail_first=2; status=500" });
-        Assert.IsType<ProviderReply.Failed>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), attempt: 2));
-        Assert.IsType<ProviderReply.Complete>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), attempt: 3));
+        Assert.IsType<GatewayReply.AttemptFailed>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), attempt: 2));
+        Assert.IsType<GatewayReply.Complete>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), attempt: 3));
     }
 
     [Fact]
@@ -221,7 +222,7 @@ public sealed class SimulatedProviderTests
         Assert.Equal(4, events.OfType<TextDelta>().Count());
         Assert.Equal(ErrorCode.ProviderError, Assert.IsType<AttemptFailed>(events[^1]).Error.Code);
         Assert.Empty(events.OfType<ChoiceFinished>());
-        Assert.IsType<ProviderReply.Failed>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), simulate: "cut_after=4"));
+        Assert.IsType<GatewayReply.AttemptFailed>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), simulate: "cut_after=4"));
         Assert.IsType<AttemptFailed>(Assert.Single(await calls.EventsAsync(SimulatedCalls.Ask("Hi"), "cut_after=0")));
     }
 
@@ -252,7 +253,7 @@ public sealed class SimulatedProviderTests
         Assert.False(sending.IsCompleted);
         Assert.Equal(1, calls.Provider.ActiveStreams);
         calls.Time.Advance(TimeSpan.FromSeconds(3));
-        Assert.Equal(ErrorCode.ProviderTimeout, Assert.IsType<ProviderReply.Failed>(await sending).Error.Code);
+        Assert.Equal(ErrorCode.ProviderTimeout, Assert.IsType<GatewayReply.AttemptFailed>(await sending).Error.Code);
         Assert.Equal(0, calls.Provider.ActiveStreams);
     }
 
@@ -271,7 +272,7 @@ public sealed class SimulatedProviderTests
     public async Task Cancel_WhileReading_StopsImmediatelyAndIsCounted()
     {
         var calls = new SimulatedCalls("sim-slow");
-        var source = Assert.IsType<ProviderReply.Streaming>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true)).Events;
+        var source = Assert.IsType<GatewayReply.Streaming>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true)).Events;
         Assert.Equal(1, calls.Provider.ActiveStreams);
         using var leaving = new CancellationTokenSource();
         using var batch = new EventBatch();
@@ -289,7 +290,7 @@ public sealed class SimulatedProviderTests
     {
         using var attempt = new CancellationTokenSource();
         var calls = new SimulatedCalls("sim-slow");
-        await using var source = Assert.IsType<ProviderReply.Streaming>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true, token: attempt.Token)).Events;
+        await using var source = Assert.IsType<GatewayReply.Streaming>(await calls.SendAsync(SimulatedCalls.Ask("Hi"), stream: true, token: attempt.Token)).Events;
         using var batch = new EventBatch();
         var reading = source.ReadAsync(batch, TestContext.Current.CancellationToken).AsTask();
         await attempt.CancelAsync();
