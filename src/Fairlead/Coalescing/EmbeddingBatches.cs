@@ -40,14 +40,19 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
                 // 2.
                 if (group.Waiting is { } full && (full.Inputs + share.Flights.Count > maxInputs || full.Bytes + share.Bytes > MaxBatchBytes))
                     starting.Add(Take(group)!);
-                if (group.Waiting is null)
+                if (group.Waiting is { } waiting)
+                {
+                    waiting.Add(share);
+                }
+                else
                 {
                     var run = group.Waiting = new EmbeddingRun(group);
+                    run.Add(share);
+                    // Last: a clock that is moved at this moment runs the timer before it is returned.
                     run.Timer = time.CreateTimer(_ => StartWaiting(run), null, config.BatchDelay, Timeout.InfiniteTimeSpan);
                 }
-                group.Waiting.Add(share);
                 // 3.
-                if (group.Waiting.Inputs >= maxInputs) starting.Add(Take(group)!);
+                if (group.Waiting is { } joined && joined.Inputs >= maxInputs) starting.Add(Take(group)!);
             }
         }
         foreach (var run in starting) Start(run);

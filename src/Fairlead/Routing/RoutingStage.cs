@@ -43,6 +43,9 @@ internal sealed class RoutingStage(
     /// </summary>
     private static readonly TimeSpan Backstop = TimeSpan.FromSeconds(5);
 
+    /// <summary>Shortest time until a job is started again for which every deployment was open.</summary>
+    private static readonly TimeSpan MinPause = TimeSpan.FromSeconds(1);
+
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
         // 1. A provider that counts in the caller's own dialect is more exact.
@@ -194,7 +197,13 @@ internal sealed class RoutingStage(
         }
 
         // 10.
-        if (untilTest is { } nextTest && last is not { IsRetryable: true }) last = RoutingErrors.AllOpen(call.Model.Id, nextTest);
+        if (untilTest is { } nextTest && last is not { IsRetryable: true })
+        {
+            last = RoutingErrors.AllOpen(call.Model.Id, nextTest);
+            // Nothing was sent. Other jobs of its kind would only find out the same.
+            var pause = nextTest > MinPause ? nextTest : MinPause;
+            if (call.Attempts.Count == 0) call.QueuedRun?.TryPostpone(call, new Postponement(pause, pause));
+        }
         last ??= GatewayError.ModelNotFound(call.Model.Id);
         return new GatewayReply.Refused(shortestWait is { } advised && last.IsRetryable ? last with { RetryAfter = advised } : last);
     }

@@ -1,4 +1,5 @@
 using Fairlead.Scheduling;
+using Fairlead.Scheduling.Quotas;
 
 namespace Fairlead.Tests.Scheduling;
 
@@ -69,6 +70,22 @@ public sealed class AgingTests
         Assert.InRange(since.Count(call => call.Organization == "saver") / (double)since.Count, 0.45, 0.55);
 
         void Standard(string organization) => _queue.Send(_queue.NewCall(organization, [_one], Second), () => Standard(organization));
+    }
+
+    /// <summary>A call that is next, but for which the provider has no room yet, does not use up the turn of its class.</summary>
+    [Fact]
+    public void Aging_ProviderAllowsOneRequestASecond_ClassesTakeTurns()
+    {
+        var limited = VirtualQueue.At("p/limited", 1000);
+        var quota = _queue.Slots.QuotaOf(limited);
+        quota.Report(0, 0, new ReportedLimits { RetryAfter = Second * 65 });
+        for (var i = 0; i < 40; i++) _queue.Send(_queue.NewCall("bulk", [limited], Second, rank: 2));
+        _queue.RunUntil(Second * 64);
+        for (var i = 0; i < 40; i++) _queue.Send(_queue.NewCall("live", [limited], Second, rank: 0));
+        quota.Report(0, 1, new ReportedLimits { Requests = new ReportedLimit(0, 60, Second * 60) });
+        _queue.RunUntil(Second * 86);
+        Assert.InRange(_queue.Started.Count, 15, 25);
+        Assert.InRange(_queue.Started.Count(call => call.Class == 0) / (double)_queue.Started.Count, 0.4, 0.6);
     }
 
     private SimulatedCall Send(int rank, string organization) => _queue.Send(_queue.NewCall(organization, [_one], Second, rank));
