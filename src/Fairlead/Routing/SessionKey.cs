@@ -26,9 +26,10 @@ internal sealed class SessionKey
         {
             found.Scan(body.WrittenSpan);
         }
-        catch (JsonException)
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
         {
-            // Dialects accept only bodies that can be read; without a key, the call goes anywhere.
+            // Dialects accept only bodies that can be read. A text may still have half a surrogate pair, which throws the second one.
+            // Without a key, the call goes anywhere.
             return null;
         }
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

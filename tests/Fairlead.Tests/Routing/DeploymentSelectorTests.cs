@@ -169,6 +169,7 @@ public sealed class DeploymentSelectorTests : IDisposable
     public void SessionKey_NothingToGoBy_IsNull()
     {
         Assert.Null(SessionKey.Of(RoutingWorld.Call(SelectionStrategy.Session, [], "\"messages\":[],\"input\":null,\"user\":7")));
+        Assert.Null(SessionKey.Of(RoutingWorld.Call(SelectionStrategy.Session, [], "\"messages\":[],\"user\":\"\\ud800\"")));
         Assert.Equal("weight", _world.Selector.Select(RoutingWorld.Call(SelectionStrategy.Session, [RoutingWorld.At("a"), RoutingWorld.At("b")])).Reason);
     }
 

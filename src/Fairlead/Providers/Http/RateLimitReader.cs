@@ -16,9 +16,9 @@ internal static class RateLimitReader
 
     // Larger numbers are no durations but Unix times, of seconds or milliseconds.
     private const double MinUnixSeconds = 1e9;
+    private const double MinUnixMilliseconds = 1e12;
 
     private static readonly SearchValues<char> Digits = SearchValues.Create("0123456789.");
-    private const double MinUnixMilliseconds = 1e12;
 
     public static ReportedLimits Read(HttpResponseMessage response, TimeProvider time)
     {
