@@ -4,12 +4,15 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Access;
 
 /// <summary>
-/// The current snapshot, replaced as a whole. Reads run one after another, so that a later read never restores an earlier state. A read
-/// that fails leaves the snapshot in place: known callers stay valid while the store is unavailable. Thread-safe.
+/// The current snapshot, replaced as a whole. Reads run one after another, so that a later read never restores an earlier state. Changes
+/// that are made during a read share the next one: with many keys a read takes long, and each change would wait for those of all others. A
+/// read that fails leaves the snapshot in place: known callers stay valid while the store is unavailable. Thread-safe.
 /// </summary>
 internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<CallerSnapshots> logger) : ICurrentCallers, IDisposable
 {
     private readonly SemaphoreSlim _gate = new(1, 1);
+    private readonly Lock _lock = new();
+    private Task? _waiting;
     private volatile CallerSnapshot? _current;
     private volatile bool _isStale;
 
@@ -32,6 +35,11 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
     public async Task ReloadAsync(CancellationToken cancellationToken)
     {
         await _gate.WaitAsync(cancellationToken);
+        await ReadAsync(cancellationToken);
+    }
+
+    private async Task ReadAsync(CancellationToken cancellationToken)
+    {
         try
         {
             var read = await reader.ReadAsync(cancellationToken);
@@ -58,13 +66,26 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
     {
         try
         {
-            // Not the request's token: a client that disconnects must not delay a revocation.
-            await ReloadAsync(CancellationToken.None);
+            await NextReadAsync();
         }
         catch (Exception exception) when (StorageErrors.IsStoreError(exception))
         {
             AuthenticationLog.RefreshFailed(logger, exception);
         }
+    }
+
+    // The read that has not begun yet. What was committed before this call is in it.
+    private Task NextReadAsync()
+    {
+        lock (_lock) return _waiting ??= ReadNextAsync();
+    }
+
+    private async Task ReadNextAsync()
+    {
+        // Not the request's token: a client that disconnects must not delay a revocation.
+        await _gate.WaitAsync(CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        lock (_lock) _waiting = null;
+        await ReadAsync(CancellationToken.None);
     }
 
     Caller? ICurrentCallers.Find(string keyId) => _current?.FindKey(keyId)?.Caller;

@@ -109,6 +109,25 @@ public abstract class CallerSnapshotsTests : IDisposable
     }
 
     [Fact]
+    public async Task ReloadAfterChange_DuringARead_SharesTheNextRead()
+    {
+        await _access.AddKeyAsync();
+        var storage = new SlowStorage(_access.Storage);
+        using var snapshots = AccessFixture.SnapshotsOf(storage);
+        var first = snapshots.ReloadAfterChangeAsync();
+        await storage.Opened.WaitAsync(Cancellation);
+
+        var added = await _access.AddKeyAsync(id: "key_2");
+        var others = Enumerable.Range(0, 100).Select(_ => snapshots.ReloadAfterChangeAsync()).ToArray();
+        storage.Continue.SetResult();
+        await Task.WhenAll([first, .. others]).WaitAsync(Cancellation);
+
+        Assert.Equal(2, storage.Count);
+        Assert.Equal(2, snapshots.Current!.Count);
+        Assert.NotNull(_access.Authenticate(added).Caller);
+    }
+
+    [Fact]
     public async Task Reload_Limits_ReachTheCaller()
     {
         var key = await _access.AddKeyAsync(row => row.Limits = """{"usd_per_day":1}""");
@@ -177,5 +196,32 @@ public abstract class CallerSnapshotsTests : IDisposable
         command.CommandText = sql;
 #pragma warning restore CA2100
         await command.ExecuteNonQueryAsync(Cancellation);
+    }
+
+    /// <summary>Connections are opened only after <see cref="Continue"/>.</summary>
+    private sealed class SlowStorage(IStorage inner) : IStorage
+    {
+        private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private int _count;
+
+        public TaskCompletionSource Continue { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public Task Opened => _opened.Task;
+
+        public int Count => _count;
+
+        public SqlFlavour Sql => inner.Sql;
+
+        public IDatabaseNotifier Notifier => inner.Notifier;
+
+        public Task EnsureReadyAsync(CancellationToken cancellationToken) => inner.EnsureReadyAsync(cancellationToken);
+
+        public async ValueTask<System.Data.Common.DbConnection> OpenAsync(CancellationToken cancellationToken)
+        {
+            Interlocked.Increment(ref _count);
+            _opened.TrySetResult();
+            await Continue.Task.WaitAsync(cancellationToken);
+            return await inner.OpenAsync(cancellationToken);
+        }
     }
 }
