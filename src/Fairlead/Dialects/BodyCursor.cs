@@ -281,6 +281,41 @@ internal ref struct BodyCursor
         _facts.LongToolName ??= error;
     }
 
+    /// <summary>Records the current string if it is a URL that the provider will fetch.</summary>
+    public readonly void NoteAddress(FieldPath path)
+    {
+        if (_facts is not null && Token == JsonTokenType.String) RequestHosts.Note(_facts, Value, IsEscaped, path);
+    }
+
+    /// <summary>Skips the current value, which only other servers know, and records the URLs in it.</summary>
+    /// <param name="path">Its field, for an error.</param>
+    /// <param name="suffix">Only URLs in or below a member whose name ends in this count; empty for all.</param>
+    /// <returns>The range of the value.</returns>
+    public ByteRange SkipNoting(FieldPath path, ReadOnlySpan<byte> suffix = default)
+    {
+        var start = Start;
+        if (suffix.IsEmpty) NoteAddress(path);
+        if (Token is not (JsonTokenType.StartObject or JsonTokenType.StartArray)) return new ByteRange(start, End - start);
+        Span<byte> scratch = stackalloc byte[64];
+        var depth = _reader.CurrentDepth;
+        // URLs at this depth and below it count.
+        var since = suffix.IsEmpty ? depth : int.MaxValue;
+        do
+        {
+            Next();
+            if (Token == JsonTokenType.PropertyName)
+            {
+                if (since >= _reader.CurrentDepth) since = Name(scratch).EndsWith(suffix) ? _reader.CurrentDepth : int.MaxValue;
+            }
+            else if (_reader.CurrentDepth >= since)
+            {
+                NoteAddress(path);
+            }
+        }
+        while (_reader.CurrentDepth > depth);
+        return new ByteRange(start, End - start);
+    }
+
     private readonly bool Expect(JsonTokenType type, FieldPath path, string name)
     {
         if (Token == type) return true;

@@ -1,3 +1,4 @@
+using System.Net;
 using Fairlead.Configuration;
 
 namespace Fairlead.Pipeline;
@@ -30,7 +31,11 @@ internal sealed record RequestBounds
             "Time from the first byte of a WebSocket message to its last; a slower one closes its connection."),
         new("maxSocketsPerKey", new ConfigInteger(1, 1_000_000), r => (long)r.MaxSocketsPerKey,
             (r, v) => r with { MaxSocketsPerKey = (int)(long)v },
-            "WebSockets that one key may have open on this node."));
+            "WebSockets that one key may have open on this node."),
+        new("allowedNetworks", new ConfigListType<IPNetwork>(new ConfigNetwork()), r => r.AllowedNetworks,
+            (r, v) => r with { AllowedNetworks = (IReadOnlyList<IPNetwork>)v },
+            "Non-public networks to which URLs in requests (images, files, audio, video) may lead. A model server in your network fetches "
+            + "such URLs itself, so best list only networks that contain nothing else."));
 
     /// <summary>Its place in the configuration file.</summary>
     internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("requests", Keys, c => c.Requests,
@@ -63,6 +68,9 @@ internal sealed record RequestBounds
 
     /// <summary>WebSockets that one key may have open on this node. Default 100.</summary>
     public int MaxSocketsPerKey { get; init; } = 100;
+
+    /// <summary>Non-public networks to which URLs in requests may lead. Default none.</summary>
+    public IReadOnlyList<IPNetwork> AllowedNetworks { get; init; } = [];
 }
 
 /// <summary>The section in the whole configuration.</summary>

@@ -177,6 +177,9 @@ internal sealed class RequestFacts
     /// <summary>The requested length of vectors, or null.</summary>
     public int? Dimensions { get; set; }
 
+    /// <summary>Hosts of the URLs that the provider is asked to fetch; null if there are none.</summary>
+    public RequestHosts? Hosts { get; set; }
+
     public CallExtension Extension { get; set; } = CallExtension.None;
 
     /// <summary>Further facts of the Responses dialect; null for all others.</summary>

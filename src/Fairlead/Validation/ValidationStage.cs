@@ -13,15 +13,24 @@ namespace Fairlead.Validation;
 /// Refuses what cannot succeed: features that the model does not have, conflicting fields, and more tokens than its window, unless a larger
 /// model takes over. The format was checked while the body was read.
 /// </summary>
-internal sealed class ValidationStage(TokenCounter counter, LargerModels larger) : IGatewayStage
+internal sealed class ValidationStage(TokenCounter counter, LargerModels larger, HostCheck hosts) : IGatewayStage
 {
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
         var since = call.Timings.Now();
         var fault = Check(call);
         while (fault is { Code: ErrorCode.ContextLengthExceeded } && larger.TryMove(call)) fault = Check(call);
+        if (fault is null && call.Facts.Hosts is { } named) return CheckHostsAsync(call, named, since, next, cancellationToken);
         call.Timings.Add(Phase.Validate, since);
         return fault is null ? next(call, cancellationToken) : new(new GatewayReply.Refused(fault));
+    }
+
+    private async ValueTask<GatewayReply> CheckHostsAsync(
+        GatewayCall call, RequestHosts named, long since, GatewayStep next, CancellationToken cancellationToken)
+    {
+        var fault = await hosts.CheckAsync(named, cancellationToken);
+        call.Timings.Add(Phase.Validate, since);
+        return fault is null ? await next(call, cancellationToken) : new GatewayReply.Refused(fault);
     }
 
     private GatewayError? Check(GatewayCall call)

@@ -23,7 +23,7 @@ internal static class BlockReader
             if (field == BlockFields.None)
             {
                 json.Next();
-                json.Skip();
+                json.SkipNoting(place.Field(null), "_url"u8);
                 continue;
             }
             if ((block.Seen & field) != 0) throw RequestErrors.Duplicate(place.Field(name));
@@ -94,6 +94,8 @@ internal static class BlockReader
     {
         if (json.Token != JsonTokenType.StartArray || place.IsNested)
         {
+            var look = json;
+            look.SkipNoting(place.Field("content"), "url"u8);
             var value = Value(ref json);
             pass.Facts.TextBytes += value.Range.Length;
             return value;
@@ -148,7 +150,7 @@ internal static class BlockReader
                     source.Content = Value(ref json);
                     pass.Facts.TextBytes += source.Content.Range.Length;
                     break;
-                default: json.Skip(); break;
+                default: json.SkipNoting(place.Field("source"), "url"u8); break;
             }
         }
         return source;
@@ -293,6 +295,7 @@ internal static class BlockReader
                 {
                     throw RequestErrors.Value(place.Field("source.url"), "the address must start with https:// or http://.");
                 }
+                RequestHosts.Note(pass.Facts, url, source.Url.Escaped, place.Field("source.url"));
                 if (!isImage) pass.Note(RequestFeatures.PdfFiles, place.Field(null));
                 break;
 

@@ -261,13 +261,15 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         if (url is null == data is null) throw part.Invalid("expected either 'url' or 'data'");
     }
 
-    private static string Address(V2Value value)
+    private string Address(V2Value value)
     {
         var text = value.Text(8192);
-        return text.StartsWith("https://", StringComparison.OrdinalIgnoreCase)
-            || text.StartsWith("http://", StringComparison.OrdinalIgnoreCase)
-            ? text
-            : throw value.Invalid("expected an https address; send bytes as 'data', in base64, with their 'media_type'");
+        if (!text.StartsWith("https://", StringComparison.OrdinalIgnoreCase) && !text.StartsWith("http://", StringComparison.OrdinalIgnoreCase))
+        {
+            throw value.Invalid("expected an https address; send bytes as 'data', in base64, with their 'media_type'");
+        }
+        RequestHosts.Note(facts, Encoding.UTF8.GetBytes(text), isEscaped: false, value.At);
+        return text;
     }
 
     private MediaData Media(V2Value value)

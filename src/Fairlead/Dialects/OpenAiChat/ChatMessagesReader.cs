@@ -343,8 +343,11 @@ internal ref struct ChatMessagesReader
             }
             else
             {
+                // Links to sources are not fetched.
+                var isLink = json.Is("annotations"u8) || json.Is("citations"u8);
                 json.Next();
-                json.Skip();
+                if (isLink) json.Skip();
+                else json.SkipNoting(path);
             }
         }
         var kind = type switch
@@ -425,6 +428,7 @@ internal ref struct ChatMessagesReader
                 else if (StartsWith(start, "https://"u8) || StartsWith(start, "http://"u8))
                 {
                     media = 0;
+                    json.NoteAddress(path);
                 }
                 else
                 {
@@ -485,6 +489,7 @@ internal ref struct ChatMessagesReader
                 if (!json.Text(part with { Tail = "file.file_data" })) continue;
                 if (json.Value.IsEmpty) throw RequestErrors.EmptyString(part with { Tail = "file.file_data" });
                 data = json.Value.Length;
+                json.NoteAddress(part with { Tail = "file.file_data" });
                 var start = json.IsEscaped
                     ? JsonEscapes.DecodePrefix(json.Value, prefix)
                     : json.Value[..Math.Min(prefix.Length, json.Value.Length)];
@@ -506,7 +511,7 @@ internal ref struct ChatMessagesReader
             else
             {
                 json.Next();
-                json.Skip();
+                json.SkipNoting(part with { Tail = "file" });
             }
         }
         if (data < 0 && !id)

@@ -64,7 +64,8 @@ internal ref struct ResponsesItemsReader
                 json.Skip();
                 break;
             default:
-                _facts.TextBytes += json.SkipRange().Length;
+                // Links to sources are not fetched; the screenshot of a computer call is.
+                _facts.TextBytes += json.SkipNoting(path, "_url"u8).Length;
                 break;
         }
     }
@@ -150,7 +151,7 @@ internal ref struct ResponsesItemsReader
             case "input_audio": return Audio(ref json, path);
             case "input_text" or "output_text" or "refusal": return ReadText(ref json, path, type == "refusal" ? "refusal" : "text");
             default:
-                _facts.TextBytes += json.SkipRange().Length;
+                _facts.TextBytes += json.SkipNoting(path, assistant ? "_url"u8 : default).Length;
                 return false;
         }
     }
@@ -203,6 +204,7 @@ internal ref struct ResponsesItemsReader
                     {
                         throw RequestErrors.Value(at, "expected an https address or a data URL.");
                     }
+                    json.NoteAddress(at);
                     break;
                 case 2: found |= NamesFile(json, path); break;
                 case 3: json.ExtensibleValue(path with { Tail = "detail" }, ["auto", "low", "high", "original"]); break;
@@ -229,6 +231,7 @@ internal ref struct ResponsesItemsReader
                     if (!json.Text(path with { Tail = "file_data" })) break;
                     if (json.Value.IsEmpty) throw RequestErrors.EmptyString(path with { Tail = "file_data" });
                     data = json.Value.Length;
+                    json.NoteAddress(path with { Tail = "file_data" });
                     isPdf |= StartsWith(StartOf(json, prefix), "data:application/pdf"u8);
                     break;
                 case 2: named |= NamesFile(json, path); break;
@@ -238,6 +241,7 @@ internal ref struct ResponsesItemsReader
                     {
                         throw RequestErrors.Value(path with { Tail = "file_url" }, "expected an https address.");
                     }
+                    json.NoteAddress(path with { Tail = "file_url" });
                     address = true;
                     break;
                 case 4:
