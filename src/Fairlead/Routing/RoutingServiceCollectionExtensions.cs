@@ -15,6 +15,9 @@ internal static class RoutingServiceCollectionExtensions
         services.AddSingleton<IBreakerStates>(provider => provider.GetRequiredService<DeploymentHealths>());
         services.AddSingleton<RoutingMetrics>();
         services.AddSingleton<DeploymentSelector>();
+        services.AddSingleton<AttemptRunner>();
+        services.AddSingleton<DeploymentTrial>();
+        services.AddSingleton<LocalTokenCount>();
         services.AddSingleton<IGatewayStage, RoutingStage>();
         return services;
     }
