@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Scheduling;
+using Fairlead.Validation;
 
 namespace Fairlead.Routing;
 
