@@ -44,6 +44,9 @@ internal sealed record Deployment
     /// <summary>Ids of the keys with which its provider is called, for limits that each key has; empty if it needs none.</summary>
     internal int[] KeyIds => Provider?.KeyIds ?? [];
 
+    /// <summary>Those of them that may be used now: not the ones that the provider rejected, until a test of them is due.</summary>
+    internal int[] UsableKeyIds => Provider?.UsableKeyIds ?? [];
+
     /// <summary>The adapter that calls it.</summary>
     internal Provider Provider { get; init; } = null!;
 }

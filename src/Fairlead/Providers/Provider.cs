@@ -45,6 +45,11 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Ids of the keys with which it is called; empty if it needs none, or if its limits are not those of a key.</summary>
     public virtual int[] KeyIds => [];
 
+    /// <summary>
+    /// Those of <see cref="KeyIds"/> that may be used now. If all were rejected, the one that is tested next: a call goes there in any case.
+    /// </summary>
+    public virtual int[] UsableKeyIds => KeyIds;
+
     /// <summary>Value of <c>openai.api.type</c> for a call: which of OpenAI's APIs it goes to, or null for other providers.</summary>
     public virtual string? OpenAiTypeOf(GatewayCall call) => null;
 

@@ -27,6 +27,9 @@ internal static class AttemptReasons
     /// <summary>The preferred ones are open.</summary>
     public const string BreakerOpen = "breaker_open";
 
+    /// <summary>The preferred ones are drained.</summary>
+    public const string Drained = "drained";
+
     /// <summary>The preferred ones have no free slot.</summary>
     public const string Full = "full";
 

@@ -12,6 +12,9 @@ namespace Fairlead.Routing;
 /// </remarks>
 internal sealed class DeploymentBreaker(TimeProvider time)
 {
+    /// <summary>A period in which nothing counts: it is never the current one, and no test.</summary>
+    public const int NoPeriod = int.MinValue;
+
     private readonly Lock _gate = new();
     private int _period;
     private int _failures;

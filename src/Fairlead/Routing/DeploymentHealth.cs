@@ -7,7 +7,9 @@ namespace Fairlead.Routing;
 /// <param name="settings">The settings in force.</param>
 /// <param name="time">The clock.</param>
 /// <param name="logger">For openings and closings.</param>
-internal sealed class DeploymentHealth(string name, Func<BreakerConfig> settings, TimeProvider time, ILogger logger)
+/// <param name="changed">Called with the name after the breaker opened or closed.</param>
+internal sealed class DeploymentHealth(
+    string name, Func<BreakerConfig> settings, TimeProvider time, ILogger logger, Action<string> changed)
 {
     private readonly DeploymentBreaker _breaker = new(time);
     private int _running;
@@ -49,21 +51,38 @@ internal sealed class DeploymentHealth(string name, Func<BreakerConfig> settings
         return false;
     }
 
+    /// <summary>
+    /// For an attempt that says nothing about other calls: it neither tests an open breaker nor counts. The ticket must be given back.
+    /// </summary>
+    public HealthTicket EnterUncounted()
+    {
+        Interlocked.Increment(ref _running);
+        return new HealthTicket(this, DeploymentBreaker.NoPeriod);
+    }
+
     internal void GiveBack() => Interlocked.Decrement(ref _running);
 
     internal void Responded(int period)
     {
-        if (_breaker.Responded(period)) RoutingLog.BreakerClosed(logger, name);
+        if (_breaker.Responded(period)) Closed();
     }
 
     internal void Succeeded(int period)
     {
-        if (_breaker.Succeeded(settings(), period)) RoutingLog.BreakerClosed(logger, name);
+        if (_breaker.Succeeded(settings(), period)) Closed();
     }
 
     internal void Failed(int period)
     {
         var config = settings();
-        if (_breaker.Failed(config, period)) RoutingLog.BreakerOpened(logger, name, config.Interval.TotalSeconds);
+        if (!_breaker.Failed(config, period)) return;
+        RoutingLog.BreakerOpened(logger, name, config.Interval.TotalSeconds);
+        changed(name);
+    }
+
+    private void Closed()
+    {
+        RoutingLog.BreakerClosed(logger, name);
+        changed(name);
     }
 }

@@ -22,11 +22,23 @@ internal sealed class DeploymentSearch(string firstReason)
     /// <summary>Whether the last attempt found that the request does not fit the model.</summary>
     public bool IsTooLarge { get; set; }
 
+    /// <summary>Whether a deployment that the call may use is drained.</summary>
+    public bool HasDrained { get; private set; }
+
+    /// <summary>Whether drained deployments are the reason why the call cannot be served.</summary>
+    public bool IsAllDrained => HasDrained && Last is null && UntilTest is null;
+
     /// <summary>Whether open deployments are the reason why the call cannot be served.</summary>
     public bool IsAllOpen => UntilTest is not null && Last is not { IsRetryable: true };
 
     /// <summary>A deployment is open.</summary>
     public void AddOpen(TimeSpan untilTest) => UntilTest = Shorter(UntilTest, untilTest);
+
+    /// <summary>A deployment is drained.</summary>
+    public void AddDrained() => HasDrained = true;
+
+    /// <summary>A deployment will be tested after this time: the call may be repeated then.</summary>
+    public void AddTest(TimeSpan untilTest) => _shortestWait = Shorter(_shortestWait, untilTest);
 
     /// <summary>A deployment has no free slot.</summary>
     public void AddFull(Deployment deployment, int retries) => (Full ??= []).Add((deployment, retries));
@@ -67,6 +79,7 @@ internal sealed class DeploymentSearch(string firstReason)
             : AttemptReasons.AfterOthers(call)
                 ?? (visit.IsFirst ? firstReason
                     : UntilTest is not null ? AttemptReasons.BreakerOpen
+                    : HasDrained ? AttemptReasons.Drained
                     : Full is not null ? AttemptReasons.Full
                     : AttemptReasons.Unsupported);
 
@@ -74,9 +87,12 @@ internal sealed class DeploymentSearch(string firstReason)
     /// <param name="model">Name of its model.</param>
     public GatewayError ToError(string model)
     {
-        if (IsAllOpen) Last = RoutingErrors.AllOpen(model, UntilTest!.Value);
-        Last ??= GatewayError.ModelNotFound(model);
-        return _shortestWait is { } advised && Last.IsRetryable ? Last with { RetryAfter = advised } : Last;
+        if (IsAllOpen) return RoutingErrors.AllOpen(model, UntilTest!.Value);
+        if (IsAllDrained) return RoutingErrors.AllDrained(model);
+        if (Last is not { } last) return GatewayError.ModelNotFound(model);
+        // A deployment that is tested sooner may serve the call when it is repeated.
+        var advised = UntilTest is { } untilTest ? Shorter(_shortestWait, untilTest) : _shortestWait;
+        return advised is { } wait && last.IsRetryable ? last with { RetryAfter = wait } : last;
     }
 
     private static TimeSpan Shorter(TimeSpan? one, TimeSpan other) => one < other ? one.Value : other;

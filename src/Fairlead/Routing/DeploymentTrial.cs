@@ -1,5 +1,6 @@
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
@@ -9,7 +10,7 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Routing;
 
 /// <summary>
-/// Tries one deployment: 1. pass it if its breaker is open and no test is due, 2. before every further attempt of the call, raise the
+/// Tries one deployment: 1. pass it if it is drained, or its breaker is open and no test is due, 2. before every further attempt of the call, raise the
 /// reservation or stop, 3. take a slot and pass the breaker, 4. make the attempt, 5. return its response if content has arrived,
 /// 6. otherwise stop, try again after a delay, or leave the deployment.
 /// </summary>
@@ -21,6 +22,7 @@ internal sealed class DeploymentTrial(
     Scheduler scheduler,
     ITokenLedger ledger,
     DeploymentHealths healths,
+    DeploymentAvailability availability,
     ILogger<RoutingStage> logger)
 {
     /// <summary>The response or the end of the call; null if the next deployment is to be tried.</summary>
@@ -35,13 +37,14 @@ internal sealed class DeploymentTrial(
         var retry = configuration.Current.Retry;
         var health = healths.Of(deployment);
         var (retries, otherKeys) = (visit.Retries, 0);
+        // A count is no test of what other calls need, and many servers have none.
+        var mayTest = call.Operation != Operation.CountTokens;
         for (var hasSlot = visit.HasWaited; ; retries++, hasSlot = false)
         {
             // 1.
-            if (health.UntilTest is { } open)
+            if (availability.IsClosed(deployment, search, mayTest))
             {
-                if (hasSlot) scheduler.GiveBack(deployment);
-                search.AddOpen(open);
+                if (hasSlot) LoseSlot(call, deployment);
                 return null;
             }
 
@@ -55,10 +58,15 @@ internal sealed class DeploymentTrial(
                 search.AddFull(deployment, retries);
                 return null;
             }
-            if (!health.TryEnter(out var ticket))
+            HealthTicket ticket;
+            if (!mayTest)
+            {
+                ticket = health.EnterUncounted();
+            }
+            else if (!health.TryEnter(out ticket))
             {
                 // Another call took the test at this moment.
-                scheduler.GiveBack(deployment);
+                LoseSlot(call, deployment);
                 search.AddOpen(health.UntilTest ?? TimeSpan.Zero);
                 return null;
             }
@@ -83,7 +91,7 @@ internal sealed class DeploymentTrial(
                 if (!kept)
                 {
                     ticket.GiveBack();
-                    if (attempt is null) scheduler.GiveBack(deployment);
+                    if (attempt is null) scheduler.GiveBack(call, deployment);
                     else scheduler.GiveBack(call, attempt);
                 }
             }
@@ -112,7 +120,12 @@ internal sealed class DeploymentTrial(
                 retries--;
                 continue;
             }
-            if (failure.Class != FailureClass.Retry || retries >= retry.MaxRetries || health.UntilTest is not null) return null;
+            if (health.UntilTest is { } untilTest)
+            {
+                search.AddTest(untilTest);
+                return null;
+            }
+            if (failure.Class != FailureClass.Retry || retries >= retry.MaxRetries) return null;
             // A limit of one key is no reason to wait if another key has room.
             var asked = failure.Status == 429 && scheduler.HasOtherKey(call, deployment) ? null : failure.Error.RetryAfter;
             if (RetryDelay.Of(retries + 1, asked, retry, chance.Next()) is not { } delay) return null;
@@ -120,6 +133,13 @@ internal sealed class DeploymentTrial(
             if (!health.Retries.TryRetry(retry.Budget)) return null;
             await Task.Delay(delay, call.Time, cancellationToken);
         }
+    }
+
+    /// <summary>Returns a slot that cannot be used. If the call has to wait again, it keeps its place.</summary>
+    private void LoseSlot(GatewayCall call, Deployment deployment)
+    {
+        scheduler.GiveBack(call, deployment);
+        if (call.Turn is { } turn) turn.HasLostSlot = true;
     }
 
     /// <summary>Raises the reservation for another attempt, or gives the slot back.</summary>
@@ -135,7 +155,7 @@ internal sealed class DeploymentTrial(
         }
         finally
         {
-            if (hasSlot && !isExtended) scheduler.GiveBack(deployment);
+            if (hasSlot && !isExtended) scheduler.GiveBack(call, deployment);
         }
     }
 }

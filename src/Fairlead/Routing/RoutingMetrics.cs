@@ -15,5 +15,13 @@ internal sealed class RoutingMetrics(IMeterFactory meters) : IDisposable
             state.Name))),
         "{deployment}", "1 while the circuit breaker of a deployment is open, else 0.");
 
+    /// <summary>Shows the states that operators have set.</summary>
+    /// <param name="read">Names of the deployments of the catalogue, and whether they are drained. Thread-safe.</param>
+    public void ShowStates(Func<IEnumerable<(string Name, bool IsDrained)>> read) => _meter.CreateObservableGauge(
+        "fairlead.deployment.drained",
+        () => read().Select(state => new Measurement<int>(state.IsDrained ? 1 : 0, new KeyValuePair<string, object?>("fairlead.deployment",
+            state.Name))),
+        "{deployment}", "1 while an operator has drained a deployment, else 0.");
+
     public void Dispose() => _meter.Dispose();
 }

@@ -13,6 +13,7 @@ internal static class RoutingServiceCollectionExtensions
         services.TryAddSingleton(new RoutingRandom());
         services.AddSingleton<DeploymentHealths>();
         services.AddSingleton<IBreakerStates>(provider => provider.GetRequiredService<DeploymentHealths>());
+        services.AddSingleton<DeploymentAvailability>();
         services.AddSingleton<RoutingMetrics>();
         services.AddSingleton<DeploymentSelector>();
         services.AddSingleton<AttemptRunner>();

@@ -14,10 +14,14 @@ namespace Fairlead.Routing;
 /// not fit, 7. return the error that helps the client most.
 /// </summary>
 internal sealed class RoutingStage(
-    DeploymentSelector selector, DeploymentTrial trial, LocalTokenCount tokenCount, Scheduler scheduler, LargerModels larger) : IGatewayStage
+    DeploymentSelector selector, DeploymentTrial trial, DeploymentAvailability availability, LocalTokenCount tokenCount, Scheduler scheduler,
+    LargerModels larger) : IGatewayStage
 {
     /// <summary>Shortest time until a job is started again for which every deployment was open.</summary>
     private static readonly TimeSpan MinPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>Time until a job is started again for which every deployment was drained.</summary>
+    private static readonly TimeSpan DrainedPause = TimeSpan.FromSeconds(5);
 
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
@@ -29,8 +33,10 @@ internal sealed class RoutingStage(
             return new GatewayReply.Refused(untranslatable);
 
         // 3.
-        var (order, firstReason) = selector.Select(call);
-        var search = new DeploymentSearch(firstReason);
+        var selection = selector.Select(call);
+        var order = selection.Deployments;
+        var search = new DeploymentSearch(selection.Reason);
+        if (selection.HasDrained) search.AddDrained();
         for (var i = 0; i < order.Count || search.Full is { Count: > 0 }; i++)
         {
             var visit = new DeploymentVisit(i == 0);
@@ -51,7 +57,8 @@ internal sealed class RoutingStage(
                 var slot = await scheduler.WaitAsync(call, search.FullDeployments(), cancellationToken);
                 if (slot.Deployment is null)
                 {
-                    search.AddNoSlot(slot.Error!);
+                    if (slot.Error is { } noSlot) search.AddNoSlot(noSlot);
+                    else availability.AddClosed(search);
                     break;
                 }
                 deployment = slot.Deployment;
@@ -66,10 +73,13 @@ internal sealed class RoutingStage(
         }
 
         // 7.
-        if (search.IsAllOpen && call.Attempts.Count == 0 && search.UntilTest is { } untilTest)
+        if (call.Operation == Operation.CountTokens && call.Attempts.Count == 0 && (search.UntilTest is not null || search.HasDrained))
+            return tokenCount.Count(call);
+        if ((search.IsAllOpen || search.IsAllDrained) && call.Attempts.Count == 0)
         {
             // Nothing was sent. Other jobs of its kind would only find out the same.
-            var pause = untilTest > MinPause ? untilTest : MinPause;
+            var pause = search.UntilTest ?? DrainedPause;
+            if (pause < MinPause) pause = MinPause;
             call.QueuedRun?.TryPostpone(call, new Postponement(pause, pause));
         }
         return new GatewayReply.Refused(search.ToError(call.Model.Id));

@@ -14,6 +14,9 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
     private readonly Lock _gate = new();
     private long _sequence;
 
+    /// <summary>Which deployments are closed to calls; null for none.</summary>
+    public IDeploymentAvailability? Availability { get; set; }
+
     /// <summary>
     /// Puts a call into the queue of its model, or gives it a slot at once if there is one. The call that is returned to its owner by
     /// <see cref="QueuedCall.Ended"/> may be another one: an organization that fills the queue loses its newest place to another.
@@ -40,6 +43,7 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
             {
                 Dispatch(slotOf(deployments[i]), now, ref ended);
             }
+            if (call.State == QueueState.Waiting && IsClosed(lane)) Refuse(call, QueueRefusal.Closed, ref ended);
             if (call.State == QueueState.Waiting && !call.IsReturning) Check(call, queue, now, ref ended);
         }
         Notify(ended);
@@ -129,6 +133,25 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
         lock (_gate) Dispatch(slot, time.GetTimestamp(), ref ended);
         Notify(ended);
     }
+
+    /// <summary>
+    /// A deployment was closed, or is no longer. Calls that wait for closed ones only are refused; those that have room are served.
+    /// </summary>
+    public void AvailabilityChanged(DeploymentSlot slot)
+    {
+        QueuedCall? ended = null;
+        lock (_gate)
+        {
+            foreach (var lane in slot.Queue.Lanes.Where(IsClosed).ToArray())
+            {
+                foreach (var call in lane.Calls.ToArray()) Refuse(call, QueueRefusal.Closed, ref ended);
+            }
+            Dispatch(slot, time.GetTimestamp(), ref ended);
+        }
+        Notify(ended);
+    }
+
+    private bool IsClosed(QueueLane lane) => Availability is { } availability && Array.TrueForAll(lane.Slots, slot => availability.IsClosed(slot.Name));
 
     private QueueLane LaneOf(ModelQueue queue, IReadOnlyList<Deployment> deployments)
     {

@@ -30,6 +30,19 @@ internal sealed class DeploymentSlots
         _queues = new DeploymentQueues(SlotOf, time);
     }
 
+    /// <summary>Which deployments are closed to calls; set once, before the first call. Default none.</summary>
+    public IDeploymentAvailability? Availability
+    {
+        get => _queues.Availability;
+        set => _queues.Availability = value;
+    }
+
+    /// <summary>A deployment was closed or opened: calls that wait for closed ones only are refused, those that have room are served.</summary>
+    public void AvailabilityChanged(string deployment)
+    {
+        if (_slots.TryGetValue(deployment, out var slot)) _queues.AvailabilityChanged(slot);
+    }
+
     /// <summary>Takes a slot, which must be returned, if one is free and no call waits for it.</summary>
     public bool TryTake(Deployment deployment) => TryTake(deployment, 0, out _);
 
@@ -43,7 +56,7 @@ internal sealed class DeploymentSlots
         var slot = SlotOf(deployment);
         if (!slot.TryTake()) return false;
         if (!slot.Quota.IsActive) return true;
-        slot.Keys = deployment.KeyIds;
+        slot.Deployment = deployment;
         if (slot.Quota.TryReserve(slot.Keys, inputTokens, out key)) return true;
         if (slot.GiveBack()) _queues.Serve(slot);
         return false;
@@ -64,11 +77,21 @@ internal sealed class DeploymentSlots
         if (slot.GiveBack()) _queues.Serve(slot);
     }
 
+    /// <summary>Returns a slot that no attempt used, and what was taken for it of the provider's own limits.</summary>
+    /// <param name="deployment">As the slot was taken.</param>
+    /// <param name="inputTokens">Input tokens of the call.</param>
+    /// <param name="key">Id of the provider's key that had room for it.</param>
+    public void GiveBackUnused(Deployment deployment, double inputTokens, int key)
+    {
+        SlotOf(deployment).Quota.Return(key, inputTokens);
+        GiveBack(deployment);
+    }
+
     /// <summary>What the provider reports about its own limits at a deployment.</summary>
     public ProviderQuota QuotaOf(Deployment deployment)
     {
         var slot = SlotOf(deployment);
-        slot.Keys = deployment.KeyIds;
+        slot.Deployment = deployment;
         return slot.Quota;
     }
 
@@ -78,7 +101,7 @@ internal sealed class DeploymentSlots
         var shortest = TimeSpan.MaxValue;
         foreach (var deployment in deployments)
         {
-            var wait = QuotaOf(deployment).WaitFor(deployment.KeyIds, inputTokens);
+            var wait = QuotaOf(deployment).WaitFor(deployment.UsableKeyIds, inputTokens);
             if (wait < shortest) shortest = wait;
         }
         return shortest;
@@ -119,7 +142,7 @@ internal sealed class DeploymentSlots
             // Made now, so that a call with an older catalogue does not make it with an older limit.
             var slot = SlotOf(same.First());
             slot.SetLimits(same.Min(deployment => deployment.MaxConcurrency), same.Any(deployment => deployment.IsAdaptive));
-            slot.Keys = same.First().KeyIds;
+            slot.Deployment = same.First();
             _queues.Serve(slot);
         }
     }

@@ -38,6 +38,8 @@ internal sealed class AnthropicProvider : Provider
 
     public override int[] KeyIds => _keys.Ids;
 
+    public override int[] UsableKeyIds => _keys.UsableIds;
+
     public override Uri? Endpoint => _messages;
 
     public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };

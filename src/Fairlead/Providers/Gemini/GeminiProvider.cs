@@ -34,6 +34,8 @@ internal sealed class GeminiProvider : Provider
 
     public override int[] KeyIds => _keys.Ids;
 
+    public override int[] UsableKeyIds => _keys.UsableIds;
+
     public override Uri? Endpoint { get; }
 
     public override bool Speaks(Dialect dialect) => false;

@@ -41,6 +41,8 @@ internal sealed class OpenAiProvider : Provider
 
     public override int[] KeyIds => _keys.Ids;
 
+    public override int[] UsableKeyIds => _keys.UsableIds;
+
     public override Uri? Endpoint => _endpoint.Address;
 
     public override string? OpenAiTypeOf(GatewayCall call) =>
