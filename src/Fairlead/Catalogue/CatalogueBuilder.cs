@@ -184,6 +184,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             {
                 // A deployment of a registered model has the name that the program gave it, whatever the configuration states.
                 upstream = stated.Model ?? registered.Model.Deployments[0].UpstreamModel;
+                CheckProbe(scope, at, stated, hasAddress: false);
                 candidates.Add(new Candidate(stated, upstream, registered.Model, registered.Provider,
                     registered.Model.Deployments[0].Timeouts));
             }
@@ -195,6 +196,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
                         $"The provider owns the connections and waits {provider.Timeouts.Connect} for one; "
                         + $"raise providers.{stated.Provider}.timeouts.connect.");
                 }
+                CheckProbe(scope, at, stated, kinds.Find(provider.Kind)?.AddressOf(provider) is not null);
                 var facts = BuiltInModels.Find(upstream);
                 // It has only its own models, which no other provider has: the simulated kind.
                 var exclusive = kinds.Find(provider.Kind) is { HasOnlyItsOwnModels: true, ModelOwner: { } owner } ? owner : null;
@@ -227,6 +229,19 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             }
         }
         return candidates;
+    }
+
+    private static void CheckProbe(Scope scope, string at, DeploymentConfig deployment, bool hasAddress)
+    {
+        if (deployment.Probe is not { Path: { } path }) return;
+        if (!hasAddress)
+        {
+            scope.Error($"{at}.probe.path", path, "Its provider has no address; remove the path, so that a tiny call probes it.");
+        }
+        else if (!path.StartsWith('/') || path.StartsWith("//", StringComparison.Ordinal) || path.Any(c => c <= ' ' || c is '\\' or '#'))
+        {
+            scope.Error($"{at}.probe.path", path, "Start it with one slash, such as /health; it is a path at the provider's address.");
+        }
     }
 
     private List<Candidate> Implied(Scope scope, string key, string name)
@@ -350,6 +365,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         MaxConcurrency = config.MaxConcurrency,
         IsAdaptive = scope.Config.Scheduling.With(scheduling).Adaptive,
         Timeouts = timeouts,
+        Probe = config.Probe,
         SaysReasoning = scope.Config.Providers.GetValueOrDefault(config.Provider)?.ReasoningField == "reasoning",
         Prices = prices,
         Provider = provider!,

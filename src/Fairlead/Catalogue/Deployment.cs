@@ -32,6 +32,9 @@ internal sealed record Deployment
 
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
 
+    /// <summary>How the gateway probes it; null for not at all.</summary>
+    public ProbeConfig? Probe { get; init; }
+
     /// <summary>
     /// Whether translated chat responses of this deployment call reasoning <c>reasoning</c> instead of <c>reasoning_content</c>. OpenAI's
     /// interface has no field for it; clients know one or the other.

@@ -65,6 +65,13 @@ internal abstract class Provider(string name, string kind)
             && (WireOf(call) is not null || (call.Dialect.Native is { Family: ApiFamily.OpenAi } && OpenAiTypeOf(call) is not null))
             ? tier : null;
 
+    /// <summary>Requests a path at its address with GET, with its credential, as a sign of life. Only providers with an address.</summary>
+    /// <param name="path">The path, with its first slash.</param>
+    /// <param name="timeout">For connection and headers.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public virtual ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
+        throw new NotSupportedException($"The provider {Name} has no address.");
+
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 

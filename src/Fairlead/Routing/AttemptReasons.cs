@@ -42,6 +42,9 @@ internal static class AttemptReasons
     /// <summary>It is open, and this call tests it.</summary>
     public const string Test = "test";
 
+    /// <summary>The gateway probes the deployment.</summary>
+    public const string Probe = "probe";
+
     /// <summary>The provider rejected the key of the last attempt, and has another one.</summary>
     public const string OtherKey = "other_key";
 

@@ -25,6 +25,9 @@ internal sealed class DeploymentBreaker(TimeProvider time)
     /// <summary>Whether no call may pass, apart from tests.</summary>
     public bool IsOpen => IsTest(Volatile.Read(ref _period));
 
+    /// <summary>The current period, for an attempt that may always pass.</summary>
+    public int Period => Volatile.Read(ref _period);
+
     /// <summary>When it opened; null while it is closed.</summary>
     public DateTimeOffset? OpenedAt => IsOpen ? new DateTimeOffset(Interlocked.Read(ref _openedAt), TimeSpan.Zero) : null;
 

@@ -1,5 +1,6 @@
 using Fairlead.Catalogue;
 using Fairlead.Pipeline;
+using Fairlead.Routing.Probes;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 
@@ -16,6 +17,9 @@ internal static class RoutingServiceCollectionExtensions
         services.AddSingleton<DeploymentAvailability>();
         services.AddSingleton<RoutingMetrics>();
         services.AddSingleton<DeploymentSelector>();
+        services.AddSingleton<ProbeCall>();
+        services.AddSingleton<ProbeRunner>();
+        services.AddHostedService<DeploymentProber>();
         services.AddSingleton<AttemptRunner>();
         services.AddSingleton<DeploymentTrial>();
         services.AddSingleton<LocalTokenCount>();

@@ -118,7 +118,7 @@ public sealed class DrainedDeploymentTests : IAsyncLifetime
         Assert.Equal("insufficient_scope", await RefusedAsync(gateway.Client, path, """{"state":"drained"}""", HttpStatusCode.Forbidden));
         var project = gateway.ProjectId;
         var reader = await gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"reader","project_id":"{{project}}","scopes":["admin:read"]}""");
-        using var client = gateway.MakeClient(reader.GetProperty("key").GetString());
+        using var client = gateway.MakeClient(reader.GetProperty("secret").GetString());
         Assert.Equal("active", (await client.GetJsonAsync(path)).GetProperty("state").GetString());
         Assert.Equal("insufficient_scope", await RefusedAsync(client, path, """{"state":"drained"}""", HttpStatusCode.Forbidden));
 

@@ -38,6 +38,9 @@ internal sealed class GeminiProvider : Provider
 
     public override Uri? Endpoint { get; }
 
+    public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
+        PathRequest.SendAsync(_client, new Uri(Endpoint!, path), _keys, GeminiProviderKind.KeyHeader, timeout, cancellationToken);
+
     public override bool Speaks(Dialect dialect) => false;
 
     protected override bool HoldsToTheList => false;
