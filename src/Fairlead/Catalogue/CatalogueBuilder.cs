@@ -184,7 +184,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             {
                 // A deployment of a registered model has the name that the program gave it, whatever the configuration states.
                 upstream = stated.Model ?? registered.Model.Deployments[0].UpstreamModel;
-                CheckProbe(scope, at, stated, hasAddress: false);
+                scope.Errors.AddRange(ProbeConfigRules.Check(at, stated, hasAddress: false));
                 candidates.Add(new Candidate(stated, upstream, registered.Model, registered.Provider,
                     registered.Model.Deployments[0].Timeouts));
             }
@@ -196,7 +196,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
                         $"The provider owns the connections and waits {provider.Timeouts.Connect} for one; "
                         + $"raise providers.{stated.Provider}.timeouts.connect.");
                 }
-                CheckProbe(scope, at, stated, kinds.Find(provider.Kind)?.AddressOf(provider) is not null);
+                var hasAddress = kinds.Find(provider.Kind)?.AddressOf(provider) is not null;
+                scope.Errors.AddRange(ProbeConfigRules.Check(at, stated, hasAddress));
                 var facts = BuiltInModels.Find(upstream);
                 // It has only its own models, which no other provider has: the simulated kind.
                 var exclusive = kinds.Find(provider.Kind) is { HasOnlyItsOwnModels: true, ModelOwner: { } owner } ? owner : null;
@@ -229,19 +230,6 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             }
         }
         return candidates;
-    }
-
-    private static void CheckProbe(Scope scope, string at, DeploymentConfig deployment, bool hasAddress)
-    {
-        if (deployment.Probe is not { Path: { } path }) return;
-        if (!hasAddress)
-        {
-            scope.Error($"{at}.probe.path", path, "Its provider has no address; remove the path, so that a tiny call probes it.");
-        }
-        else if (!path.StartsWith('/') || path.StartsWith("//", StringComparison.Ordinal) || path.Any(c => c <= ' ' || c is '\\' or '#'))
-        {
-            scope.Error($"{at}.probe.path", path, "Start it with one slash, such as /health; it is a path at the provider's address.");
-        }
     }
 
     private List<Candidate> Implied(Scope scope, string key, string name)

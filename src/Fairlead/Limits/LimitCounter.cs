@@ -62,17 +62,16 @@ internal abstract class LimitCounter(LimitIdentity identity)
         if (_elastic is null || (level ?? _level) is not { } current) return;
         _level = current;
         var position = current.Position;
-        if (level is not null && (_highest is not { } highest || ReferenceEquals(highest, level) || position >= highest.Position
-            || now - _highestAt > MemoryOfCalls))
-        {
-            (_highest, _highestAt) = (level, now);
-        }
+        if (level is not null && IsHighest(level, now)) (_highest, _highestAt) = (level, now);
         var refillPosition = Math.Max(position, _highest?.Position ?? position);
         if (position == _position && refillPosition == _refillPosition) return;
         (_position, _refillPosition) = (position, refillPosition);
         (Factor, RefillFactor) = (_elastic.FactorAt(position), _elastic.FactorAt(refillPosition));
         Scaled(now);
     }
+
+    private bool IsHighest(ElasticLevel level, long now) => _highest is not { } highest || ReferenceEquals(highest, level)
+        || level.Position >= highest.Position || now - _highestAt > MemoryOfCalls;
 
     /// <summary>Sets the factors; to be called before the value is applied.</summary>
     protected void SetElastic(ElasticRange? elastic)

@@ -39,5 +39,6 @@ internal sealed class DeploymentHealths : IBreakerStates
             ? new BreakerState(true, openedAt, _time.GetUtcNow() + (health.UntilTest ?? TimeSpan.Zero))
             : BreakerState.Closed;
 
-    private DeploymentHealth Create(string name) => new(name, () => _configuration.Current.Breaker, _time, _logger, name => Changed?.Invoke(name));
+    private DeploymentHealth Create(string name) =>
+        new(name, () => _configuration.Current.Breaker, _time, _logger, changed => Changed?.Invoke(changed));
 }

@@ -4,7 +4,9 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Routing;
 
-/// <summary>What a call found at the deployments that it has passed, and the error that follows from it. Belongs to the flow of its call.</summary>
+/// <summary>
+/// What a call found at the deployments that it has passed, and the error that follows from it. Belongs to the flow of its call.
+/// </summary>
 /// <param name="firstReason">Why the first deployment of the order is first.</param>
 internal sealed class DeploymentSearch(string firstReason)
 {

@@ -6,9 +6,9 @@ using Fairlead.Pipeline;
 namespace Fairlead.Routing;
 
 /// <summary>
-/// The order in which the deployments of a call are tried: 1. leave out what the request excludes or an operator drained, 2. by priority, 3. among equals by the
-/// strategy of the model or the wish of the request, 4. what the request names first goes to the front. Thread-safe; allocates nothing for
-/// a model whose deployments have different priorities.
+/// The order in which the deployments of a call are tried: 1. leave out what the request excludes or an operator drained, 2. by priority,
+/// 3. among equals by the strategy of the model or the wish of the request, 4. what the request names first goes to the front. Thread-safe;
+/// allocates nothing for a model whose deployments have different priorities.
 /// </summary>
 internal sealed class DeploymentSelector(RoutingRandom chance, DeploymentHealths healths, DeploymentStates states)
 {

@@ -10,9 +10,9 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Routing;
 
 /// <summary>
-/// Tries one deployment: 1. pass it if it is drained, or its breaker is open and no test is due, 2. before every further attempt of the call, raise the
-/// reservation or stop, 3. take a slot and pass the breaker, 4. make the attempt, 5. return its response if content has arrived,
-/// 6. otherwise stop, try again after a delay, or leave the deployment.
+/// Tries one deployment: 1. pass it if it is drained, or its breaker is open and no test is due, 2. before every further attempt of the
+/// call, raise the reservation or stop, 3. take a slot and pass the breaker, 4. make the attempt, 5. return its response if content has
+/// arrived, 6. otherwise stop, try again after a delay, or leave the deployment.
 /// </summary>
 /// <remarks>Once content has arrived, the call belongs to that attempt: nothing is retried.</remarks>
 internal sealed class DeploymentTrial(

@@ -14,7 +14,11 @@ namespace Fairlead.Routing;
 /// not fit, 7. return the error that helps the client most.
 /// </summary>
 internal sealed class RoutingStage(
-    DeploymentSelector selector, DeploymentTrial trial, DeploymentAvailability availability, LocalTokenCount tokenCount, Scheduler scheduler,
+    DeploymentSelector selector,
+    DeploymentTrial trial,
+    DeploymentAvailability availability,
+    LocalTokenCount tokenCount,
+    Scheduler scheduler,
     LargerModels larger) : IGatewayStage
 {
     /// <summary>Shortest time until a job is started again for which every deployment was open.</summary>
@@ -85,7 +89,8 @@ internal sealed class RoutingStage(
         return new GatewayReply.Refused(search.ToError(call.Model.Id));
     }
 
-    private static bool IsNativeAnywhere(GatewayCall call) => call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect));
+    private static bool IsNativeAnywhere(GatewayCall call) =>
+        call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect));
 
     /// <summary>
     /// A request without a translation is refused before the call counts as accepted, if no provider speaks the caller's own dialect.

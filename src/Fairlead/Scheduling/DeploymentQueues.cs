@@ -151,7 +151,8 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
         Notify(ended);
     }
 
-    private bool IsClosed(QueueLane lane) => Availability is { } availability && Array.TrueForAll(lane.Slots, slot => availability.IsClosed(slot.Name));
+    private bool IsClosed(QueueLane lane) =>
+        Availability is { } availability && Array.TrueForAll(lane.Slots, slot => availability.IsClosed(slot.Name));
 
     private QueueLane LaneOf(ModelQueue queue, IReadOnlyList<Deployment> deployments)
     {
