@@ -128,7 +128,7 @@ internal sealed class Scheduler : IDisposable
         }
         catch (OperationCanceledException)
         {
-            if (!_slots.Leave(waiting) && waiting.State == QueueState.Granted) 
+            if (!_slots.Leave(waiting) && waiting.State == QueueState.Granted)
                 _slots.GiveBackUnused(Granted(waiting, deployments), waiting.InputTokens, waiting.ProviderKey);
             throw;
         }

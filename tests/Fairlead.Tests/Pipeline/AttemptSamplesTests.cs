@@ -13,15 +13,15 @@ namespace Fairlead.Tests.Pipeline;
 public sealed class AttemptSamplesTests
 {
     [Theory]
-    [InlineData(429, AttemptResult.Refused)]
-    [InlineData(503, AttemptResult.Refused)]
-    [InlineData(500, AttemptResult.Failed)]
-    [InlineData(400, AttemptResult.Unknown)]
-    public void Of_FailedAttempt_CountsUnlessTheCallOrderedTheFault(int status, AttemptResult expected)
+    [InlineData(429, nameof(AttemptResult.Refused))]
+    [InlineData(503, nameof(AttemptResult.Refused))]
+    [InlineData(500, nameof(AttemptResult.Failed))]
+    [InlineData(400, nameof(AttemptResult.Unknown))]
+    public void Of_FailedAttempt_CountsUnlessTheCallOrderedTheFault(int status, string expected)
     {
         var (call, attempt) = Failed(status);
         var sample = AttemptSamples.Of(call, attempt, call.Time);
-        Assert.Equal((expected, status == 429, status >= 500), (sample.Result, sample.IsRateLimited, sample.IsServerError));
+        Assert.Equal((expected, status == 429, status >= 500), (sample.Result.ToString(), sample.IsRateLimited, sample.IsServerError));
 
         // The fault is for this call alone: it must not move the limit of others.
         call.Simulate = $"status={status}";
