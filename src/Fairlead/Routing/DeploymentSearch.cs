@@ -28,7 +28,7 @@ internal sealed class DeploymentSearch(string firstReason)
     public bool HasDrained { get; private set; }
 
     /// <summary>Whether drained deployments are the reason why the call cannot be served.</summary>
-    public bool IsAllDrained => HasDrained && Last is null && UntilTest is null;
+    public bool IsAllDrained => HasDrained && UntilTest is null && Last is not { IsRetryable: true };
 
     /// <summary>Whether open deployments are the reason why the call cannot be served.</summary>
     public bool IsAllOpen => UntilTest is not null && Last is not { IsRetryable: true };

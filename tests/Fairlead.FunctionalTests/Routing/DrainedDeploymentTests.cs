@@ -132,28 +132,34 @@ public sealed class DrainedDeploymentTests : IAsyncLifetime
         Assert.Equal("active", await StateAsync(gateway, "first/org/m"));
     }
 
-    /// <summary>Two nodes share a database: a change on one is in force on the other within two seconds, and after a restart.</summary>
+    /// <summary>Nodes that share a database: a change on one is in force on the others within two seconds, and after a restart.</summary>
     [Fact]
     public async Task Drained_SeveralNodes_IsSharedAndKept()
     {
         var database = TestPostgres.CreateDatabase();
         await using (var one = await TestGateway.StartOnAsync(database, Yaml()))
         await using (var other = await TestGateway.StartOnAsync(database, Yaml()))
+        await using (var third = await TestGateway.StartOnAsync(database, Yaml()))
         {
             // A deployment that no configuration has does no harm.
             await one.Services.GetRequiredService<IStorage>().ExecuteAsync(
                 "INSERT INTO deployment_states (deployment, state, changed_at, changed_by) VALUES ('gone/m', 'drained', 0, 'key_x')", [], Token);
-            var changed = new TaskCompletionSource();
-            other.Services.GetRequiredService<DeploymentStates>().Changed += name =>
+            var changes = new[] { other, third }.Select(node =>
             {
-                if (name == "first/org/m") changed.TrySetResult();
-            };
+                var changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                node.Services.GetRequiredService<DeploymentStates>().Changed += name =>
+                {
+                    if (name == "first/org/m") changed.TrySetResult();
+                };
+                return changed.Task;
+            }).ToArray();
             var since = TimeProvider.System.GetTimestamp();
             await SetAsync(one, "first%2Forg%2Fm", "drained");
             Assert.Equal("second/m", AttemptOf(await ChatAsync(one)).Deployment);
-            await changed.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Token);
+            await Task.WhenAll(changes).WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Token);
             Assert.InRange(TimeProvider.System.GetElapsedTime(since).TotalSeconds, 0, 2);
             Assert.Equal(("second/m", "drained"), AttemptOf(await ChatAsync(other)));
+            Assert.Equal(("second/m", "drained"), AttemptOf(await ChatAsync(third)));
             Assert.Equal("drained", await StateAsync(other, "first/org/m"));
         }
         await using var restarted = await TestGateway.StartOnAsync(database, Yaml());
