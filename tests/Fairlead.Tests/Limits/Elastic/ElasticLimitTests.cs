@@ -134,7 +134,7 @@ public sealed class ElasticLimitTests
         Assert.Equal((60, 0), (realtime, bulk));
 
         // Bulk alone gets its quarter, once the others have been quiet for a while and what they used has refilled.
-        for (var i = 0; i < 600; i++)
+        for (var i = 0; i < 1500; i++)
         {
             _time.Advance(TimeSpan.FromMilliseconds(200));
             await ReserveAsync(caller, CallClasses.Bulk);
