@@ -153,7 +153,7 @@ public sealed class BreakerTests : IAsyncLifetime
     [Fact]
     public async Task Opens_CallsWaitForASlot_AreRefusedAtOnceOrWaitElsewhere()
     {
-        var arrived = new SemaphoreSlim(0);
+        using var arrived = new SemaphoreSlim(0);
         _first.Answer = async context =>
         {
             arrived.Release();

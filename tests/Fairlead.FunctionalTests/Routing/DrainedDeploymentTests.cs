@@ -4,7 +4,6 @@ using Fairlead.Catalogue.States;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.FunctionalTests.Routing;

@@ -2,7 +2,6 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Catalogue;
-using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Pipeline;

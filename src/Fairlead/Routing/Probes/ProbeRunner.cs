@@ -1,5 +1,4 @@
 using Fairlead.Catalogue;
-using Fairlead.Pipeline;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Routing.Probes;
