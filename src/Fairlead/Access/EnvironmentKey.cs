@@ -62,7 +62,7 @@ internal abstract class EnvironmentKey
     /// <summary>The caller of such a key: the operator, without an organization in the store.</summary>
     protected static Caller CallerOf(string keyId, string variable, IEnumerable<string> scopes) => new()
     {
-        OrganizationId = "org_operator",
+        OrganizationId = OperatorCaller.OrganizationId,
         OrganizationName = "operator",
         ProjectId = ProjectId,
         ProjectName = "operator",

@@ -184,6 +184,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             {
                 // A deployment of a registered model has the name that the program gave it, whatever the configuration states.
                 upstream = stated.Model ?? registered.Model.Deployments[0].UpstreamModel;
+                scope.Errors.AddRange(ProbeConfigRules.Check(at, stated, hasAddress: false));
                 candidates.Add(new Candidate(stated, upstream, registered.Model, registered.Provider,
                     registered.Model.Deployments[0].Timeouts));
             }
@@ -195,6 +196,8 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
                         $"The provider owns the connections and waits {provider.Timeouts.Connect} for one; "
                         + $"raise providers.{stated.Provider}.timeouts.connect.");
                 }
+                var hasAddress = kinds.Find(provider.Kind)?.AddressOf(provider) is not null;
+                scope.Errors.AddRange(ProbeConfigRules.Check(at, stated, hasAddress));
                 var facts = BuiltInModels.Find(upstream);
                 // It has only its own models, which no other provider has: the simulated kind.
                 var exclusive = kinds.Find(provider.Kind) is { HasOnlyItsOwnModels: true, ModelOwner: { } owner } ? owner : null;
@@ -350,6 +353,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         MaxConcurrency = config.MaxConcurrency,
         IsAdaptive = scope.Config.Scheduling.With(scheduling).Adaptive,
         Timeouts = timeouts,
+        Probe = config.Probe,
         SaysReasoning = scope.Config.Providers.GetValueOrDefault(config.Provider)?.ReasoningField == "reasoning",
         Prices = prices,
         Provider = provider!,

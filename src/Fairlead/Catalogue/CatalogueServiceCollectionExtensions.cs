@@ -1,5 +1,7 @@
 using Fairlead.Access;
+using Fairlead.Catalogue.States;
 using Fairlead.Configuration;
+using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Catalogue;
@@ -13,6 +15,10 @@ internal static class CatalogueServiceCollectionExtensions
         services.AddSingleton<IConfigurationCheck, CatalogueConfigurationCheck>();
         services.AddSingleton<ICatalogue, ReloadingCatalogue>();
         services.AddSingleton<IAdminEndpoints, DeploymentEndpoints>();
+        services.AddSingleton<ISchemaStep, DeploymentStateSchema>();
+        services.AddSingleton<DeploymentStates>();
+        services.AddSingleton<DeploymentStateStore>();
+        services.AddHostedService<DeploymentStateRefresher>();
         return services;
     }
 }

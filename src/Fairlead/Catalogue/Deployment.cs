@@ -32,6 +32,9 @@ internal sealed record Deployment
 
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
 
+    /// <summary>How the gateway probes it; null for not at all.</summary>
+    public ProbeConfig? Probe { get; init; }
+
     /// <summary>
     /// Whether translated chat responses of this deployment call reasoning <c>reasoning</c> instead of <c>reasoning_content</c>. OpenAI's
     /// interface has no field for it; clients know one or the other.
@@ -43,6 +46,9 @@ internal sealed record Deployment
 
     /// <summary>Ids of the keys with which its provider is called, for limits that each key has; empty if it needs none.</summary>
     internal int[] KeyIds => Provider?.KeyIds ?? [];
+
+    /// <summary>Those of them that may be used now: not the ones that the provider rejected, until a test of them is due.</summary>
+    internal int[] UsableKeyIds => Provider?.UsableKeyIds ?? [];
 
     /// <summary>The adapter that calls it.</summary>
     internal Provider Provider { get; init; } = null!;

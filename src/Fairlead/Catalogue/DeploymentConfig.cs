@@ -21,7 +21,10 @@ internal sealed record DeploymentConfig
             + "call waits in the queue of its model (`scheduling`). Of several models that list the deployment, the lowest maximum "
             + "applies."),
         new("timeouts", ProviderTimeouts.DeploymentKeys, d => d.Timeouts, (d, v) => d with { Timeouts = (ProviderTimeouts)v },
-            "Timeouts of one attempt. Default: those of the provider."));
+            "Timeouts of one attempt. Default: those of the provider."),
+        new("probe", ProbeConfig.Keys, d => d.Probe, (d, v) => d with { Probe = (ProbeConfig)v },
+            "Has the gateway itself find out at an interval whether the deployment works; `{}` for a tiny call. Then probes test it while its "
+            + "breaker is open, and no call of a client does. Default: no probes."));
 
     public required string Provider { get; init; }
 
@@ -35,4 +38,6 @@ internal sealed record DeploymentConfig
     public int? MaxConcurrency { get; init; }
 
     public ProviderTimeouts? Timeouts { get; init; }
+
+    public ProbeConfig? Probe { get; init; }
 }

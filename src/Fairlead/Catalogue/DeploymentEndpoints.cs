@@ -1,20 +1,33 @@
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Catalogue.States;
 using Fairlead.Http;
 using Fairlead.Scheduling;
+using Fairlead.Storage;
+using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Catalogue;
 
 /// <summary>
 /// <c>GET /admin/v1/deployments</c>: every deployment of the catalogue with its limits, its load and how its attempts went, as this
-/// process sees it. Thread-safe.
+/// process sees it. <c>PATCH /admin/v1/deployments/{id}</c> drains one, or makes it active again, on all nodes. Thread-safe.
 /// </summary>
-internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads loads, IBreakerStates breakers) : IAdminEndpoints
+internal sealed class DeploymentEndpoints(
+    ICatalogue catalogue, DeploymentLoads loads, IBreakerStates breakers, DeploymentStates states, DeploymentStateStore store,
+    ILogger<DeploymentEndpoints> logger) : IAdminEndpoints
 {
+    private const string State = "state";
     private const string Limit = "limit";
     private const string Cursor = "cursor";
 
-    public void Map(EndpointRoutes read, EndpointRoutes write) => read.Read("/deployments", request => Task.FromResult(List(request)));
+    private static readonly FieldSet ChangeFields = new([State]);
+
+    public void Map(EndpointRoutes read, EndpointRoutes write)
+    {
+        read.Read("/deployments", request => Task.FromResult(List(request)));
+        read.Read("/deployments/{id}", request => Task.FromResult(ToResult(Find(request))));
+        write.Patch("/deployments/{id}", ChangeAsync);
+    }
 
     private EndpointResult List(EndpointRequest request)
     {
@@ -34,6 +47,40 @@ internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads 
             json.WriteEndObject();
         });
     }
+
+    private async Task<EndpointResult> ChangeAsync(EndpointRequest request)
+    {
+        using var body = await request.ReadJsonAsync();
+        var fields = new BodyFields(body.RootElement, ChangeFields);
+        if (!fields.HasValue(State)) fields.Missing(State);
+        var state = fields.OneOf(State, DeploymentStateNames.All);
+        fields.ThrowIfInvalid();
+
+        var row = Find(request);
+        if (await store.SetAsync(row.Id, state!, request.Caller.KeyId, request.Cancellation))
+            CatalogueLog.StateChanged(logger, row.Id, state!, request.Caller.KeyId);
+        try
+        {
+            // Not the request's token: a client that disconnects must not delay the change on this node.
+            await store.RefreshAsync(CancellationToken.None);
+        }
+        catch (Exception exception) when (StorageErrors.IsStoreError(exception))
+        {
+            // It is committed, and the next refresh applies it.
+            CatalogueLog.StatesUnreadable(logger, exception);
+        }
+        return ToResult(row);
+    }
+
+    /// <summary>The deployment that the path names. Its name has slashes, which a path has encoded.</summary>
+    private Row Find(EndpointRequest request)
+    {
+        // The web server decodes all but slashes.
+        var name = request.Id.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
+        return Rows().FirstOrDefault(row => row.Id == name) ?? throw EndpointErrors.NotFound("deployment");
+    }
+
+    private EndpointResult ToResult(Row row) => EndpointResult.Json(json => Write(json, row));
 
     /// <summary>One row for each deployment, in the order of their names. Several models may list it.</summary>
     private IEnumerable<Row> Rows()
@@ -61,6 +108,7 @@ internal sealed class DeploymentEndpoints(ICatalogue catalogue, DeploymentLoads 
         json.WriteStartArray("models");
         foreach (var model in row.Models) json.WriteStringValue(model);
         json.WriteEndArray();
+        json.WriteString(State, states.Of(row.Id));
         WriteNumber(json, "concurrency_limit", load.Limit);
         WriteNumber(json, "max_concurrency", row.Deployment.MaxConcurrency);
         json.WriteNumber("in_flight", load.InFlight);

@@ -84,8 +84,8 @@ internal sealed record AppliedLimits : ICallLimits
     }
 
     /// <summary>
-    /// Puts the factors of elastic limits in force for a call. Limits shared by several models or classes have the factor of the last
-    /// call, so this is done before each reservation.
+    /// Puts the factors of elastic limits in force for a call. The capacity of limits shared by several models or classes has the factor of
+    /// the call, so this is done before each reservation.
     /// </summary>
     public void Adapt()
     {

@@ -24,7 +24,10 @@ internal abstract class LimitCounter(LimitIdentity identity)
     public LimitName Name { get; } = identity.Name;
 
     private ElasticLevel? _level;
+    private ElasticLevel? _highest;
+    private long _highestAt;
     private double _position;
+    private double _refillPosition;
     private ElasticRange? _elastic;
 
     /// <summary>The value in force: the declared one, or for an elastic limit that times its factor.</summary>
@@ -33,8 +36,17 @@ internal abstract class LimitCounter(LimitIdentity identity)
     /// <summary>Whether the value in force moves with the load.</summary>
     public bool IsElastic => _elastic is not null;
 
-    /// <summary>The factor in force.</summary>
+    /// <summary>The factor in force for the last call.</summary>
     protected decimal Factor { get; private set; } = 1;
+
+    /// <summary>
+    /// The factor at which it refills: the highest of those models and classes that share it and made calls lately. Otherwise the calls of a
+    /// class that has shrunk would slow down those of the others.
+    /// </summary>
+    protected decimal RefillFactor { get; private set; } = 1;
+
+    /// <summary>Timestamps for which a call shows that its model and class use the limit.</summary>
+    protected virtual long MemoryOfCalls => 0;
 
     /// <summary>The value that is shown beside the one in force.</summary>
     protected virtual long Base => Limit;
@@ -50,11 +62,16 @@ internal abstract class LimitCounter(LimitIdentity identity)
         if (_elastic is null || (level ?? _level) is not { } current) return;
         _level = current;
         var position = current.Position;
-        if (position == _position) return;
-        _position = position;
-        Factor = _elastic.FactorAt(position);
+        if (level is not null && IsHighest(level, now)) (_highest, _highestAt) = (level, now);
+        var refillPosition = Math.Max(position, _highest?.Position ?? position);
+        if (position == _position && refillPosition == _refillPosition) return;
+        (_position, _refillPosition) = (position, refillPosition);
+        (Factor, RefillFactor) = (_elastic.FactorAt(position), _elastic.FactorAt(refillPosition));
         Scaled(now);
     }
+
+    private bool IsHighest(ElasticLevel level, long now) => _highest is not { } highest || ReferenceEquals(highest, level)
+        || level.Position >= highest.Position || now - _highestAt > MemoryOfCalls;
 
     /// <summary>Sets the factors; to be called before the value is applied.</summary>
     protected void SetElastic(ElasticRange? elastic)
@@ -62,10 +79,15 @@ internal abstract class LimitCounter(LimitIdentity identity)
         // Factors of 1 move nothing.
         _elastic = elastic is { Min: 1, Max: 1 } ? null : elastic;
         Factor = _elastic?.FactorAt(_position) ?? 1;
+        RefillFactor = _elastic?.FactorAt(_refillPosition) ?? 1;
     }
 
     /// <summary>The declared value times the factor, 1 or more.</summary>
-    protected long Scale(long declared) => Factor == 1 ? declared : Math.Max(1, (long)Math.Min(declared * Factor, long.MaxValue / 4));
+    protected long Scale(long declared) => Scale(declared, Factor);
+
+    /// <summary>The declared value times a factor, 1 or more.</summary>
+    protected static long Scale(long declared, decimal factor) =>
+        factor == 1 ? declared : Math.Max(1, (long)Math.Min(declared * factor, long.MaxValue / 4));
 
     /// <summary>Called when the factor has changed.</summary>
     protected virtual void Scaled(long now)

@@ -16,6 +16,7 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
 
     private readonly long _minute = clock.PerMinute;
     private long _perMinute;
+    private long _scaled;
     private decimal _burst = 1;
     private Int128 _missing;
     private Int128 _full;
@@ -31,7 +32,9 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
 
     protected override long Base => CapacityOf(_perMinute, 1);
 
-    /// <summary>The rate of all nodes together, also while this node has only its share.</summary>
+    protected override long MemoryOfCalls => _minute / 6;
+
+    /// <summary>The rate at which it refills on all nodes together, also while this node has only its share.</summary>
     public long WholeLimit { get; private set; }
 
     /// <summary>The capacity of all nodes together, also while this node has only its share.</summary>
@@ -57,7 +60,8 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     {
         // What has refilled until now has refilled at the old rate.
         Refill(now);
-        WholeLimit = Scale(_perMinute);
+        WholeLimit = Scale(_perMinute, RefillFactor);
+        _scaled = Scale(_perMinute);
         Fit();
     }
 
@@ -198,8 +202,8 @@ internal sealed class RateBucket(LimitIdentity identity, LimitClock clock) : Lim
     private void Fit()
     {
         Limit = Math.Max(1, WholeLimit / _nodes);
-        WholeCapacity = CapacityOf(WholeLimit, 1);
-        Capacity = CapacityOf(WholeLimit, _nodes);
+        WholeCapacity = CapacityOf(_scaled, 1);
+        Capacity = CapacityOf(_scaled, _nodes);
         _full = (Int128)Capacity * _minute;
         _near = _full - (_full / 5);
     }

@@ -18,14 +18,16 @@ internal static class AttemptSamples
             InputTokens = Scheduler.InputTokensOf(call),
             OutputTokens = attempt.Meter.Reported is { OutputTokens: > 0 } usage
                 ? usage.OutputTokens : attempt.Meter.OutputBytes / BytesPerToken,
-            IsRateLimited = attempt.UpstreamStatus == 429,
-            IsServerError = attempt.UpstreamStatus >= 500,
+            IsRateLimited = attempt.UpstreamStatus == 429 && !IsOrdered(call, attempt),
+            IsServerError = attempt.UpstreamStatus >= 500 && !IsOrdered(call, attempt),
         };
+
+    private static bool IsOrdered(GatewayCall call, Attempt attempt) => attempt.Deployment.Provider?.IsFaultRequested(call) == true;
 
     private static AttemptResult ResultOf(GatewayCall call, Attempt attempt)
     {
-        // A test meets a deployment that is known to fail, whatever runs there.
-        if (attempt.Health.IsTest) return AttemptResult.Unknown;
+        // A test meets a deployment that is known to fail, whatever runs there. A fault that the call ordered is not the deployment's.
+        if (attempt.Health.IsTest || IsOrdered(call, attempt)) return AttemptResult.Unknown;
         if (attempt.Error is not { } error) return ReferenceEquals(call.Answering, attempt) ? AttemptResult.Served : AttemptResult.Unknown;
         if (!attempt.Sent && error.Code != ErrorCode.ProviderTimeout && error.Code != ErrorCode.ProviderUnavailable)
             return AttemptResult.Unknown;

@@ -45,6 +45,11 @@ internal abstract class Provider(string name, string kind)
     /// <summary>Ids of the keys with which it is called; empty if it needs none, or if its limits are not those of a key.</summary>
     public virtual int[] KeyIds => [];
 
+    /// <summary>
+    /// Those of <see cref="KeyIds"/> that may be used now. If all were rejected, the one that is tested next: a call goes there in any case.
+    /// </summary>
+    public virtual int[] UsableKeyIds => KeyIds;
+
     /// <summary>Value of <c>openai.api.type</c> for a call: which of OpenAI's APIs it goes to, or null for other providers.</summary>
     public virtual string? OpenAiTypeOf(GatewayCall call) => null;
 
@@ -59,6 +64,13 @@ internal abstract class Provider(string name, string kind)
         call.Facts.ServiceTier is { } tier
             && (WireOf(call) is not null || (call.Dialect.Native is { Family: ApiFamily.OpenAi } && OpenAiTypeOf(call) is not null))
             ? tier : null;
+
+    /// <summary>Requests a path at its address with GET, with its credential, as a sign of life. Only providers with an address.</summary>
+    /// <param name="path">The path, with its first slash.</param>
+    /// <param name="timeout">For connection and headers.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public virtual ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
+        throw new NotSupportedException($"The provider {Name} has no address.");
 
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;

@@ -27,6 +27,9 @@ internal static class AttemptReasons
     /// <summary>The preferred ones are open.</summary>
     public const string BreakerOpen = "breaker_open";
 
+    /// <summary>The preferred ones are drained.</summary>
+    public const string Drained = "drained";
+
     /// <summary>The preferred ones have no free slot.</summary>
     public const string Full = "full";
 
@@ -38,6 +41,9 @@ internal static class AttemptReasons
 
     /// <summary>It is open, and this call tests it.</summary>
     public const string Test = "test";
+
+    /// <summary>The gateway probes the deployment.</summary>
+    public const string Probe = "probe";
 
     /// <summary>The provider rejected the key of the last attempt, and has another one.</summary>
     public const string OtherKey = "other_key";

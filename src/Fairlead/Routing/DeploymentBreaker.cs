@@ -12,6 +12,9 @@ namespace Fairlead.Routing;
 /// </remarks>
 internal sealed class DeploymentBreaker(TimeProvider time)
 {
+    /// <summary>A period in which nothing counts: it is never the current one, and no test.</summary>
+    public const int NoPeriod = int.MinValue;
+
     private readonly Lock _gate = new();
     private int _period;
     private int _failures;
@@ -21,6 +24,9 @@ internal sealed class DeploymentBreaker(TimeProvider time)
 
     /// <summary>Whether no call may pass, apart from tests.</summary>
     public bool IsOpen => IsTest(Volatile.Read(ref _period));
+
+    /// <summary>The current period, for an attempt that may always pass.</summary>
+    public int Period => Volatile.Read(ref _period);
 
     /// <summary>When it opened; null while it is closed.</summary>
     public DateTimeOffset? OpenedAt => IsOpen ? new DateTimeOffset(Interlocked.Read(ref _openedAt), TimeSpan.Zero) : null;

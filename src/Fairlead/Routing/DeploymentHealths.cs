@@ -23,6 +23,12 @@ internal sealed class DeploymentHealths : IBreakerStates
         metrics.Show(() => _healths.Select(entry => (entry.Key, entry.Value.IsOpen)));
     }
 
+    /// <summary>Called with the name of a deployment after its breaker opened or closed.</summary>
+    public event Action<string>? Changed;
+
+    /// <summary>Whether no call goes to a deployment, apart from tests.</summary>
+    public bool IsOpen(string deployment) => _healths.TryGetValue(deployment, out var health) && health.IsOpen;
+
     /// <summary>The health of a deployment; a new one is healthy.</summary>
     public DeploymentHealth Of(Deployment deployment) =>
         _healths.TryGetValue(deployment.Name, out var known) ? known : _healths.GetOrAdd(deployment.Name, Create);
@@ -33,5 +39,6 @@ internal sealed class DeploymentHealths : IBreakerStates
             ? new BreakerState(true, openedAt, _time.GetUtcNow() + (health.UntilTest ?? TimeSpan.Zero))
             : BreakerState.Closed;
 
-    private DeploymentHealth Create(string name) => new(name, () => _configuration.Current.Breaker, _time, _logger);
+    private DeploymentHealth Create(string name) =>
+        new(name, () => _configuration.Current.Breaker, _time, _logger, changed => Changed?.Invoke(changed));
 }

@@ -1,15 +1,16 @@
 using Fairlead.Catalogue;
+using Fairlead.Catalogue.States;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Routing;
 
 /// <summary>
-/// The order in which the deployments of a call are tried: 1. leave out what the request excludes, 2. by priority, 3. among equals by the
-/// strategy of the model or the wish of the request, 4. what the request names first goes to the front. Thread-safe; allocates nothing for
-/// a model whose deployments have different priorities.
+/// The order in which the deployments of a call are tried: 1. leave out what the request excludes or an operator drained, 2. by priority,
+/// 3. among equals by the strategy of the model or the wish of the request, 4. what the request names first goes to the front. Thread-safe;
+/// allocates nothing for a model whose deployments have different priorities.
 /// </summary>
-internal sealed class DeploymentSelector(RoutingRandom chance, DeploymentHealths healths)
+internal sealed class DeploymentSelector(RoutingRandom chance, DeploymentHealths healths, DeploymentStates states)
 {
     /// <summary>Output tokens to compare costs by, where the request has no maximum.</summary>
     private const int UsualOutputTokens = 1000;
@@ -23,6 +24,21 @@ internal sealed class DeploymentSelector(RoutingRandom chance, DeploymentHealths
         var hints = call.Facts.Extension.Route;
         // 1.
         var candidates = RouteFilter.Apply(call.Model.Deployments, hints, call.StartedAt);
+        if (states.HasDrained && candidates.Any(IsDrained)) return WithoutDrained(call, candidates, hints);
+        return Order(call, candidates, hints);
+    }
+
+    // Not in the caller: what the lambda captures would be allocated for all calls.
+    private Selection WithoutDrained(GatewayCall call, IReadOnlyList<Deployment> candidates, RouteHints? hints)
+    {
+        List<Deployment> active = [.. candidates.Where(deployment => !IsDrained(deployment))];
+        var selection = Order(call, active, hints) with { HasDrained = true };
+        return active.Count > 0 && candidates[0].Priority < active[0].Priority && selection.Reason != AttemptReasons.Order
+            ? selection with { Reason = AttemptReasons.Drained } : selection;
+    }
+
+    private Selection Order(GatewayCall call, IReadOnlyList<Deployment> candidates, RouteHints? hints)
+    {
         if (candidates.Count < 2) return new Selection(candidates, AttemptReasons.Only);
 
         // 2. and 3.
@@ -33,6 +49,8 @@ internal sealed class DeploymentSelector(RoutingRandom chance, DeploymentHealths
         // 4.
         return hints is { Order.Count: > 0 } ? NamedFirst(ordered, reason, hints.Order) : new Selection(ordered, reason);
     }
+
+    private bool IsDrained(Deployment deployment) => states.IsDrained(deployment.Name);
 
     private static Selection NamedFirst(IReadOnlyList<Deployment> ordered, string reason, IReadOnlyList<string> names)
     {

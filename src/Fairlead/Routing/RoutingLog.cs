@@ -16,6 +16,12 @@ internal static partial class RoutingLog
         "Deployment {Deployment} failed repeatedly and is open: calls go elsewhere. One call every {Seconds} s tests it")]
     public static partial void BreakerOpened(ILogger logger, string deployment, double seconds);
 
+    [LoggerMessage(8005, LogLevel.Warning, "The probe of {Deployment} failed")]
+    public static partial void ProbeFailed(ILogger logger, string deployment);
+
+    [LoggerMessage(8006, LogLevel.Error, "The probe of {Deployment} could not be made")]
+    public static partial void ProbeBroken(ILogger logger, string deployment, Exception exception);
+
     [LoggerMessage(8004, LogLevel.Information, "Deployment {Deployment} responds again and is closed: calls go there")]
     public static partial void BreakerClosed(ILogger logger, string deployment);
 }

@@ -52,8 +52,11 @@ internal sealed class SessionKey
     public double ScoreOf(Deployment deployment)
     {
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        var name = Encoding.UTF8.GetBytes(deployment.Name);
-        SHA256.HashData([.. _hash, .. name], hash);
+        var length = _hash.Length + Encoding.UTF8.GetByteCount(deployment.Name);
+        var input = length <= 512 ? stackalloc byte[length] : new byte[length];
+        _hash.CopyTo(input);
+        Encoding.UTF8.GetBytes(deployment.Name, input[_hash.Length..]);
+        SHA256.HashData(input, hash);
         // 53 bits: what a double holds. Never 0 or 1.
         var uniform = ((BitConverter.ToUInt64(hash) >> 11) + 0.5) / (1UL << 53);
         return deployment.Weight / -Math.Log(uniform);

@@ -16,7 +16,7 @@ internal sealed class DeploymentLoads(DeploymentSlots slots)
             Limit = slot.Limit is var limit and < LearnedLimit.None ? limit : null,
             InFlight = slot.Taken,
             Queued = slot.HasWaiting ? slots.WaitingFor(deployment.Name) : 0,
-            Held = slot.Quota.WaitFor(deployment.KeyIds, 1),
+            Held = slot.Quota.WaitFor(deployment.UsableKeyIds, 1),
             RequestsLeft = requests,
             TokensLeft = tokens,
             Statistics = slot.Statistics,
@@ -36,7 +36,7 @@ internal sealed class DeploymentLoads(DeploymentSlots slots)
                 continue;
             }
             var limit = slot.Limit;
-            isLimited |= slot.IsBelowMaximum || slot.Quota.WaitFor(deployment.KeyIds, 1) > TimeSpan.Zero;
+            isLimited |= slot.IsBelowMaximum || slot.Quota.WaitFor(deployment.UsableKeyIds, 1) > TimeSpan.Zero;
             rateLimited += slot.Statistics.RateLimited;
             taken += slot.Taken;
             limits += limit;

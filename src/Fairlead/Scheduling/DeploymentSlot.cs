@@ -18,7 +18,7 @@ internal sealed class DeploymentSlot
     private volatile bool _isAdaptive;
     private int _taken;
     private int _waiting;
-    private int[] _keys = [];
+    private volatile Deployment _deployment;
 
     /// <param name="name">Name of the deployment.</param>
     /// <param name="number">Its number in the order in which deployments were first used.</param>
@@ -27,7 +27,7 @@ internal sealed class DeploymentSlot
     /// <param name="quotaReported">Called after the provider reported its own limits.</param>
     public DeploymentSlot(string name, int number, Deployment deployment, TimeProvider time, Action<DeploymentSlot> quotaReported)
     {
-        (Name, Number) = (name, number);
+        (Name, Number, _deployment) = (name, number, deployment);
         SetLimits(deployment.MaxConcurrency, deployment.IsAdaptive);
         Learned = new LearnedLimit(time);
         Quota = new ProviderQuota(time) { Reported = () => quotaReported(this) };
@@ -64,15 +64,18 @@ internal sealed class DeploymentSlot
     /// <summary>Serves waiting calls when the provider's limits have room again; only under the lock of the queues.</summary>
     public ITimer? Wake { get; set; }
 
-    /// <summary>Ids of the keys with which its provider is called.</summary>
-    public int[] Keys
+    /// <summary>The deployment as the newest call or catalogue knows it.</summary>
+    public Deployment Deployment
     {
-        get => Volatile.Read(ref _keys);
+        get => _deployment;
         set
         {
-            if (!ReferenceEquals(_keys, value)) Volatile.Write(ref _keys, value);
+            if (!ReferenceEquals(_deployment, value)) _deployment = value;
         }
     }
+
+    /// <summary>Ids of the keys with which its provider may be called now.</summary>
+    public int[] Keys => _deployment.UsableKeyIds;
 
     public int Taken => Volatile.Read(ref _taken);
 

@@ -35,6 +35,9 @@ internal sealed class QueueLane
     /// <summary>The lines of a class by organization. None is empty.</summary>
     public Dictionary<string, OrganizationLine> LinesOf(int rank) => _lines[rank];
 
+    /// <summary>All waiting calls, in no particular order.</summary>
+    public IEnumerable<QueuedCall> Calls => Returning.Concat(_lines.SelectMany(lines => lines.Values).SelectMany(line => line.Calls));
+
     public bool HasSlots(DeploymentSlot[] slots) => Slots.AsSpan().SequenceEqual(slots);
 
     public void Add(QueuedCall call)

@@ -29,6 +29,9 @@ internal enum QueueRefusal
 
     /// <summary>It is a run of a job, and as many runs wait as may.</summary>
     NoPlace,
+
+    /// <summary>All its deployments were closed: no call goes there.</summary>
+    Closed,
 }
 
 /// <summary>

@@ -65,17 +65,22 @@ internal sealed class Scheduler : IDisposable
     }
 
     /// <summary>Returns the slot of an attempt that has ended, and learns from it.</summary>
-    public void GiveBack(GatewayCall call, Attempt attempt) => _slots.GiveBack(attempt.Deployment, AttemptSamples.Of(call, attempt, _time));
+    public void GiveBack(GatewayCall call, Attempt attempt)
+    {
+        if (!attempt.Sent) _slots.QuotaOf(attempt.Deployment).Return(call.ProviderKey, InputTokensOf(call));
+        _slots.GiveBack(attempt.Deployment, AttemptSamples.Of(call, attempt, _time));
+    }
 
-    /// <summary>Whether the provider has several keys, and its own limits leave room for the call with one of them.</summary>
+    /// <summary>Whether several keys of the provider may be used, and its own limits leave room for the call with one of them.</summary>
     public bool HasOtherKey(GatewayCall call, Deployment deployment) =>
-        deployment.KeyIds.Length > 1 && _slots.QuotaWaitOf([deployment], InputTokensOf(call)) <= TimeSpan.Zero;
+        deployment.UsableKeyIds.Length > 1 && _slots.QuotaWaitOf([deployment], InputTokensOf(call)) <= TimeSpan.Zero;
 
     /// <summary>Where an attempt reports what the provider says about its own limits.</summary>
     public ProviderQuota QuotaOf(Deployment deployment) => _slots.QuotaOf(deployment);
 
     /// <summary>Returns a slot that no attempt used.</summary>
-    public void GiveBack(Deployment deployment) => _slots.GiveBack(deployment);
+    public void GiveBack(GatewayCall call, Deployment deployment) =>
+        _slots.GiveBackUnused(deployment, InputTokensOf(call), call.ProviderKey);
 
     /// <summary>
     /// Waits until a deployment has a slot for the call, up to <c>scheduling.maxWait</c>, in all its waits together. The run of a job waits
@@ -84,6 +89,7 @@ internal sealed class Scheduler : IDisposable
     /// <param name="call">The call.</param>
     /// <param name="deployments">Those that may serve it, the preferred one first.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>The slot or the error; neither if all deployments were closed meanwhile.</returns>
     /// <exception cref="OperationCanceledException">The token fired; no slot is taken.</exception>
     public async ValueTask<SlotWait> WaitAsync(
         GatewayCall call, IReadOnlyList<Deployment> deployments, CancellationToken cancellationToken)
@@ -122,7 +128,8 @@ internal sealed class Scheduler : IDisposable
         }
         catch (OperationCanceledException)
         {
-            if (!_slots.Leave(waiting) && waiting.State == QueueState.Granted) _slots.GiveBack(Granted(waiting, deployments));
+            if (!_slots.Leave(waiting) && waiting.State == QueueState.Granted)
+                _slots.GiveBackUnused(Granted(waiting, deployments), waiting.InputTokens, waiting.ProviderKey);
             throw;
         }
         finally
@@ -134,6 +141,7 @@ internal sealed class Scheduler : IDisposable
                 { Refusal: QueueRefusal.Full } => "queue_full",
                 { Refusal: QueueRefusal.Deadline } => "deadline",
                 { Refusal: QueueRefusal.NoPlace } => "postponed",
+                { Refusal: QueueRefusal.Closed } => "closed",
                 { IsRun: true } when outcome == "timeout" => "postponed",
                 _ => outcome,
             };
@@ -155,6 +163,7 @@ internal sealed class Scheduler : IDisposable
             { State: QueueState.Granted } => new SlotWait(Granted(waiting, deployments), null),
             { Refusal: QueueRefusal.Full } => new SlotWait(null, Full(call, waiting, settings.MaxQueued[waiting.Class])),
             { Refusal: QueueRefusal.Deadline } => new SlotWait(null, SchedulingErrors.DeadlineMissed(call.Model.Id, waiting)),
+            { Refusal: QueueRefusal.Closed } => new SlotWait(null, null),
             _ when _slots.QuotaWaitOf(deployments, waiting.InputTokens) is var left && left > TimeSpan.Zero =>
                 new SlotWait(null, SchedulingErrors.Held(left)),
             _ => new SlotWait(null, SchedulingErrors.NoSlot(call.Model.Id, waiting, turn.Waited, expected)),
@@ -202,7 +211,7 @@ internal sealed class Scheduler : IDisposable
         Class = CallClasses.RankOf(call.Class),
         InputTokens = InputTokensOf(call),
         MaxOutputTokens = call.MaxOutputTokens,
-        IsReturning = call.Attempts.Count > 0,
+        IsReturning = call.Attempts.Count > 0 || call.Turn is { HasLostSlot: true },
         Workers = call.QueuedRun?.Workers ?? 0,
         WaitedBefore = call.QueuedRun?.WaitedBefore ?? TimeSpan.Zero,
         TimeLeft = call.Deadline is { } deadline ? deadline - call.Time.GetUtcNow() : null,

@@ -37,7 +37,7 @@ internal sealed class SchedulingMetrics : IDisposable
 
     /// <param name="rank">Rank of the class.</param>
     /// <param name="wait">How long the call waited.</param>
-    /// <param name="outcome">granted, timeout, queue_full, deadline, postponed or left.</param>
+    /// <param name="outcome">granted, timeout, queue_full, deadline, postponed, closed or left.</param>
     public void Waited(int rank, TimeSpan wait, string outcome)
     {
         if (!_waits.Enabled) return;

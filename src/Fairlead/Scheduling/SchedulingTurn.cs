@@ -8,6 +8,9 @@ internal sealed class SchedulingTurn
     /// <summary>Time that the call has waited so far, in all its waits.</summary>
     public TimeSpan Waited { get; set; }
 
+    /// <summary>Whether it got a slot that it could not use, because the deployment was closed: it keeps its place in the queue.</summary>
+    public bool HasLostSlot { get; set; }
+
     /// <summary>Notes a wait that was charged to the organization.</summary>
     public void Add(SchedulingCharge charge) => _charges.Add(charge);
 

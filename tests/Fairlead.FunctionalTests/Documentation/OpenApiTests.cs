@@ -89,6 +89,8 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("get /v2/limits", "/v2/limits", null),
         ("get /admin/v1/limits", "/admin/v1/limits?key_id={key}", null),
         ("get /admin/v1/deployments", "/admin/v1/deployments?limit=2", null),
+        ("get /admin/v1/deployments/{id}", "/admin/v1/deployments/simulated%2Fsim-fast", null),
+        ("patch /admin/v1/deployments/{id}", "/admin/v1/deployments/simulated%2Fsim-fast", """{"state":"active"}"""),
         ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,class,key,project,organization,outcome", null),
         ("get /admin/v1/reconciliation", "/admin/v1/reconciliation?limit=5", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),

@@ -149,6 +149,62 @@ public sealed class BreakerTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
     }
 
+    /// <summary>The slots are held by attempts that hang: a call that waits for one would wait for nothing.</summary>
+    [Fact]
+    public async Task Opens_CallsWaitForASlot_AreRefusedAtOnceOrWaitElsewhere()
+    {
+        using var arrived = new SemaphoreSlim(0);
+        _first.Answer = async context =>
+        {
+            arrived.Release();
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        };
+        await using var gateway = await StartAsync("breaker: { failures: 1, interval: 50s }", "apiKey: k, timeouts: { response: 2s }", limit: 2);
+        var slots = gateway.Services.GetRequiredService<Fairlead.Scheduling.DeploymentSlots>();
+        var hanging = ChatAsync(gateway, "one");
+        Assert.True(await arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
+        _ = ChatAsync(gateway, "one", stream: true);
+        Assert.True(await arrived.WaitAsync(TimeSpan.FromSeconds(60), Token));
+        var waiting = gateway.Client.PostForJsonAsync("/v1/chat/completions", Body("one"), HttpStatusCode.ServiceUnavailable);
+        while (slots.WaitingFor("first/m") == 0) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Token);
+
+        // The whole response times out, which opens the breaker. The stream still holds the other slot, and the one that is free is not used.
+        Assert.Equal(HttpStatusCode.GatewayTimeout, (await hanging).StatusCode);
+        var error = (await waiting).GetProperty("error");
+        Assert.Equal("provider_unavailable", error.GetProperty("code").GetString());
+        Assert.InRange(error.GetProperty("retry_after_ms").GetInt64(), 40_000, 50_000);
+        Assert.Equal(2, _first.Requests.Count);
+        Assert.Equal(0, slots.WaitingFor("first/m"));
+        using var other = await ChatAsync(gateway, "both");
+        Assert.Equal(HttpStatusCode.OK, other.StatusCode);
+    }
+
+    /// <summary>A count is no test: it is answered by the gateway while the breaker is open, and a provider that counts does not close it.</summary>
+    [Fact]
+    public async Task CountTokens_Open_NeitherTestsNorCloses()
+    {
+        await using var gateway = await StartAsync("breaker: { failures: 2, interval: 100ms }", kind: "anthropic", path: "");
+        _first.Answer = context => context.Request.Path.Value!.EndsWith("count_tokens", StringComparison.Ordinal)
+            ? FakeUpstream.Json(context, """{"input_tokens":4711}""")
+            : FakeUpstream.Json(context, "{}", 500);
+        Assert.Equal(4711, await CountAsync(gateway));
+        for (var i = 0; i < 2; i++) (await ChatAsync(gateway, "one")).Dispose();
+        var states = gateway.Services.GetRequiredService<IBreakerStates>();
+        Assert.True(states.Find("first/m").IsOpen);
+
+        var sent = _first.Requests.Count;
+        while (states.Find("first/m").NextTestAt > TimeProvider.System.GetUtcNow()) await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Token);
+        for (var i = 0; i < 3; i++) Assert.InRange(await CountAsync(gateway), 1, 100);
+        Assert.Equal(sent, _first.Requests.Count);
+        Assert.True(states.Find("first/m").IsOpen);
+        // The test is still there for a call.
+        (await ChatAsync(gateway, "one")).Dispose();
+        Assert.Equal(sent + 1, _first.Requests.Count);
+
+        static async Task<long> CountAsync(TestGateway gateway) => (await gateway.Client.PostForJsonAsync("/v1/messages/count_tokens",
+            """{"model":"one","messages":[{"role":"user","content":"Hi"}]}""")).GetProperty("input_tokens").GetInt64();
+    }
+
     /// <summary>These say nothing about the deployment: rejected requests, rate limits, faults that a client ordered for itself.</summary>
     [Fact]
     public async Task Failures_NotByTheDeployment_DoNotOpen()
@@ -194,16 +250,17 @@ public sealed class BreakerTests : IAsyncLifetime
         gateway.Client.PostJsonAsync("/v1/chat/completions", Body(model, stream));
 
     // One attempt for a call of "one", up to three for a call of "both".
-    private Task<TestGateway> StartAsync(string breaker, string keys = "apiKey: k") => TestGateway.StartAsync($$"""
+    private Task<TestGateway> StartAsync(
+        string breaker, string keys = "apiKey: k", int limit = 1000, string kind = "openai", string path = "/v1") => TestGateway.StartAsync($$"""
         fairlead:
           providers:
-            first: { kind: openai, baseUrl: {{_first.Url}}/v1, {{keys}} }
+            first: { kind: {{kind}}, baseUrl: "{{_first.Url}}{{path}}", {{keys}} }
             second: { kind: openai, baseUrl: {{_second.Url}}/v1, apiKey: k }
             sim: { kind: simulated }
           {{breaker}}
           retry: { maxRetries: {{(breaker.Contains("failures: 5", StringComparison.Ordinal) ? 2 : 0)}}, baseDelay: 1ms }
           models:
-            one: { {{Facts}}, deployments: [{ provider: first, model: m }] }
+            one: { {{Facts}}, deployments: [{ provider: first, model: m, maxConcurrency: {{limit}} }] }
             both:
               { {{Facts}}, deployments: [{ provider: first, model: m, priority: 1 }, { provider: second, model: m, priority: 2 }] }
         """);

@@ -36,7 +36,7 @@ public sealed class DeploymentEndpointTests : IAsyncLifetime
         var rows = await RowsAsync(gateway);
         Assert.Equal(rows.Select(row => row.GetProperty("id").GetString()).Order(StringComparer.Ordinal).Distinct(), rows.Select(row => row.GetProperty("id").GetString()));
         Assert.Equal(
-            """{"id":"up/up-m","object":"deployment","provider":"up","model":"up-m","models":["m"],"concurrency_limit":null,"max_concurrency":null,"in_flight":0,"queued":0,"breaker":{"state":"closed","opened_at":null,"next_test_at":null},"latency_ms":null,"first_token_ms":null,"time_per_token_ms":null,"rate_limited":0,"server_errors":0,"provider_limits":{"remaining_requests":null,"remaining_tokens":null,"wait_ms":0}}""",
+            """{"id":"up/up-m","object":"deployment","provider":"up","model":"up-m","models":["m"],"state":"active","concurrency_limit":null,"max_concurrency":null,"in_flight":0,"queued":0,"breaker":{"state":"closed","opened_at":null,"next_test_at":null},"latency_ms":null,"first_token_ms":null,"time_per_token_ms":null,"rate_limited":0,"server_errors":0,"provider_limits":{"remaining_requests":null,"remaining_tokens":null,"wait_ms":0}}""",
             Of(rows, "up/up-m").GetRawText());
         var limited = Of(rows, "up/limited");
         Assert.Equal((2, 2), (limited.GetProperty("concurrency_limit").GetInt32(), limited.GetProperty("max_concurrency").GetInt32()));

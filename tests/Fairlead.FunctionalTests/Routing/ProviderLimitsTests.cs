@@ -153,6 +153,40 @@ public sealed class ProviderLimitsTests : IAsyncLifetime
         Assert.Equal(5, _keys.Count(key => key.EndsWith("second", StringComparison.Ordinal)));
     }
 
+    /// <summary>The key that works has no room, and the one that has room does not work: nothing is sent with either.</summary>
+    [Fact]
+    public async Task Keys_OneIsUsedUpAndTheOtherRejected_HoldsTheDeployment()
+    {
+        _upstream.Answer = async context =>
+        {
+            var key = context.Request.Headers.Authorization.ToString();
+            _keys.Enqueue(key);
+            if (key.EndsWith("bad", StringComparison.Ordinal))
+            {
+                await FakeUpstream.Json(context, """{"error":{"message":"no","code":"invalid_api_key"}}""", 401);
+                return;
+            }
+            context.Response.Headers["x-ratelimit-remaining-requests"] = "1";
+            context.Response.Headers["x-ratelimit-reset-requests"] = "5m0s";
+            await FakeUpstream.Json(context, FakeUpstream.Completion("hello"));
+        };
+        await using var gateway = await StartAsync(keys: "apiKeys: [bad, good]");
+        // The first call finds out about both keys.
+        for (var i = 0; i < 2; i++) Assert.Equal(HttpStatusCode.OK, await ChatAsync(gateway, "one"));
+        _upstream.Answer = async context =>
+        {
+            _keys.Enqueue(context.Request.Headers.Authorization.ToString());
+            context.Response.Headers["x-ratelimit-remaining-requests"] = "0";
+            context.Response.Headers["x-ratelimit-reset-requests"] = "5m0s";
+            await FakeUpstream.Json(context, FakeUpstream.Completion("hello"));
+        };
+        Assert.Equal(HttpStatusCode.OK, await ChatAsync(gateway, "one"));
+        var sent = _keys.Count;
+        for (var i = 0; i < 3; i++) Assert.Equal(HttpStatusCode.TooManyRequests, await ChatAsync(gateway, "one"));
+        Assert.Equal(sent, _keys.Count);
+        Assert.Equal(1, _keys.Count(key => key.EndsWith("bad", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public async Task Keys_OneIsRefused_RetriesWithTheOtherAtOnce()
     {

@@ -64,6 +64,29 @@ public sealed class ApiKeyRingTests : IDisposable
         Assert.Equal("a", ring.Next()!.Value);
     }
 
+    /// <summary>Limits are looked up for these only: a rejected key has room that no call can use.</summary>
+    [Fact]
+    public void UsableIds_RejectedKeys_AreLeftOutUntilTheirTest()
+    {
+        var ring = Ring("a", "b", "c");
+        Assert.Same(ring.Ids, ring.UsableIds);
+        var first = ring.Next()!;
+        first.Rejected();
+        Assert.Equal(ring.Ids[1..], ring.UsableIds);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        ring.Next()!.Rejected();
+        ring.Next()!.Rejected();
+        Assert.Equal([first.Id], ring.UsableIds);
+
+        _time.Advance(ApiKeyRing.TestInterval - TimeSpan.FromSeconds(1));
+        Assert.Equal([first.Id], ring.UsableIds);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Same(ring.Ids, ring.UsableIds);
+        var single = Ring("a");
+        single.Next()!.Rejected();
+        Assert.Same(single.Ids, single.UsableIds);
+    }
+
     private static IEnumerable<string> Next(ApiKeyRing ring, int count) =>
         [.. Enumerable.Range(0, count).Select(_ => ring.Next()!.Value)];
 

@@ -12,6 +12,25 @@ public sealed class DeploymentSelectorTests : IDisposable
     public void Dispose() => _world.Dispose();
 
     [Fact]
+    public void Select_Drained_IsLeftOutAndNamedAsTheReason()
+    {
+        using var world = new RoutingWorld();
+        var call = RoutingWorld.Call(SelectionStrategy.Weight, [RoutingWorld.At("a", 1), RoutingWorld.At("b", 2), RoutingWorld.At("c", 3)]);
+        world.States.Replace(["a/m", "gone/m"]);
+        var selection = world.Selector.Select(call);
+        Assert.Equal((AttemptReasons.Drained, true), (selection.Reason, selection.HasDrained));
+        Assert.Equal("b c", world.Order(call));
+        world.States.Replace(["b/m"]);
+        selection = world.Selector.Select(call);
+        Assert.Equal((AttemptReasons.Priority, true), (selection.Reason, selection.HasDrained));
+        Assert.Equal("a c", world.Order(call));
+        world.States.Replace(["a/m", "b/m", "c/m"]);
+        Assert.Empty(world.Selector.Select(call).Deployments);
+        world.States.Replace([]);
+        Assert.Equal("a b c", world.Order(call));
+    }
+
+    [Fact]
     public void Select_OneDeployment_ReturnsTheListOfTheModel()
     {
         var deployments = new[] { RoutingWorld.At("a") };

@@ -28,6 +28,28 @@ public sealed partial class RoutingGuideTests
     }
 
     [Theory]
+    [InlineData("up", "/health?deep=1", false)]
+    [InlineData("up", "health", true)]
+    [InlineData("up", "//other.example/health", true)]
+    [InlineData("up", "/a b", true)]
+    [InlineData("sim", "/health", true)]
+    public void ProbePath_NotAtTheProvider_IsAnError(string provider, string path, bool isError)
+    {
+        var yaml = $$"""
+            fairlead:
+              providers: { up: { kind: openai, baseUrl: "http://127.0.0.1:1/v1" }, sim: { kind: simulated } }
+              models:
+                m: { contextWindow: 1000, prices: { input: 1, output: 1 }, capabilities: { tools: false },
+                     deployments: [{ provider: {{provider}}, model: sim-fast, probe: { path: "{{path}}" } }] }
+            """;
+        var read = ConfigurationReader.Read(new ConfigurationInput(), ConfigurationSections.BuiltIn, "fairlead.yaml", Encoding.UTF8.GetBytes(yaml));
+        Assert.Empty(read.Errors);
+        using var services = new ServiceCollection().BuildServiceProvider();
+        var errors = new CatalogueBuilder(ProviderKinds.BuiltIn, [], services).Check(read.Configuration!);
+        Assert.Equal(isError ? ["models.m.deployments[0].probe.path"] : [], errors.Select(error => error.Key));
+    }
+
+    [Theory]
     [InlineData("onOverflow: nobody", "No model has this name")]
     [InlineData("onOverflow: small", "larger window")]
     public void OnOverflow_NotALargerModel_IsAnError(string key, string problem)

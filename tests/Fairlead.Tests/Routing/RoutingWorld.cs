@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using Fairlead.Catalogue;
+using Fairlead.Catalogue.States;
 using Fairlead.Configuration;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
@@ -24,7 +25,7 @@ internal sealed class RoutingWorld : IDisposable
         _metrics = new RoutingMetrics(_services.GetRequiredService<IMeterFactory>());
         Configuration = new FakeConfigurationSource(new GatewayConfiguration());
         Healths = new DeploymentHealths(Configuration, _metrics, Time, NullLogger<DeploymentHealths>.Instance);
-        Selector = new DeploymentSelector(new RoutingRandom(_random.NextDouble), Healths);
+        Selector = new DeploymentSelector(new RoutingRandom(_random.NextDouble), Healths, States);
     }
 
     public FakeTimeProvider Time { get; } = new();
@@ -32,6 +33,8 @@ internal sealed class RoutingWorld : IDisposable
     public FakeConfigurationSource Configuration { get; }
 
     public DeploymentHealths Healths { get; }
+
+    public DeploymentStates States { get; } = new();
 
     public DeploymentSelector Selector { get; }
 

@@ -55,7 +55,7 @@ public sealed class SchedulerTests : IDisposable
         Assert.All(runs.Skip(2), run => Assert.True(run.QueuedRun!.Postponed!.Value.LinePause > TimeSpan.FromSeconds(1)));
         Assert.Empty(left);
         // One that leaves its place is reported, so that another one can wait there.
-        Scheduler.GiveBack(_one);
+        _world.Slots.GiveBack(_one);
         Assert.Equal(_one, (await waits[0]).Deployment);
         Assert.Equal([runs[0]], left);
         Assert.Null(runs[0].QueuedRun!.Postponed);
@@ -81,7 +81,7 @@ public sealed class SchedulerTests : IDisposable
         Assert.True(_world.Slots.TryTake(_one));
         var waiting = Scheduler.WaitAsync(old, [_one], Cancel).AsTask();
         Assert.False(waiting.IsCompleted);
-        Scheduler.GiveBack(_one);
+        _world.Slots.GiveBack(_one);
         Assert.Equal(_one, (await waiting).Deployment);
     }
 
@@ -95,9 +95,9 @@ public sealed class SchedulerTests : IDisposable
         var waits = new[] { bulk, standard }.Select(call => Scheduler.WaitAsync(call, [_one], Cancel).AsTask()).ToArray();
         _world.Time.Advance(TimeSpan.FromSeconds(2));
         _world.Reload(_model with { Scheduling = new ModelSchedulingConfig { AgingAfter = TimeSpan.FromSeconds(1) } });
-        Scheduler.GiveBack(_one);
+        _world.Slots.GiveBack(_one);
         Assert.Same(waits[0], await Task.WhenAny(waits));
-        Scheduler.GiveBack(_one);
+        _world.Slots.GiveBack(_one);
         await waits[1];
     }
 
@@ -108,8 +108,8 @@ public sealed class SchedulerTests : IDisposable
         Assert.True(_world.Slots.TryTake(_one));
         Assert.True(_world.Slots.TryTake(_one));
         Assert.False(_world.Slots.TryTake(_one));
-        Scheduler.GiveBack(_one);
-        Scheduler.GiveBack(_one);
+        _world.Slots.GiveBack(_one);
+        _world.Slots.GiveBack(_one);
     }
 
     /// <summary>
@@ -147,7 +147,7 @@ public sealed class SchedulerTests : IDisposable
     {
         var waiting = Scheduler.WaitAsync(call, [deployment], Cancel).AsTask();
         Assert.False(waiting.IsCompleted);
-        Scheduler.GiveBack(deployment);
+        _world.Slots.GiveBack(deployment);
         Assert.Equal(deployment, (await waiting).Deployment);
     }
 
@@ -156,9 +156,9 @@ public sealed class SchedulerTests : IDisposable
     {
         var waits = new[] { "b", "a" }.Select(organization => _world.CallOf(_model, organization))
             .Select(call => (call.Caller.OrganizationId, Wait: Scheduler.WaitAsync(call, [deployment], Cancel).AsTask())).ToList();
-        Scheduler.GiveBack(deployment);
+        _world.Slots.GiveBack(deployment);
         var first = await Task.WhenAny(waits.Select(entry => entry.Wait));
-        Scheduler.GiveBack(deployment);
+        _world.Slots.GiveBack(deployment);
         await Task.WhenAll(waits.Select(entry => entry.Wait));
         return waits.Single(entry => entry.Wait == first).OrganizationId;
     }

@@ -38,7 +38,12 @@ internal sealed class AnthropicProvider : Provider
 
     public override int[] KeyIds => _keys.Ids;
 
+    public override int[] UsableKeyIds => _keys.UsableIds;
+
     public override Uri? Endpoint => _messages;
+
+    public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
+        PathRequest.SendAsync(_client, new Uri(_messages, path), _keys, AnthropicProviderKind.KeyHeader, timeout, cancellationToken);
 
     public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
 

@@ -34,7 +34,12 @@ internal sealed class GeminiProvider : Provider
 
     public override int[] KeyIds => _keys.Ids;
 
+    public override int[] UsableKeyIds => _keys.UsableIds;
+
     public override Uri? Endpoint { get; }
+
+    public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
+        PathRequest.SendAsync(_client, new Uri(Endpoint!, path), _keys, GeminiProviderKind.KeyHeader, timeout, cancellationToken);
 
     public override bool Speaks(Dialect dialect) => false;
 

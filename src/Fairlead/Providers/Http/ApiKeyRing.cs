@@ -36,6 +36,28 @@ internal sealed class ApiKeyRing
     /// <summary>A number for each key, the same as long as the process runs. It does not reveal the key.</summary>
     public int[] Ids { get; }
 
+    /// <summary>
+    /// The ids of those that may be used now, in the order of <see cref="Ids"/>; if none may, of the one that is tested next. Allocates
+    /// nothing while no key is rejected.
+    /// </summary>
+    public int[] UsableIds
+    {
+        get
+        {
+            if (_keys.Length < 2) return Ids;
+            var now = _time.GetTimestamp();
+            var usable = 0;
+            foreach (var key in _keys)
+            {
+                if (key.TestDue <= now) usable++;
+            }
+            if (usable == _keys.Length) return Ids;
+            return usable == 0
+                ? [_keys.MinBy(key => key.TestDue)!.Id]
+                : [.. _keys.Where(key => key.TestDue <= now).Select(key => key.Id)];
+        }
+    }
+
     /// <summary>Adds the key of the next attempt to a request, which reports to it; nothing if the provider needs none.</summary>
     /// <param name="request">The request.</param>
     /// <param name="header">The header that holds it.</param>

@@ -96,14 +96,37 @@ internal sealed class UpstreamClient : IDisposable
         headers.TryAddWithoutValidation("User-Agent", "fairlead");
         headers.TryAddWithoutValidation("X-Client-Request-Id", call.RequestId);
         AddTrace(headers, call.IncomingTrace);
+        AddConfigured(headers);
+        return request;
+    }
+
+    private void AddConfigured(System.Net.Http.Headers.HttpRequestHeaders headers)
+    {
         foreach (var header in _headers)
         {
             // The operator's value replaces ours.
             headers.Remove(header.Key);
             headers.TryAddWithoutValidation(header.Key, header.Value);
         }
+    }
+
+    /// <summary>A GET with the provider's configured headers. The adapter adds credentials.</summary>
+    public HttpRequestMessage CreateGet(Uri uri)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Get, uri)
+        {
+            Version = HttpVersion.Version20,
+            VersionPolicy = HttpVersionPolicy.RequestVersionOrLower,
+        };
+        request.Headers.TryAddWithoutValidation("User-Agent", "fairlead");
+        AddConfigured(request.Headers);
         return request;
     }
+
+    /// <summary>Sends a request without an attempt. The caller disposes the response.</summary>
+    /// <exception cref="HttpRequestException">There is no response.</exception>
+    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
+        _invoker.SendAsync(request, cancellationToken);
 
     /// <summary>
     /// Sends it once. The exchange has either a failure or a response with a success status. Disposes the request.

@@ -41,11 +41,16 @@ internal sealed class OpenAiProvider : Provider
 
     public override int[] KeyIds => _keys.Ids;
 
+    public override int[] UsableKeyIds => _keys.UsableIds;
+
     public override Uri? Endpoint => _endpoint.Address;
 
     public override string? OpenAiTypeOf(GatewayCall call) =>
         !_endpoint.IsOpenAi || call.Operation != Operation.Chat ? null
         : PathOf(call, WireOf(call)) == ResponsesWire.Path ? "responses" : "chat_completions";
+
+    public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
+        PathRequest.SendAsync(_client, new Uri(_endpoint.Address, path), _keys, _endpoint.KeyHeader, timeout, cancellationToken);
 
     public override bool Speaks(Dialect dialect) =>
         dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_limitations.Has(path);

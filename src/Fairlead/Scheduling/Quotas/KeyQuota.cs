@@ -40,6 +40,20 @@ internal sealed class KeyQuota
         _pendingTokens += tokens;
     }
 
+    /// <summary>Takes back the newest call of this size that was counted by <see cref="Sent"/>. Rare, so it may take long.</summary>
+    public void NotSent(double tokens)
+    {
+        var sent = _pending.ToArray();
+        var index = Array.FindLastIndex(sent, call => call.Tokens == tokens);
+        if (index < 0) return;
+        _pending.Clear();
+        for (var i = 0; i < sent.Length; i++)
+        {
+            if (i != index) _pending.Enqueue(sent[i]);
+        }
+        _pendingTokens -= tokens;
+    }
+
     /// <summary>Takes over what a response reports.</summary>
     /// <param name="reported">The limits.</param>
     /// <param name="startedAt">Timestamp of the start of its attempt. What was sent until then is in the report.</param>

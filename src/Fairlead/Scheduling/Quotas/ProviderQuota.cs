@@ -52,6 +52,18 @@ internal sealed class ProviderQuota(TimeProvider time)
         return false;
     }
 
+    /// <summary>Takes back a call that was counted by <see cref="TryReserve"/> but not sent.</summary>
+    /// <param name="key">The key that was chosen.</param>
+    /// <param name="tokens">Its input tokens, as they were counted.</param>
+    public void Return(int key, double tokens)
+    {
+        if (!_isActive) return;
+        lock (_gate)
+        {
+            if (_keys.TryGetValue(key, out var quota)) quota.NotSent(tokens);
+        }
+    }
+
     /// <summary>The wait until a key has room for a call, if nothing else is sent; zero if one has.</summary>
     public TimeSpan WaitFor(int[] keys, double tokens)
     {

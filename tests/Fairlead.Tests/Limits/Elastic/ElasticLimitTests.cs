@@ -115,6 +115,38 @@ public sealed class ElasticLimitTests
         Assert.Equal(75, (await FillAsync(caller, CallClasses.Realtime)).Count);
     }
 
+    /// <summary>
+    /// Calls of a class that has shrunk do not slow down the bucket of those that have not, whichever comes last; alone they do.
+    /// </summary>
+    [Fact]
+    public async Task Reserve_SharedByClasses_RefillsForTheClassThatHasNotShrunk()
+    {
+        var caller = LimitCalls.CallerOf(key: new LimitSet { RequestsPerMinute = 60, Elastic = ElasticRange.Default });
+        _accounts.Elastic.Of(Model.Id, CallClasses.Bulk).Position = -1;
+        await FillAsync(caller, CallClasses.Realtime);
+        var (realtime, bulk) = (0, 0);
+        for (var i = 0; i < 600; i++)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            if ((await ReserveAsync(caller, CallClasses.Realtime)).Error is null) realtime++;
+            if ((await ReserveAsync(caller, CallClasses.Bulk)).Error is null) bulk++;
+        }
+        Assert.Equal((60, 0), (realtime, bulk));
+
+        // Bulk alone gets its quarter, once the others have been quiet for a while and what they used has refilled.
+        for (var i = 0; i < 1500; i++)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(200));
+            await ReserveAsync(caller, CallClasses.Bulk);
+        }
+        for (var i = 0; i < 1200; i++)
+        {
+            _time.Advance(TimeSpan.FromMilliseconds(100));
+            if ((await ReserveAsync(caller, CallClasses.Bulk)).Error is null) bulk++;
+        }
+        Assert.InRange(bulk, 29, 31);
+    }
+
     /// <summary>A request that fits into the declared limit is not refused for good because the limit shrank.</summary>
     [Fact]
     public async Task Reserve_RequestLargerThanShrunkLimit_PassesWhenFullAndLeavesDebt()

@@ -52,6 +52,24 @@ public sealed class ProviderQuotaTests
     }
 
     [Fact]
+    public void Return_CallNotSent_GivesItsRequestAndTokensBack()
+    {
+        Report(new ReportedLimits { Requests = new ReportedLimit(2, null, 60 * Second), Tokens = new ReportedLimit(500, null, 60 * Second) });
+        _time.Advance(TimeSpan.FromMilliseconds(1));
+        Assert.True(Reserve(tokens: 400));
+        Assert.True(Reserve(tokens: 100));
+        Assert.False(Reserve(tokens: 1));
+        // One that was never counted returns nothing.
+        _quota.Return(Key, 300);
+        _quota.Return(Key + 1, 400);
+        Assert.False(Reserve(tokens: 1));
+        _quota.Return(Key, 400);
+        Assert.False(Reserve(tokens: 401));
+        Assert.True(Reserve(tokens: 400));
+        Assert.False(Reserve(tokens: 1));
+    }
+
+    [Fact]
     public void TryReserve_TooFewTokensForTheCall_AdmitsOnlySmallerOnes()
     {
         Report(new ReportedLimits { Requests = new ReportedLimit(50, 100, 30 * Second), Tokens = new ReportedLimit(500, null, 60 * Second) });

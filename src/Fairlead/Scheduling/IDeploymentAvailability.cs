@@ -1,0 +1,9 @@
+namespace Fairlead.Scheduling;
+
+/// <summary>Whether calls may go to a deployment at all, however many slots it has. Thread-safe.</summary>
+internal interface IDeploymentAvailability
+{
+    /// <summary>Whether no call may go there now. No call waits for deployments that are all closed.</summary>
+    /// <param name="deployment">Its name, <c>provider/upstream-model</c>.</param>
+    bool IsClosed(string deployment);
+}
