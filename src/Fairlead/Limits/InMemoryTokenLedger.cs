@@ -140,6 +140,15 @@ internal sealed class InMemoryTokenLedger(
         try
         {
             result = await shared.ReserveAsync(reservation, limits, amounts);
+            // Never while the reservation holds money in them.
+            while (result.IsDropped)
+            {
+                limits = accounts.Of(call.Caller, call.Model, call.Class);
+                call.Limits = limits;
+                limits.Adapt();
+                amounts = CallAmounts.Of(call, limits, histories);
+                result = await shared.ReserveAsync(reservation, limits, amounts);
+            }
         }
         finally
         {
