@@ -2,6 +2,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 using Fairlead.Tests.Limits;
 
 namespace Fairlead.Tests.Generations;
@@ -45,6 +46,7 @@ public sealed class GenerationRunTests
             Facts = new RequestFacts { Model = "m", Stream = true, Responses = new ResponsesFacts { Background = true } },
             Streams = true,
             QueuedRun = new QueuedRun(1, TimeSpan.Zero),
+            Body = new PooledBuffer(),
         };
         var run = new GenerationRun(call, new CallCancellation(null, TimeProvider.System, CancellationToken.None, CancellationToken.None));
         Assert.True(run.CannotRestartStream);

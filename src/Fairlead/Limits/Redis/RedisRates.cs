@@ -202,7 +202,7 @@ internal sealed class RedisRates(
                 _unreported.Mark(limits);
                 return new SharedRatesResult { IsTaken = true, IsNear = isNear };
             }
-            if (limits.Accounts.Refusing(reservation, limits, ReservationParts.Rates, amounts) is { Count: > 0 } refusing)
+            if (limits.Accounts.States.Refusing(reservation, limits, ReservationParts.Rates, amounts) is { Count: > 0 } refusing)
                 return new SharedRatesResult { Refusing = refusing };
             // It has refilled meanwhile.
         }
