@@ -167,6 +167,9 @@ internal sealed class FaultWorld : IAsyncDisposable
         return tenant;
     }
 
+    /// <summary>Gives the organization other limits.</summary>
+    public Task ChangeAsync(FaultTenant tenant, string limits) => AdminAsync("organizations/" + tenant.Id, $$"""{"limits":{{limits}}}""", HttpMethod.Patch);
+
     public async ValueTask DisposeAsync()
     {
         foreach (var node in _started) await node.DisposeAsync();
@@ -182,14 +185,14 @@ internal sealed class FaultWorld : IAsyncDisposable
         return (response.StatusCode, await response.Content.ReadAsStringAsync(Cancel));
     }
 
-    private async Task<JsonElement> AdminAsync(string resource, string body)
+    private async Task<JsonElement> AdminAsync(string resource, string body, HttpMethod? method = null)
     {
         var node = _nodes[0]!;
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"{node.Address}/admin/v1/{resource}") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        using var request = new HttpRequestMessage(method ?? HttpMethod.Post, $"{node.Address}/admin/v1/{resource}") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         request.Headers.Authorization = new("Bearer", TestGateway.AdminKey);
         using var response = await node.Client.SendAsync(request, Cancel);
         var text = await response.Content.ReadAsStringAsync(Cancel);
-        Assert.True(response.StatusCode == HttpStatusCode.Created, text);
+        Assert.True(response.IsSuccessStatusCode, text);
         return JsonDocument.Parse(text).RootElement.Clone();
     }
 }

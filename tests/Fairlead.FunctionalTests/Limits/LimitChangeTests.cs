@@ -1,0 +1,72 @@
+using System.Globalization;
+using System.Net;
+
+namespace Fairlead.FunctionalTests.Limits;
+
+/// <summary>A limit that an administrator changes while three programs serve calls: it is in force on all of them, and nothing is forgotten.</summary>
+public sealed class LimitChangeTests
+{
+    private const int Before = 10;
+
+    private const int Lowered = 6;
+
+    /// <summary>Two seconds are promised. A machine that runs other tests gets more.</summary>
+    private static readonly TimeSpan Spread = TimeSpan.FromSeconds(5);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Budget_LoweredThenRaised_IsInForceOnAllNodesWithWhatWasUsed()
+    {
+        await using var world = await FaultWorld.StartAsync();
+        var tenant = await world.AddTenantAsync(Budget(Before));
+        Assert.Equal([true, true, true, true], await SendAsync(world, tenant, 0, 1, 2, 0));
+
+        await ChangeAsync(world, tenant, Budget(Lowered));
+        Assert.Equal([true, true, false, false, false], await SendAsync(world, tenant, 1, 2, 0, 1, 2));
+
+        // Below what was used: no node serves it, and none has forgotten it when the limit is raised.
+        await ChangeAsync(world, tenant, Budget(2));
+        Assert.Equal([false, false, false], await SendAsync(world, tenant, 0, 1, 2));
+        await ChangeAsync(world, tenant, Budget(Lowered + 1));
+        Assert.Equal([true, false, false, false], await SendAsync(world, tenant, 2, 0, 1, 2));
+    }
+
+    [Fact]
+    public async Task Rate_Lowered_IsInForceOnAllNodesWithWhatWasUsed()
+    {
+        await using var world = await FaultWorld.StartAsync();
+        var tenant = await world.AddTenantAsync(Rate(Before));
+        var since = TimeProvider.System.GetTimestamp();
+        Assert.Equal([true, true, true, true], await SendAsync(world, tenant, 0, 1, 2, 0));
+        await ChangeAsync(world, tenant, Rate(Lowered));
+        var served = (await SendAsync(world, tenant, 1, 2, 0, 1, 2, 0, 1, 2, 0)).Count(isServed => isServed);
+        // What has refilled at most, at the higher rate.
+        var refilled = (int)Math.Ceiling(TimeProvider.System.GetElapsedTime(since).TotalMinutes * Before);
+        Assert.InRange(served, Lowered - 4, Lowered - 4 + refilled);
+    }
+
+    private static string Budget(int calls) =>
+        string.Create(CultureInfo.InvariantCulture, $$"""{"usd_per_month":{{calls * FaultWorld.Cost}}}""");
+
+    private static string Rate(int calls) => string.Create(CultureInfo.InvariantCulture, $$"""{"requests_per_minute":{{calls}}}""");
+
+    private static async Task ChangeAsync(FaultWorld world, FaultTenant tenant, string limits)
+    {
+        await world.ChangeAsync(tenant, limits);
+        await Task.Delay(Spread, TimeProvider.System, Cancel);
+    }
+
+    /// <summary>Sends one call to each of the nodes, one after another.</summary>
+    private static async Task<bool[]> SendAsync(FaultWorld world, FaultTenant tenant, params int[] nodes)
+    {
+        var served = new bool[nodes.Length];
+        for (var i = 0; i < nodes.Length; i++)
+        {
+            var (status, text) = await FaultWorld.CallAsync(world.NodeOf(nodes[i])!, tenant, seed: i);
+            served[i] = status == HttpStatusCode.OK;
+            Assert.True(served[i] || status == HttpStatusCode.TooManyRequests, text);
+        }
+        return served;
+    }
+}
