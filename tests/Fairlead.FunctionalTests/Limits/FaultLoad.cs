@@ -11,9 +11,9 @@ internal sealed class FaultLoad(FaultWorld world)
 
     private readonly List<Task> _workers = [];
     private readonly ConcurrentDictionary<FaultTenant, Calls> _calls = new();
-    private readonly CancellationTokenSource _stop = new();
     private long _seed;
     private long _ended;
+    private volatile bool _isStopped;
 
     /// <summary>Refusals that no documented policy allows, and failures.</summary>
     public ConcurrentQueue<string> Wrong { get; } = new();
@@ -42,11 +42,10 @@ internal sealed class FaultLoad(FaultWorld world)
         while (Interlocked.Read(ref _ended) < until) await Task.Delay(Pause, TimeProvider.System, TestContext.Current.CancellationToken);
     }
 
-    public async Task StopAsync()
+    public Task StopAsync()
     {
-        await _stop.CancelAsync();
-        await Task.WhenAll(_workers);
-        _stop.Dispose();
+        _isStopped = true;
+        return Task.WhenAll(_workers);
     }
 
     /// <summary>One call, whose end is noted.</summary>
@@ -84,7 +83,7 @@ internal sealed class FaultLoad(FaultWorld world)
 
     private async Task WorkAsync(int node, FaultTenant tenant, string? refusal, bool hasBudget)
     {
-        while (!_stop.IsCancellationRequested)
+        while (!_isStopped)
         {
             await SendAsync(node, tenant, refusal, hasBudget);
             await Task.Delay(Pause, TimeProvider.System, CancellationToken.None);
