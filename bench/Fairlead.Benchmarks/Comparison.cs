@@ -39,8 +39,9 @@ internal static class Comparison
             using var upstream = await ChildProcess.StartAsync(self, ["upstream", Url(out var upstreamUrl)], upstreamUrl, "/");
             using var yarp = await ChildProcess.StartAsync(self, ["yarp", Url(out var yarpUrl), upstreamUrl], yarpUrl, "/");
             var config = Path.Combine(data.FullName, "fairlead.yaml");
-            await File.WriteAllTextAsync(config, $$"""
+            string Configuration(string more) => $$"""
                 fairlead:
+                  {{more}}
                   providers:
                     bench: { kind: openai, baseUrl: {{upstreamUrl}}/v1, apiKey: none }
                   models:
@@ -48,7 +49,8 @@ internal static class Comparison
                     m-100ms-50: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-20ms-100: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-5ms-600: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
-                """);
+                """;
+            await File.WriteAllTextAsync(config, Configuration(""));
             Dictionary<string, string> Environment(string folder) => new()
             {
                 ["FAIRLEAD_CONFIG"] = config,
@@ -56,6 +58,22 @@ internal static class Comparison
                 ["FAIRLEAD_ADMIN_KEY"] = Key,
                 ["Logging__LogLevel__Default"] = "Warning",
             };
+            if (only == "limit-stores")
+            {
+                var stores = new StringBuilder();
+                await LimitStores.MeasureAsync(stores, StartAsync, Key, Body("m-sync", false, 2_000), rounds, seconds, WarmUp);
+                Console.WriteLine(stores);
+                return 0;
+            }
+            async Task<ChildProcess> StartAsync(string folder, string more, IReadOnlyDictionary<string, string> variables)
+            {
+                var own = Path.Combine(data.FullName, folder + ".yaml");
+                await File.WriteAllTextAsync(own, Configuration(more));
+                var environment = Environment(folder);
+                environment["FAIRLEAD_CONFIG"] = own;
+                foreach (var (name, value) in variables) environment[name] = value;
+                return await ChildProcess.StartAsync("dotnet", [server, "--urls", Url(out var url)], url, "/livez", environment);
+            }
             var fairleadPort = Url(out var fairleadUrl);
             using var fairlead = await ChildProcess.StartAsync("dotnet", [server, "--urls", fairleadPort], fairleadUrl, "/livez",
                 Environment("data"));
@@ -83,6 +101,7 @@ internal static class Comparison
             {
                 var organizations = int.Parse(options.GetValueOrDefault("organizations", "10000"), CultureInfo.InvariantCulture);
                 await LimitLoad.MeasureAsync(report, Key, Body("m-sync", false, 2_000), fairlead, organizations, rounds, seconds, WarmUp);
+                await LimitStores.MeasureAsync(report, StartAsync, Key, Body("m-sync", false, 2_000), rounds, seconds, WarmUp / 2);
                 Console.WriteLine(report);
                 return 0;
             }

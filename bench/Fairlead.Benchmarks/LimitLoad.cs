@@ -1,7 +1,5 @@
 using System.Globalization;
-using System.Net.Http.Json;
 using System.Text;
-using System.Text.Json;
 
 namespace Fairlead.Benchmarks;
 
@@ -11,9 +9,6 @@ namespace Fairlead.Benchmarks;
 /// </summary>
 internal static class LimitLoad
 {
-    private const string Limits =
-        """{"requests_per_minute":1000000000,"input_tokens_per_minute":1000000000000,"output_tokens_per_minute":1000000000000,"usd_per_day":1000000}""";
-
     private const int Few = 10;
 
     public static async Task MeasureAsync(StringBuilder report, string adminKey, string body, ChildProcess fairlead, int organizations,
@@ -23,10 +18,10 @@ internal static class LimitLoad
         client.DefaultRequestHeaders.Authorization = new("Bearer", adminKey);
         var many = new string[organizations];
         await Parallel.ForAsync(0, organizations, new ParallelOptions { MaxDegreeOfParallelism = 8 },
-            async (i, _) => many[i] = await MakeKeyAsync(client, i, Limits));
+            async (i, _) => many[i] = await LimitedKeys.MakeAsync(client, i, LimitedKeys.Limits));
         var ways = new (string Name, IReadOnlyList<string> Keys)[]
         {
-            ("no limits", [await MakeKeyAsync(client, -1, "{}")]),
+            ("no limits", [await LimitedKeys.MakeAsync(client, -1, "{}")]),
             ("eight limits", [many[0]]),
             ($"eight limits, {Few} organizations", many[..Math.Min(Few, organizations)]),
             ($"eight limits, {organizations} organizations", many),
@@ -57,7 +52,6 @@ internal static class LimitLoad
             report.AppendLine(CultureInfo.InvariantCulture, $"| {name} | {Median(cpu[name]):0.0} | {Median(rate[name]):0} |");
         }
         report.AppendLine();
-        // Each round is a pair, so that noise that lasts longer than a round affects both sides.
         report.AppendLine(CultureInfo.InvariantCulture,
             $"Eight limits / none: {PairedRatio(cpu[ways[1].Name], cpu[ways[0].Name]):0.00} × (goal at most 1.08). "
             + $"{organizations} organizations / {Few}: {PairedRatio(cpu[ways[3].Name], cpu[ways[2].Name]):0.00} × (goal at most 1.10). "
@@ -65,29 +59,13 @@ internal static class LimitLoad
         report.AppendLine();
     }
 
-    private static async Task<string> MakeKeyAsync(HttpClient client, int number, string limits)
-    {
-        var name = string.Create(CultureInfo.InvariantCulture, $"limits {number}");
-        var organization = await PostAsync(client, "/admin/v1/organizations", $$"""{"name":"{{name}}","limits":{{limits}}}""", "id");
-        var project = await PostAsync(client, "/admin/v1/projects", $$"""{"name":"{{name}}","organization_id":"{{organization}}"}""", "id");
-        return await PostAsync(client, "/admin/v1/keys",
-            $$"""{"name":"{{name}}","project_id":"{{project}}","scopes":["chat"],"limits":{{limits}}}""", "secret");
-    }
-
-    private static async Task<string> PostAsync(HttpClient client, string path, string body, string member)
-    {
-        using var content = new StringContent(body, Encoding.UTF8, "application/json");
-        using var response = await client.PostAsync(new Uri(path, UriKind.Relative), content);
-        response.EnsureSuccessStatusCode();
-        return (await response.Content.ReadFromJsonAsync<JsonElement>()).GetProperty(member).GetString()!;
-    }
-
-    private static double Median(IEnumerable<double> values)
+    public static double Median(IEnumerable<double> values)
     {
         var sorted = values.Order().ToArray();
         return sorted[sorted.Length / 2];
     }
 
-    private static double PairedRatio(List<double> with, List<double> without) =>
+    /// <summary>The median of the ratios of the rounds, so that noise that lasts longer than a round affects both sides.</summary>
+    public static double PairedRatio(List<double> with, List<double> without) =>
         Median(with.Zip(without, (one, other) => one / other));
 }

@@ -25,6 +25,9 @@ internal sealed class PrivateRedis : IDisposable
 
     public string ConnectionString => $"redis://:{Uri.EscapeDataString(Password)}@127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}/0";
 
+    /// <summary>The same in the words of the driver, so that options can follow.</summary>
+    public string Words => $"127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)},password={Password}";
+
     /// <summary>Starts one.</summary>
     public static PrivateRedis Start()
     {

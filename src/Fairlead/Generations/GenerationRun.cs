@@ -54,6 +54,11 @@ internal sealed class GenerationRun : IDisposable
     /// <summary>No other run may follow this one: a part of its stream may have been read, and it cannot start again.</summary>
     public bool IsLast => CannotRestartStream && Events.Shown.Count > 0;
 
+    /// <summary>
+    /// How it is postponed; null if it ends. Once its reservation was handed over, it does not end, whatever part of its stream is read.
+    /// </summary>
+    public Postponement? Postponement => Call.HandedOver || !IsLast ? Call.QueuedRun?.Postponed : null;
+
     /// <summary>The output so far.</summary>
     public OutputBuilder Output { get; } = new();
 

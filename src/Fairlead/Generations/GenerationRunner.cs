@@ -136,12 +136,13 @@ internal sealed class GenerationRunner(
     }
 
     /// <summary>
-    /// Ends a run that was refused. A postponed one that has sent nothing does not end: another run continues with its reservation.
+    /// Ends a run that was refused. A postponed one that has sent nothing does not end if another run can follow: that one continues with its
+    /// reservation.
     /// </summary>
     private async Task<RunResult> RefusedAsync(GenerationRun run, GatewayError error)
     {
         var call = run.Call;
-        if (call.QueuedRun?.Postponed is null || call.Attempts.Count > 0) return await FailAsync(run, Outcome.Failed, error);
+        if (run.Postponement is null || call.Attempts.Count > 0) return await FailAsync(run, Outcome.Failed, error);
         call.HandedOver = true;
         return new RunResult(Outcome.Failed, StatusCodes.Status202Accepted, [], [], error, CancellationReason.None);
     }

@@ -27,6 +27,7 @@ internal sealed class JobWorker(
     DisownedGenerations disowned,
     RunningGenerations running,
     HeldReservations held,
+    JobHolds holds,
     JobLines lines,
     JobSignal signal,
     CallerSnapshots snapshots,
@@ -81,7 +82,8 @@ internal sealed class JobWorker(
                     await taker.TakeOverAsync(stoppingToken);
                     due = await taker.FillAsync(stoppingToken);
                 }
-                // In this loop, so that no job of this node starts between the query and the release.
+                // Both in this loop, so that no job of this node starts meanwhile.
+                await holds.FinishUnknownAsync(stoppingToken);
                 await held.CheckAsync(queue, stoppingToken);
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

@@ -155,7 +155,7 @@ internal sealed class RunFinisher(
 
     /// <summary>How the run is postponed; null if it is not. A run with a result has one, whatever became of a repair.</summary>
     private static Postponement? PostponementOf(GenerationRun run, RunResult result) =>
-        result is { Error: not null, Stopped: CancellationReason.None } && !run.IsLast ? run.Call.QueuedRun?.Postponed : null;
+        result is { Error: not null, Stopped: CancellationReason.None } ? run.Postponement : null;
 
     /// <summary>Returns the generation to the queue. The run does not count, and the reservation waits for the next one.</summary>
     private async Task<GenerationReturn> PostponeAsync(

@@ -92,6 +92,14 @@ internal sealed record AppliedLimits : ICallLimits
         if (Level is not null) Accounts.Adapt(this);
     }
 
+    /// <summary>The same with the lock of the organization.</summary>
+    public void Adapt(long now)
+    {
+        if (Level is not { } level) return;
+        foreach (var bucket in Rates) bucket.Adapt(level, now);
+        foreach (var counter in Concurrency) counter.Adapt(level, now);
+    }
+
     /// <summary>Whether rates and concurrency allow the amounts now. Needs the lock of the organization.</summary>
     public bool CanTakeRates(in LimitAmounts amounts, long now)
     {
@@ -118,7 +126,7 @@ internal sealed record AppliedLimits : ICallLimits
         }
     }
 
-    public LimitState[] Read() => Rates.Length + Concurrency.Length + Budgets.Length == 0 ? [] : Accounts.StatesOf(this);
+    public LimitState[] Read() => Rates.Length + Concurrency.Length + Budgets.Length == 0 ? [] : Accounts.States.Of(this);
 }
 
 /// <summary>A limit on the tokens of one request.</summary>

@@ -14,6 +14,9 @@ internal readonly record struct SharedRatesResult
     /// <summary>The limits that refuse, one or more; null if none does.</summary>
     public IReadOnlyList<RefusingLimit>? Refusing { get; init; }
 
+    /// <summary>The limits were dropped because nothing had used them for a long time. Get them again.</summary>
+    public bool IsDropped { get; init; }
+
     /// <summary>Why nobody can say whether a limit refuses; null otherwise.</summary>
     public GatewayError? Unavailable { get; init; }
 }
@@ -30,7 +33,7 @@ internal interface ISharedRates
     /// <summary>
     /// Takes all rates and the concurrency that <paramref name="limits"/> name, or nothing. Never throws for an unavailable store.
     /// </summary>
-    /// <param name="reservation">Holds money already, and no rates.</param>
+    /// <param name="reservation">Holds its money already, if it needs any, and no rates.</param>
     /// <param name="limits">The limits that apply.</param>
     /// <param name="amounts">How much of each.</param>
     ValueTask<SharedRatesResult> ReserveAsync(TokenReservation reservation, AppliedLimits limits, LimitAmounts amounts);

@@ -72,13 +72,13 @@ internal sealed class InMemoryTokenLedger(
             {
                 ReturnChanged(limits);
                 var needs = new SliceNeeds(limits.Budgets, reservation.AcceptedAt, more, more);
-                if (asks < MaxAsks && await limits.Accounts.AcquireAsync(needs, leases, cancellationToken) != SliceRequest.None) continue;
+                if (asks < MaxAsks && await limits.Accounts.Slices.AcquireAsync(needs, leases, cancellationToken) != SliceRequest.None) continue;
             }
             catch (Exception exception) when (exception is DbException or TimeoutException or StorageException)
             {
                 return StoreUnavailable();
             }
-            if (limits.Accounts.Refusing(reservation, limits, ReservationParts.Money, more) is { Count: > 0 } refusing)
+            if (limits.Accounts.States.Refusing(reservation, limits, ReservationParts.Money, more) is { Count: > 0 } refusing)
                 return Stop(call, LimitRefusal.Of(refusing));
         }
         return null;
@@ -140,6 +140,15 @@ internal sealed class InMemoryTokenLedger(
         try
         {
             result = await shared.ReserveAsync(reservation, limits, amounts);
+            // Never while the reservation holds money in them.
+            while (result.IsDropped)
+            {
+                limits = accounts.Of(call.Caller, call.Model, call.Class);
+                call.Limits = limits;
+                limits.Adapt();
+                amounts = CallAmounts.Of(call, limits, histories);
+                result = await shared.ReserveAsync(reservation, limits, amounts);
+            }
         }
         finally
         {
@@ -157,7 +166,7 @@ internal sealed class InMemoryTokenLedger(
         if (result.Unavailable is { } unavailable) return unavailable;
         // With the budgets, which may refuse when the wait for the rates is over.
         return LimitRefusal.Of(
-            limits.Accounts.Refusing(reservation, limits, parts, amounts) is { Count: > 0 } refusing ? refusing : result.Refusing!);
+            limits.Accounts.States.Refusing(reservation, limits, parts, amounts) is { Count: > 0 } refusing ? refusing : result.Refusing!);
     }
 
     private async ValueTask<GatewayError?> ReserveSlowlyAsync(GatewayCall call, TokenReservation reservation, AppliedLimits limits,
@@ -195,7 +204,7 @@ internal sealed class InMemoryTokenLedger(
                         if (rounds++ < MaxAsks)
                         {
                             var needs = new SliceNeeds(limits.Budgets, reservation.AcceptedAt, takesLess ? least : amounts, least);
-                            var request = await limits.Accounts.AcquireAsync(needs, leases, cancellationToken);
+                            var request = await limits.Accounts.Slices.AcquireAsync(needs, leases, cancellationToken);
                             if (request == SliceRequest.Asked) asks++;
                             if (request != SliceRequest.None) break;
                         }
@@ -213,12 +222,12 @@ internal sealed class InMemoryTokenLedger(
                     }
 
                     // 6.
-                    if (limits.Accounts.Refusing(reservation, limits, shown, least) is { Count: > 0 } refusing)
+                    if (limits.Accounts.States.Refusing(reservation, limits, shown, least) is { Count: > 0 } refusing)
                         return LimitRefusal.Of(refusing);
                     break;
 
                 case ReserveStatus.Refused:
-                    if (limits.Accounts.Refusing(reservation, limits, parts, amounts) is { Count: > 0 } limited)
+                    if (limits.Accounts.States.Refusing(reservation, limits, parts, amounts) is { Count: > 0 } limited)
                         return LimitRefusal.Of(limited);
                     break;
             }
@@ -235,7 +244,7 @@ internal sealed class InMemoryTokenLedger(
     // After a limit has changed, its budget has no slice, so the next call comes here.
     private void ReturnChanged(AppliedLimits limits)
     {
-        if (limits.Accounts.TakeChanged() is { Count: > 0 } changed) leases.Return(changed);
+        if (limits.Accounts.Slices.TakeChanged() is { Count: > 0 } changed) leases.Return(changed);
     }
 
     private static void Reserved(GatewayCall call, TokenReservation reservation, AppliedLimits limits, bool isNear)
@@ -248,7 +257,7 @@ internal sealed class InMemoryTokenLedger(
     /// <summary>Caps the output to what the slices still pay for.</summary>
     private static bool TryCap(GatewayCall call, TokenReservation reservation, AppliedLimits limits)
     {
-        var (tokens, pico) = limits.Accounts.Available(reservation, limits);
+        var (tokens, pico) = limits.Accounts.Slices.Available(reservation, limits);
         var cap = WorstCase.AffordableOutput(call, pico is { } money ? Money.FromPico(money) : null, tokens);
         if (cap < call.Dialect.MinOutputCap || cap >= (call.MaxOutputTokens ?? int.MaxValue)) return false;
         call.CapOutput(cap);

@@ -80,7 +80,7 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
             {
                 if (values.ValueOf(name) is not { } limit) continue;
                 var known = name.IsCounted() && _organizations.TryGetValue(organizationId, out var accounts)
-                    ? accounts.StateOf(scope, scopeId, model, @class, name) : null;
+                    ? accounts.States.Of(scope, scopeId, model, @class, name) : null;
                 if (known is null && name.IsBudget() && !withUnknown) continue;
                 states.Add(known ?? Unused(new LimitIdentity(scope, organizationId, scopeId, model, @class, name), limit, burst,
                     elastic));
@@ -124,7 +124,7 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
 
     /// <summary>What this process has spent of a budget since its start, and what its calls have reserved.</summary>
     public (long Spent, long Held) UseOf(BudgetKey key) =>
-        _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.UseOf(key) : default;
+        _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.Slices.UseOf(key) : default;
 
     public long TakenOf(BudgetKey key)
     {
@@ -134,12 +134,12 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
 
     IReadOnlyCollection<ReservedAmount> IBudgetSlices.ReadHeld() => ReadHeld();
 
-    public long TakeUnused(BudgetKey key) => _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.TakeUnused(key) : 0;
+    public long TakeUnused(BudgetKey key) => _organizations.TryGetValue(key.OrganizationId, out var accounts) ? accounts.Slices.TakeUnused(key) : 0;
 
     public IReadOnlyList<(BudgetKey Key, long Amount)> TakeIdle(TimeSpan idle)
     {
         var unused = new List<(BudgetKey Key, long Amount)>();
-        foreach (var accounts in _organizations.Values) accounts.TakeIdle(idle, unused);
+        foreach (var accounts in _organizations.Values) accounts.Slices.TakeIdle(idle, unused);
         return unused;
     }
 
@@ -147,7 +147,7 @@ internal sealed class LimitAccounts(TimeProvider time, IConfigurationSource? con
     public List<ReservedAmount> ReadHeld()
     {
         var found = new List<ReservedAmount>();
-        foreach (var accounts in _organizations.Values) accounts.ReadHeld(found);
+        foreach (var accounts in _organizations.Values) accounts.Slices.ReadHeld(found);
         return found;
     }
 

@@ -5,21 +5,6 @@ using Fairlead.Pipeline;
 
 namespace Fairlead.Limits;
 
-/// <summary>What became of an attempt to reserve.</summary>
-internal enum ReserveStatus
-{
-    Reserved,
-
-    /// <summary>A rate or the concurrency does not allow it now.</summary>
-    Refused,
-
-    /// <summary>The slice of a budget is too small.</summary>
-    Short,
-
-    /// <summary>The accounts were dropped because nothing had used them for a long time. Get them again.</summary>
-    Dropped,
-}
-
 /// <summary>
 /// All counters of one organization, behind one lock: every limit that can apply to a call belongs to one organization, so all of them are
 /// taken or none, in one pass, and organizations never wait for each other. Thread-safe.
@@ -39,11 +24,19 @@ internal sealed class OrganizationAccounts
         Clock = clock;
         _usedAt = clock.Time.GetTimestamp();
         _groups = new LimitGroups(this, elastic);
+        Slices = new OrganizationSlices(this, _groups, _held);
+        States = new OrganizationStates(this, _groups);
     }
 
     public string OrganizationId { get; }
 
     public LimitClock Clock { get; }
+
+    /// <summary>What this process has of budgets.</summary>
+    public OrganizationSlices Slices { get; }
+
+    /// <summary>What the counters say now.</summary>
+    public OrganizationStates States { get; }
 
     /// <summary>Guards the counters.</summary>
     public Lock Gate => _gate;
@@ -94,7 +87,7 @@ internal sealed class OrganizationAccounts
     /// <summary>Puts the factors of elastic limits in force.</summary>
     public void Adapt(AppliedLimits limits)
     {
-        lock (_gate) Adapt(limits, Clock.Time.GetTimestamp());
+        lock (_gate) limits.Adapt(Clock.Time.GetTimestamp());
     }
 
     /// <summary>Takes everything that <paramref name="reservation"/> needs, or nothing.</summary>
@@ -113,7 +106,7 @@ internal sealed class OrganizationAccounts
         lock (_gate)
         {
             if (_isDropped || limits.IsDropped) return ReserveStatus.Dropped;
-            if (takesRates) Adapt(limits, now);
+            if (takesRates) limits.Adapt(now);
             if (takesMoney)
             {
                 foreach (var budget in limits.Budgets)
@@ -273,114 +266,6 @@ internal sealed class OrganizationAccounts
         }
     }
 
-    /// <summary>Every limit that does not allow the amounts now, with the wait until it does.</summary>
-    public List<RefusingLimit> Refusing(TokenReservation reservation, AppliedLimits limits, ReservationParts parts, in LimitAmounts amounts)
-    {
-        var now = Clock.Now();
-        lock (_gate)
-        {
-            if ((parts & ReservationParts.Rates) != 0) Adapt(limits, now.Timestamp);
-            return RefusingLimits.Find(reservation, limits, parts, amounts, now);
-        }
-    }
-
-    /// <summary>What the slices have left for one more call; null for no budget of that kind.</summary>
-    public (long? Tokens, long? Pico) Available(TokenReservation reservation, AppliedLimits limits)
-    {
-        long? tokens = null, pico = null;
-        lock (_gate)
-        {
-            foreach (var budget in limits.Budgets)
-            {
-                var free = Math.Max(0, budget.FreeOf(budget.At(reservation.AcceptedAt)));
-                if (budget.Name.IsMoney()) pico = Math.Min(pico ?? free, free);
-                else tokens = Math.Min(tokens ?? free, free);
-            }
-        }
-        return (tokens, pico);
-    }
-
-    /// <summary>Asks for what <paramref name="needs"/> lack, unless the database said a moment ago that it does not have it.</summary>
-    /// <exception cref="System.Data.Common.DbException">The database is unavailable.</exception>
-    public ValueTask<SliceRequest> AcquireAsync(in SliceNeeds needs, IBudgetLeases leases, CancellationToken cancellationToken) =>
-        BudgetRequests.AcquireAsync(_gate, Clock, needs, leases, cancellationToken);
-
-    /// <summary>
-    /// The state of all limits that apply, at this moment. Budgets of which the database has not said yet how much is used are left out.
-    /// </summary>
-    public LimitState[] StatesOf(AppliedLimits limits)
-    {
-        var now = Clock.Now();
-        var states = new LimitState[limits.Rates.Length + limits.Concurrency.Length + limits.Budgets.Length];
-        var at = 0;
-        lock (_gate)
-        {
-            Adapt(limits, now.Timestamp);
-            foreach (var bucket in limits.Rates) states[at++] = bucket.StateAt(now);
-            foreach (var counter in limits.Concurrency) states[at++] = counter.StateAt(now);
-            foreach (var budget in limits.Budgets)
-            {
-                if (budget.IsKnown(now)) states[at++] = budget.StateAt(now);
-            }
-        }
-        return at == states.Length ? states : states[..at];
-    }
-
-    /// <summary>The state of one limit, or null if this process does not know how much of it is used.</summary>
-    public LimitState? StateOf(LimitScope scope, string scopeId, string? model, string? @class, LimitName name)
-    {
-        var now = Clock.Now();
-        lock (_gate)
-        {
-            if (_groups.Find(scope, scopeId, model, @class, name) is not { IsActive: true } counter || !counter.IsKnown(now)) return null;
-            counter.Adapt(null, now.Timestamp);
-            return counter.StateAt(now);
-        }
-    }
-
-    /// <summary>What this process has spent of a budget since its start, and what its calls have reserved.</summary>
-    public (long Spent, long Held) UseOf(BudgetKey key)
-    {
-        lock (_gate) return PeriodOf(key) is { } period ? (period.Spent, period.Held) : default;
-    }
-
-    /// <summary>Takes what a budget does not use out of its slice.</summary>
-    public long TakeUnused(BudgetKey key)
-    {
-        lock (_gate) return PeriodOf(key)?.TakeFree() ?? 0;
-    }
-
-    /// <summary>Takes what was not used for <paramref name="idle"/>, and what is left of ended periods.</summary>
-    public void TakeIdle(TimeSpan idle, List<(BudgetKey Key, long Amount)> unused)
-    {
-        var now = Clock.Now();
-        lock (_gate)
-        {
-            unused.AddRange(_groups.TakeChanged());
-            foreach (var budget in _groups.Budgets)
-            {
-                budget.TakeEnded(now.Utc, unused);
-                if (budget.Find(now.Utc) is { } period && Clock.ToSpan(now.Timestamp - period.UsedAt) >= idle
-                    && period.TakeFree() is > 0 and var amount)
-                {
-                    unused.Add((budget.KeyOf(period), amount));
-                }
-            }
-        }
-    }
-
-    /// <summary>Slices of budgets whose limit has changed, to be returned.</summary>
-    public IReadOnlyList<(BudgetKey Key, long Amount)> TakeChanged()
-    {
-        lock (_gate) return _groups.TakeChanged();
-    }
-
-    /// <summary>Adds to <paramref name="found"/> what calls hold of budgets of money.</summary>
-    public void ReadHeld(List<ReservedAmount> found)
-    {
-        lock (_gate) _held.Read(OrganizationId, found);
-    }
-
     /// <summary>
     /// Drops the counters that nothing used for <paramref name="idle"/> if nothing would be lost, and those of deleted keys. Drops all
     /// accounts if nothing used any of them.
@@ -396,13 +281,6 @@ internal sealed class OrganizationAccounts
             if (_totals.Open > 0 || Clock.ToSpan(now.Timestamp - _usedAt) < idle || !_groups.IsAtRest(now)) return false;
             return _isDropped = true;
         }
-    }
-
-    private static void Adapt(AppliedLimits limits, long now)
-    {
-        if (limits.Level is not { } level) return;
-        foreach (var bucket in limits.Rates) bucket.Adapt(level, now);
-        foreach (var counter in limits.Concurrency) counter.Adapt(level, now);
     }
 
     // What a slice does not pay for is in the ledger like usage of other nodes: the lease of this process must not pay for it there.
@@ -436,7 +314,4 @@ internal sealed class OrganizationAccounts
             if (reservation.Money?.Budgets.Contains(budget) != true) Pay(budget, reservation, 0, used, leases, now);
         }
     }
-
-    private BudgetPeriod? PeriodOf(BudgetKey key) =>
-        (_groups.Find(key.Scope, key.ScopeId, key.Model, key.Class, key.Name) as BudgetAccount)?.Find(key.PeriodStart);
 }

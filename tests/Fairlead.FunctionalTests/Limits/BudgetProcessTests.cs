@@ -13,6 +13,11 @@ public sealed class BudgetProcessTests : IAsyncLifetime
     /// <summary>Calls that the budget pays for.</summary>
     private const int Paid = 100;
 
+    private const int Calls = 1000;
+
+    /// <summary>After the last call, until nothing is reserved. The goal is a second, which a machine that runs other tests may miss.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1" ? 1 : 10);
+
     private BudgetServers _servers = null!;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -26,7 +31,7 @@ public sealed class BudgetProcessTests : IAsyncLifetime
     {
         var server = await _servers.ServeAsync("one");
         var (key, organization) = await BudgetServers.MakeKeyAsync(server, "0.01");
-        var served = await SendAsync([server], key, 400);
+        var served = await SendAsync([server], key, Calls);
         Assert.Equal(Paid, served);
         await CheckAsync(server, organization);
 
@@ -45,7 +50,7 @@ public sealed class BudgetProcessTests : IAsyncLifetime
         ServerProcess[] servers = [await _servers.ServeAsync("a"), await _servers.ServeAsync("b"), await _servers.ServeAsync("c")];
         var (key, organization) = await BudgetServers.MakeKeyAsync(servers[0], "0.01");
         foreach (var server in servers) await BudgetServers.KnowsAsync(server, key);
-        var served = await SendAsync(servers, key, 400);
+        var served = await SendAsync(servers, key, Calls);
         // Calls that are refused because another process holds the rest for a moment are sent again until all agree.
         for (var i = 0; i < 20 && served < Paid; i++) served += await SendAsync(servers, key, 12);
         Assert.Equal(Paid, served);
@@ -81,11 +86,12 @@ public sealed class BudgetProcessTests : IAsyncLifetime
     /// <summary>All is used, and nothing is reserved any more.</summary>
     private static async Task CheckAsync(ServerProcess server, string organization)
     {
+        var since = TimeProvider.System.GetTimestamp();
         var limit = await BudgetServers.LimitAsync(server, organization);
-        for (var i = 0; i < 100 && (limit.GetProperty("reserved").GetDecimal() > 0 || limit.GetProperty("used").GetDecimal() < 0.01m); i++)
+        while ((limit.GetProperty("reserved").GetDecimal() > 0 || limit.GetProperty("used").GetDecimal() < 0.01m) && TimeProvider.System.GetElapsedTime(since) < Patience)
         {
             // The slices of other processes are settled when their calls are in the ledger.
-            await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel);
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
             limit = await BudgetServers.LimitAsync(server, organization);
         }
         Assert.Equal((0.01m, 0m, 0m), (limit.GetProperty("used").GetDecimal(), limit.GetProperty("reserved").GetDecimal(), limit.GetProperty("remaining").GetDecimal()));

@@ -20,23 +20,28 @@ internal sealed class BudgetServers : IAsyncDisposable
          "usage":{"prompt_tokens":8,"completion_tokens":10,"total_tokens":18}}
         """;
 
-    private const string AdminKey = "administration-of-budgets-0001";
+    private const string AdminKey = TestGateway.AdminKey;
 
     private readonly string _folder = Directory.CreateTempSubdirectory("fairlead-budget").FullName;
     private readonly List<ServerProcess> _servers = [];
     private readonly string? _postgres;
+    private readonly string? _connection;
 
-    private BudgetServers(FakeUpstream upstream, string? postgres) => (Upstream, _postgres) = (upstream, postgres);
+    private BudgetServers(FakeUpstream upstream, string? postgres, string? connection) => (Upstream, _postgres, _connection) = (upstream, postgres, connection);
 
     public FakeUpstream Upstream { get; }
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    public static async Task<BudgetServers> CreateAsync(bool onPostgres = false)
+    /// <summary>Prepares them.</summary>
+    /// <param name="onPostgres">Otherwise each has its SQLite.</param>
+    /// <param name="way">Makes the connection string that they use of the direct one.</param>
+    public static async Task<BudgetServers> CreateAsync(bool onPostgres = false, Func<string, string>? way = null)
     {
         var upstream = await FakeUpstream.StartAsync();
         upstream.Answer = context => FakeUpstream.Json(context, Response);
-        return new BudgetServers(upstream, onPostgres ? TestPostgres.CreateDatabase() : null);
+        var postgres = onPostgres ? TestPostgres.CreateDatabase() : null;
+        return new BudgetServers(upstream, postgres, postgres is null || way is null ? postgres : way(postgres));
     }
 
     /// <summary>Starts a program in the folder of this name, with further lines of configuration.</summary>
@@ -53,8 +58,8 @@ internal sealed class BudgetServers : IAsyncDisposable
               models:
                 b: { contextWindow: 8000, maxOutputTokens: 100, prices: { input: 0, output: 10 }, capabilities: { tools: false }, deployments: [{ provider: up, model: x }] }
             """, Cancel);
-        (string, string)[] environment = _postgres is null
-            ? [("FAIRLEAD_ADMIN_KEY", AdminKey)] : [("FAIRLEAD_ADMIN_KEY", AdminKey), ("Fairlead__Storage__ConnectionString", _postgres)];
+        (string, string)[] environment = _connection is null
+            ? [("FAIRLEAD_ADMIN_KEY", AdminKey)] : [("FAIRLEAD_ADMIN_KEY", AdminKey), ("Fairlead__Storage__ConnectionString", _connection)];
         var server = await ServerProcess.ServeAsync(folder, environment);
         _servers.Add(server);
         return server;

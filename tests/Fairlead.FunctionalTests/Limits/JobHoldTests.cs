@@ -80,6 +80,38 @@ public sealed class JobHoldTests
         Assert.Equal(3, servers.Upstream.Received.Count);
     }
 
+    /// <summary>
+    /// The database commits that a process has the hold of a job, and is unavailable before it says so. When it is back, the job runs with
+    /// that money, and nobody holds it a second time.
+    /// </summary>
+    [Fact]
+    public async Task Hold_CommitStaysUnknown_IsHeldOnce()
+    {
+        LossyPostgres? database = null;
+        await using var servers = await BudgetServers.CreateAsync(onPostgres: true, direct => (database = new LossyPostgres(direct)).ConnectionString);
+        await using var _ = database!;
+        var server = await servers.ServeAsync("a", "jobs: { workers: 0, lease: 2s }");
+        var (key, organization) = await BudgetServers.MakeKeyAsync(server, "0.0002");
+        var job = await AcceptAsync(server, key);
+        await server.KillAsync();
+
+        var lost = database!.LoseAsync("UPDATE generations SET hold_state = 1", closes: true);
+        server = await servers.ServeAsync("a", "jobs: { workers: 1, lease: 2s }");
+        await lost;
+        // Repeated lines of an outage are omitted from the log, perhaps this one.
+        var reported = server.LineAsync(line => line.Contains("UnknownCommitException", StringComparison.Ordinal));
+        await Task.WhenAny(reported, Task.Delay(TimeSpan.FromSeconds(10), TimeProvider.System, Cancel));
+        database.Open();
+        // Its connections are repaired.
+        while (await StatusAsync(server, key, job) != HttpStatusCode.OK) await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel);
+        Assert.Equal("incomplete", await EndAsync(server, key, job));
+        await HasAsync(server, organization, 0.0001m, 0);
+        Assert.True(await IsServedAsync(server, key));
+        Assert.False(await IsServedAsync(server, key));
+        await HasAsync(server, organization, 0.0002m, 0);
+        Assert.Equal(2, servers.Upstream.Received.Count);
+    }
+
     private static async Task<string> AcceptAsync(ServerProcess server, string key)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, server.Address + "/v1/chat/completions") { Content = new StringContent(BudgetServers.Call, Encoding.UTF8, "application/json") };
@@ -89,6 +121,14 @@ public sealed class JobHoldTests
         var text = await response.Content.ReadAsStringAsync(Cancel);
         Assert.True(response.StatusCode == HttpStatusCode.Accepted, text);
         return JsonDocument.Parse(text).RootElement.GetProperty("id").GetString()!;
+    }
+
+    private static async Task<HttpStatusCode> StatusAsync(ServerProcess server, string key, string id)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"{server.Address}/v2/generations/{id}");
+        request.Headers.Authorization = new("Bearer", key);
+        using var response = await server.Client.SendAsync(request, Cancel);
+        return response.StatusCode;
     }
 
     private static async Task CancelAsync(ServerProcess server, string key, string id)

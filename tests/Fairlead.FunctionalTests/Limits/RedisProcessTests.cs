@@ -54,8 +54,9 @@ public sealed class RedisProcessTests : IAsyncLifetime
         var key = await MakeKeyAsync($$"""{"requests_per_minute":{{Rate}}}""");
         await KnowAsync(key);
         var since = TimeProvider.System.GetTimestamp();
+        var outages = OutagesByServer();
         var served = await SendAsync(key, Rate * 2);
-        AssertRate(served, Rate, since);
+        AssertRate(served, Rate, since, outages);
         Assert.Contains("redis: ok", await _servers[0].TextAsync("/readyz?verbose"), StringComparison.Ordinal);
         Assert.Matches(@"(?m)^fairlead_redis_available\S* 1( |$)", await _servers[0].TextAsync("/metrics"));
 
@@ -66,7 +67,7 @@ public sealed class RedisProcessTests : IAsyncLifetime
         foreach (var server in _servers)
         {
             since = TimeProvider.System.GetTimestamp();
-            AssertRate(await SendAsync(other, Rate, server), Rate / 3, since);
+            AssertRate(await SendAsync(other, Rate, server), Rate / 3, since, outages: null);
             await server.LineAsync(line => line.Contains("cannot be counted in Redis", StringComparison.Ordinal));
             // It gets traffic nevertheless.
             Assert.Matches(@"(?m)^fairlead_redis_available\S* 0( |$)", await server.TextAsync("/metrics"));
@@ -79,7 +80,8 @@ public sealed class RedisProcessTests : IAsyncLifetime
         var third = await MakeKeyAsync($$"""{"requests_per_minute":{{Rate}}}""");
         await KnowAsync(third);
         since = TimeProvider.System.GetTimestamp();
-        AssertRate(await SendAsync(third, Rate * 2), Rate, since);
+        outages = OutagesByServer();
+        AssertRate(await SendAsync(third, Rate * 2), Rate, since, outages);
     }
 
     [Fact]
@@ -101,7 +103,7 @@ public sealed class RedisProcessTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.TooManyRequests, await StatusAsync(_servers[1], key));
 
         // Redis forgets everything, and the first server shows within a heartbeat what it holds.
-        await using (var redis = await ConnectionMultiplexer.ConnectAsync($"127.0.0.1:{_redis.Port},password={PrivateRedis.Password},allowAdmin=true"))
+        await using (var redis = await ConnectionMultiplexer.ConnectAsync(_redis.Words + ",allowAdmin=true"))
         {
             await redis.GetServer("127.0.0.1", _redis.Port).FlushAllDatabasesAsync();
             while (await CountAsync(redis) < 2) await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
@@ -144,14 +146,29 @@ public sealed class RedisProcessTests : IAsyncLifetime
             await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
     }
 
-    /// <summary>The full bucket is served, and at most what has refilled meanwhile.</summary>
-    private void AssertRate(int served, int capacity, long since)
+    /// <summary>
+    /// The full bucket is served, and at most what has refilled meanwhile. On a starved machine, Redis may respond too late for a server, which
+    /// then serves its share of the limit as well, as in any outage. That is promised, and its log says so. Without such an outage the rate is
+    /// exact.
+    /// </summary>
+    /// <param name="served">Calls that were served.</param>
+    /// <param name="capacity">Of the bucket.</param>
+    /// <param name="since">When the calls began.</param>
+    /// <param name="outages">What <see cref="OutagesByServer"/> returned then; null if the servers count without Redis.</param>
+    private void AssertRate(int served, int capacity, long since, int[]? outages)
     {
         var refilled = (int)Math.Ceiling(TimeProvider.System.GetElapsedTime(since).TotalMinutes * capacity) + 1;
-        if (served >= capacity && served <= capacity + refilled) return;
+        var alone = outages is null ? 0 : OutagesByServer().Zip(outages).Count(one => one.First > one.Second);
+        // A share is rounded down.
+        var (least, most) = (capacity - (alone * _servers.Count), capacity + refilled + (alone * (capacity / _servers.Count)));
+        if (served >= least && served <= most) return;
         var log = string.Join('\n', _servers.SelectMany(server => (server.Output + server.Error).Split('\n')).Where(line => line.Contains("Redis", StringComparison.Ordinal)));
-        Assert.Fail($"{served} served, but {capacity} to {capacity + refilled} expected.\n{log}");
+        Assert.Fail($"{served} served, but {least} to {most} expected.\n{log}");
     }
+
+    /// <summary>How often each server has found Redis unavailable.</summary>
+    private int[] OutagesByServer() =>
+        [.. _servers.Select(server => Regex.Count(server.Output + server.Error, "cannot be counted in Redis"))];
 
     /// <summary>Sends calls in parallel, in turn to all servers or to one, and returns how many were served. The others were refused by the rate.</summary>
     private async Task<int> SendAsync(string key, int calls, ServerProcess? only = null)

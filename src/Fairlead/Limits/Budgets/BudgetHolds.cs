@@ -50,23 +50,25 @@ internal sealed class BudgetHolds(
     /// Moves the hold of a job that this process runs into its lease. No budget has more or less left after it. Waits until the calls of
     /// earlier processes are in the ledger.
     /// </summary>
-    /// <param name="generationId">The job.</param>
-    /// <param name="amounts">What it holds of each budget that applies to it.</param>
+    /// <param name="transfer">
+    /// The job, and what it holds of each budget that applies to it. Learns whether the database was asked to commit: an earlier try of the
+    /// same transfer counts once.
+    /// </param>
     /// <param name="cancellationToken">Stops before the commit.</param>
     /// <returns>False if the hold does not count by itself: another process has it, or the job has ended.</returns>
     /// <exception cref="DbException">The database is unavailable.</exception>
-    public async Task<bool> TakeAsync(
-        string generationId, IReadOnlyList<(BudgetKey Key, long Amount)> amounts, CancellationToken cancellationToken)
+    /// <exception cref="UnknownCommitException">It may have committed. Try the same transfer again.</exception>
+    public async Task<bool> TakeAsync(HoldTransfer transfer, CancellationToken cancellationToken)
     {
         // Until then, the lease of an earlier process of this node has it.
         if (!shipper.Replayed.IsCompleted) await Task.WhenAny(shipper.Replayed, Task.Delay(options.ReplayTimeout, time, cancellationToken));
         // Before the rows of the leases exist: from then on, the ledger's transactions change them.
-        foreach (var (key, _) in amounts) budgets.Enter(key);
+        foreach (var key in transfer.Given.Keys) budgets.Enter(key);
         return await StorageRetry.RunUntilKnownAsync(async attempt =>
         {
             await using var connection = await storage.OpenAsync(cancellationToken);
             await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-            (string Name, SqlValue Value)[] own = [("@id", generationId), ("@node", holder.Node), ("@process", holder.Process)];
+            (string Name, SqlValue Value)[] own = [("@id", transfer.GenerationId), ("@node", holder.Node), ("@process", holder.Process)];
             var rows = await connection.ExecuteAsync(
                 $"""
                 UPDATE generations SET hold_state = 1, hold_node = @node, hold_process = @process WHERE id = @id AND {CountsItself}
@@ -75,12 +77,13 @@ internal sealed class BudgetHolds(
             if (rows == 0)
             {
                 // An earlier attempt was committed.
-                return attempt.IsRepeat && await connection.Int64Async(
+                return (attempt.IsRepeat || transfer.MayHaveCommitted) && await connection.Int64Async(
                     "SELECT 1 FROM generations WHERE id = @id AND hold_state = 1 AND hold_node = @node AND hold_process = @process", own,
                     cancellationToken) is not null;
             }
-            await AddAsync(connection, amounts, cancellationToken);
+            await AddAsync(connection, transfer.Given, cancellationToken);
             attempt.Sending();
+            transfer.MayHaveCommitted = true;
             // A cancelled commit may have taken effect.
             await transaction.CommitAsync(CancellationToken.None);
             return true;
@@ -88,7 +91,7 @@ internal sealed class BudgetHolds(
     }
 
     private async Task AddAsync(
-        DbConnection connection, IReadOnlyList<(BudgetKey Key, long Amount)> amounts, CancellationToken cancellationToken)
+        DbConnection connection, IReadOnlyDictionary<BudgetKey, long> amounts, CancellationToken cancellationToken)
     {
         var sql = new StringBuilder("""
             INSERT INTO budget_holders (node, process, replay_node, beat, written_off) VALUES (@node, @process, @node, 0, 0)

@@ -37,8 +37,8 @@ internal sealed class HeldConcurrency
         foreach (var (_, call) in calls) call.IsSent = true;
         try
         {
-            await Task.WhenAll(ByCounter(calls.Select(call => (call.Key, call.Value.Limits)))
-                .Select(counter => store.HoldAsync(counter.Key, counter.Value)));
+            await RedisBatches.ForEachAsync(
+                ByCounter(calls.Select(call => (call.Key, call.Value.Limits))), counter => store.HoldAsync(counter.Key, counter.Value));
         }
         finally
         {
@@ -54,11 +54,18 @@ internal sealed class HeldConcurrency
     /// <summary>Tells the store of the calls that have ended. It is told again if that fails.</summary>
     public async Task EndAsync(RedisRateStore store)
     {
-        if (_ended.IsEmpty) return;
+        foreach (var call in await TellEndedAsync(store)) _ended.TryRemove(call);
+    }
+
+    /// <summary>Tells the store of the calls that have ended. <see cref="EndAsync"/> tells it again.</summary>
+    /// <returns>What it was told.</returns>
+    public async Task<KeyValuePair<string, AppliedLimits>[]> TellEndedAsync(RedisRateStore store)
+    {
+        if (_ended.IsEmpty) return [];
         var ended = _ended.ToArray();
-        await Task.WhenAll(ByCounter(ended.Select(call => (call.Key, call.Value)))
-            .Select(counter => store.EndAsync(counter.Key, counter.Value)));
-        foreach (var call in ended) _ended.TryRemove(call);
+        await RedisBatches.ForEachAsync(
+            ByCounter(ended.Select(call => (call.Key, call.Value))), counter => store.EndAsync(counter.Key, counter.Value));
+        return ended;
     }
 
     private static Dictionary<LimitIdentity, List<string>> ByCounter(IEnumerable<(string Member, AppliedLimits Limits)> calls)

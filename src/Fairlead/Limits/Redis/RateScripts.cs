@@ -46,7 +46,8 @@ internal static class RateScripts
 
     /// <summary>
     /// Takes all or nothing. Arguments: time, number of rates, member, lease in milliseconds; limit, capacity and amount of each rate; limit
-    /// of each concurrency. Returns "1" or "0", what is missing of each rate, and the count of each concurrency, after it took them.
+    /// of each concurrency. Returns "1" or "0", what is missing of each rate, and the count of each concurrency, after it took them. A member
+    /// of an earlier try, whose response was lost, does not count against itself.
     /// </summary>
     public const string Reserve = Common + """
         local rates, member, lease = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -61,7 +62,7 @@ internal static class RateScripts
         end
         for i = rates + 1, #KEYS do
           counts[i] = count(KEYS[i])
-          if counts[i] >= tonumber(ARGV[4 + rates * 2 + i]) then taken = false end
+          if counts[i] >= tonumber(ARGV[4 + rates * 2 + i]) and not redis.call('ZSCORE', KEYS[i], member) then taken = false end
         end
         local reply = { taken and '1' or '0' }
         for i = 1, rates do
@@ -75,9 +76,8 @@ internal static class RateScripts
         end
         for i = rates + 1, #KEYS do
           if taken then
-            redis.call('ZADD', KEYS[i], string.format('%.0f', now + lease * 1000), member)
+            counts[i] = counts[i] + redis.call('ZADD', KEYS[i], string.format('%.0f', now + lease * 1000), member)
             redis.call('PEXPIRE', KEYS[i], lease)
-            counts[i] = counts[i] + 1
           end
           reply[#reply + 1] = string.format('%.0f', counts[i])
         end

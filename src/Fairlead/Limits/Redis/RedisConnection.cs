@@ -17,7 +17,8 @@ internal sealed class RedisConnection(string? connectionString) : IAsyncDisposab
     /// <summary>The database.</summary>
     /// <exception cref="RedisConnectionException">The connection has not been opened.</exception>
     public IDatabaseAsync Database => _connection?.GetDatabase()
-        ?? throw new RedisConnectionException(ConnectionFailureType.UnableToConnect, "Not connected.");
+        ?? throw new RedisConnectionException(
+            ConnectionFailureType.UnableToConnect, CommandFlags.None, "Not connected.", null, CommandStatus.WaitingToBeSent);
 
     /// <summary>Opens the connection if that was not done. A Redis that is unavailable is no error here.</summary>
     public async Task OpenAsync(CancellationToken cancellationToken)

@@ -16,7 +16,8 @@ internal sealed class RedisRateStore(RedisConnection connection, RedisWatch watc
     /// </summary>
     public static readonly TimeSpan Lease = TimeSpan.FromSeconds(10);
 
-    private const int MaxMembers = 1000;
+    /// <summary>Of one command: calls wait for what was sent before.</summary>
+    private const int MaxMembers = 250;
 
     private static readonly long LeaseMilliseconds = (long)Lease.TotalMilliseconds;
 

@@ -73,9 +73,9 @@ internal sealed class RedisRates(
             await _held.ShowAsync(store);
             if (!circuit.Close(nodes, outages) || !isHealing) return;
             foreach (var organization in accounts.Organizations) SharedCounters.Unshare(organization, circuit);
-            // What was used and has ended while it was told.
+            // What was used, has started and has ended while it was told.
             await _unreported.ReportAsync(store);
-            await _held.EndAsync(store);
+            await _held.ShowAsync(store);
         }
         catch (Exception exception) when (exception is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
@@ -106,18 +106,18 @@ internal sealed class RedisRates(
     private async ValueTask<SharedRatesResult> ReserveInRedisAsync(
         TokenReservation reservation, AppliedLimits limits, LimitAmounts amounts, string member)
     {
-        while (true)
+        for (var isRepeat = false; ;)
         {
             var outages = circuit.Outages;
             try
             {
                 var reply = await store.ReserveAsync(limits, amounts, member, circuit.Opened);
-                if (SharedCounters.TryTake(reservation, limits, amounts, reply, circuit, outages, out var result))
+                if (TryTake(reservation, limits, amounts, member, reply, outages, out var result))
                 {
                     // Otherwise a limit was raised while Redis decided.
                     if (result is { IsTaken: false, Refusing.Count: 0 }) continue;
                     metrics.Reserved("redis");
-                    if (result.IsTaken) _held.Add(member, limits, isSent: true);
+                    if (!result.IsTaken && isRepeat) Forget(reservation, limits, member);
                     return result;
                 }
             }
@@ -127,6 +127,45 @@ internal sealed class RedisRates(
             }
             // If Redis has taken it nevertheless, the rates are a call stricter for a minute.
             if (ReserveHere(reservation, limits, amounts, member, isSent: true) is { } here) return here;
+            // Redis is available again. What the first try took of concurrency is not counted against the next.
+            isRepeat = true;
+        }
+    }
+
+    private bool TryTake(TokenReservation reservation, AppliedLimits limits, in LimitAmounts amounts, string member, RateReply reply,
+        long outages, out SharedRatesResult result)
+    {
+        lock (limits.Accounts.Gate)
+        {
+            var isInTime = SharedCounters.TryTake(reservation, limits, amounts, reply, circuit, outages, out result);
+            if (result.IsTaken) _held.Add(member, limits, isSent: true);
+            return isInTime;
+        }
+    }
+
+    /// <summary>Redis may have taken it, and it does not run. It is another call there when it is tried again.</summary>
+    private void Forget(TokenReservation reservation, AppliedLimits limits, string member)
+    {
+        _held.End(member, limits);
+        reservation.Member = null;
+        if (limits.Concurrency.Length > 0 && circuit.IsAvailable) _ = EndNowAsync();
+    }
+
+    // The next heartbeat tells it again: a reservation that was sent on a lost connection may still be on its way.
+    private async Task EndNowAsync()
+    {
+        _pending.Enter();
+        try
+        {
+            await _held.TellEndedAsync(store);
+        }
+        catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
+        {
+            circuit.Open(exception);
+        }
+        finally
+        {
+            _pending.Leave();
         }
     }
 
@@ -141,18 +180,11 @@ internal sealed class RedisRates(
         {
             if (circuit.IsAvailable) return null;
             result = isRejected ? Rejected() : TakeHere(reservation, limits, amounts);
+            // With the lock, so that a heartbeat that makes Redis available again shows it.
+            if (result.IsTaken) _held.Add(member, limits, isSent);
         }
-        metrics.Reserved(isRejected ? "rejected" : "local");
-        if (result.IsTaken)
-        {
-            _held.Add(member, limits, isSent);
-        }
-        else if (isSent)
-        {
-            // Redis may have taken it. It is another call there when it is tried again.
-            _held.End(member, limits);
-            reservation.Member = null;
-        }
+        if (!result.IsDropped) metrics.Reserved(isRejected ? "rejected" : "local");
+        if (!result.IsTaken && isSent) Forget(reservation, limits, member);
         return result;
     }
 
@@ -162,15 +194,15 @@ internal sealed class RedisRates(
         {
             SharedCounters.ShareOut(limits, circuit.Nodes);
             var status = limits.Accounts.TryReserve(reservation, limits, ReservationParts.Rates, amounts, out var isNear);
-            // Accounts are not dropped while a reservation holds money in them.
-            if (status == ReserveStatus.Dropped) throw new InvalidOperationException("The reservation holds no money.");
+            // Only if the reservation holds no money in them.
+            if (status == ReserveStatus.Dropped) return new SharedRatesResult { IsDropped = true };
             if (status == ReserveStatus.Reserved)
             {
                 reservation.Outage = circuit.Outages;
                 _unreported.Mark(limits);
                 return new SharedRatesResult { IsTaken = true, IsNear = isNear };
             }
-            if (limits.Accounts.Refusing(reservation, limits, ReservationParts.Rates, amounts) is { Count: > 0 } refusing)
+            if (limits.Accounts.States.Refusing(reservation, limits, ReservationParts.Rates, amounts) is { Count: > 0 } refusing)
                 return new SharedRatesResult { Refusing = refusing };
             // It has refilled meanwhile.
         }

@@ -29,12 +29,8 @@ internal sealed class UnreportedRates(string node)
     {
         for (var round = 0; round < MaxRounds && !_rates.IsEmpty; round++)
         {
-            var sent = new List<Task>();
-            foreach (var (rate, report) in _rates)
-            {
-                if (Take(rate, report) is { } use) sent.Add(ReportAsync(store, rate, report, use));
-            }
-            await Task.WhenAll(sent);
+            await RedisBatches.ForEachAsync(
+                _rates, one => Take(one.Key, one.Value) is { } use ? ReportAsync(store, one.Key, one.Value, use) : Task.CompletedTask);
         }
     }
 

@@ -1,4 +1,7 @@
+using Fairlead.Access;
+using Fairlead.Conversation;
 using Fairlead.Limits;
+using Fairlead.Limits.Budgets;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
 
@@ -60,6 +63,59 @@ public sealed class BudgetLeaseOutageTests : IAsyncDisposable
         {
         }
         Assert.Equal(350, await _world.OutstandingAsync());
+    }
+
+    [Fact]
+    public async Task Hold_ResponseToCommitLost_IsTakenOnce()
+    {
+        var node = _world.Start(storage: _world.Storage);
+        await JobTransfers.AddJobAsync(_world.Storage, "gen_1", 200, state: 2);
+        await node.ShipAsync();
+        var lost = _database.LoseAsync("UPDATE generations SET hold_state");
+        Assert.True(await node.Holds.TakeAsync(JobTransfers.Of("gen_1", Project, 200), BudgetWorld.Cancel));
+        await lost;
+        Assert.Equal(200, await _world.OutstandingAsync());
+    }
+
+    /// <summary>The next try finds out that the database has committed. Whoever asks in between must not reserve the money again.</summary>
+    [Fact]
+    public async Task Hold_OutcomeStaysUnknown_IsTakenOnceByTheNextTry()
+    {
+        var node = _world.Start(storage: _world.Storage);
+        await JobTransfers.AddJobAsync(_world.Storage, "gen_1", 200, state: 2);
+        await node.ShipAsync();
+        var caller = LimitCalls.CallerOf(project: new LimitSet { PicoUsdPerMonth = 1000 }, organizationId: "org_of_proj_1");
+        var accounts = new LimitAccounts(_world.CallTime);
+        var money = new JobMoney(accounts, node.Holds, node.Leases);
+        var reservation = new TokenReservation(caller, "m", CallClasses.Standard, BudgetWorld.Now);
+        var transfer = money.Prepare("gen_1", reservation, caller, LimitCalls.ModelOf(), new LimitAmounts { Pico = 200 });
+        var lost = _database.LoseAsync("UPDATE generations SET hold_state", closes: true);
+        await Assert.ThrowsAsync<UnknownCommitException>(() => money.TryTakeAsync(transfer, BudgetWorld.Cancel));
+        await lost;
+        Assert.True(transfer.MayHaveCommitted);
+        Assert.Null(reservation.Money);
+        _database.Open();
+        Assert.True(await money.TryTakeAsync(transfer, BudgetWorld.Cancel));
+        Assert.Equal((200L, 200L), (reservation.Amounts.Pico, await _world.OutstandingAsync()));
+        Assert.Equal((0L, 200L), accounts.UseOf(Project));
+
+        // The job does not start here: what it held is returned.
+        new InMemoryTokenLedger(accounts, node.Leases, new OutputHistories(), null)
+            .Settle(reservation, default, new Cost(0, Basis.Measured));
+        Assert.Equal(200, accounts.TakeUnused(Project));
+    }
+
+    /// <summary>No call could spend what was given of a limit that does not exist any more.</summary>
+    [Fact]
+    public async Task Hold_LimitRemovedMeanwhile_IsReturned()
+    {
+        var node = _world.Start(storage: _world.Storage);
+        await JobTransfers.AddJobAsync(_world.Storage, "gen_1", 200, state: 2);
+        await node.ShipAsync();
+        Assert.True(await new JobMoney(new LimitAccounts(_world.CallTime), node.Holds, node.Leases).TryTakeAsync(JobTransfers.Of("gen_1", Project, 200), BudgetWorld.Cancel));
+        Assert.Equal(200, await _world.OutstandingAsync());
+        Assert.True(await node.Returns.FlushAsync(BudgetWorld.Cancel));
+        Assert.Equal(0, await _world.OutstandingAsync());
     }
 
     private static async Task<bool> TryFlushAsync(BudgetNode node)

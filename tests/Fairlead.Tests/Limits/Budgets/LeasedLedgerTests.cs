@@ -170,12 +170,12 @@ public abstract class LeasedLedgerTests : IDisposable
         // A cancelled job holds nothing, and one that starts moves into the lease.
         await _world.Storage.ExecuteAsync("UPDATE generations SET status = 'cancelled' WHERE id = 'gen_2'", [], Cancel);
         Assert.Equal(new BudgetGrant(0, 0, 200), await next.AcquireAsync(Project, 1000, 801));
-        Assert.True(await next.Holds.TakeAsync("gen_1", [(Project, 200)], Cancel));
+        Assert.True(await next.Holds.TakeAsync(JobTransfers.Of("gen_1", Project, 200), Cancel));
         Assert.Equal(200, await _world.OutstandingAsync(Project));
         Assert.Equal(new BudgetGrant(0, 0, 0), await next.AcquireAsync(Project, 1000, 801));
         // Once.
-        Assert.False(await next.Holds.TakeAsync("gen_1", [(Project, 200)], Cancel));
-        Assert.False(await next.Holds.TakeAsync("gen_2", [(Project, 60)], Cancel));
+        Assert.False(await next.Holds.TakeAsync(JobTransfers.Of("gen_1", Project, 200), Cancel));
+        Assert.False(await next.Holds.TakeAsync(JobTransfers.Of("gen_2", Project, 60), Cancel));
         Assert.Equal(200, await _world.OutstandingAsync(Project));
         Assert.Equal(800, (await next.AcquireAsync(Project, 1000, 800)).Granted);
     }
@@ -199,13 +199,13 @@ public abstract class LeasedLedgerTests : IDisposable
         var caller = Caller(2 * Cost);
         var model = LimitCalls.ModelOf();
         var reservation = new TokenReservation(caller, model.Id, CallClasses.Standard, BudgetWorld.Now);
-        var money = new JobMoney(_accounts, _node.Holds);
-        Assert.True(await money.TryTakeAsync("gen_1", reservation, caller, model, new LimitAmounts { Pico = Cost, Tokens = 5 }, Cancel));
+        var money = new JobMoney(_accounts, _node.Holds, _node.Leases);
+        Assert.True(await money.TryTakeAsync(money.Prepare("gen_1", reservation, caller, model, new LimitAmounts { Pico = Cost, Tokens = 5 }), Cancel));
         Assert.Equal((1, Cost), (_ledger.Totals().Open, reservation.Amounts.Pico));
         var call = await ReserveAsync(caller, Cost);
         Assert.Equal((0L, 2 * Cost, 0L), UseOf(call));
         Assert.Equal(2 * Cost, await _world.OutstandingAsync());
-        Assert.False(await money.TryTakeAsync("gen_1", reservation, caller, model, new LimitAmounts { Pico = Cost }, Cancel));
+        Assert.False(await money.TryTakeAsync(money.Prepare("gen_1", reservation, caller, model, new LimitAmounts { Pico = Cost }), Cancel));
 
         _ledger.Settle(reservation, new Usage(100, 10), new Cost(Money.FromPico(Cost), Basis.Measured));
         await _node.RunAsync(_world);
@@ -295,17 +295,8 @@ public abstract class LeasedLedgerTests : IDisposable
         return Assert.Single(await reader.OfCallerAsync(caller, Cancel));
     }
 
-    private Task<int> AddJobAsync(string id, long pico, int state, BudgetHolder? holder = null, string status = "queued") => _world.Storage.ExecuteAsync(
-        """
-        INSERT INTO generations (id, organization_id, project_id, key_id, request_id, dialect, endpoint, model, class_rank, status, created_at, available_at, runs, cancel_requested,
-            result_status, request, context, hold_state, hold_model, hold_tokens, hold_pico, hold_node, hold_process)
-        VALUES (@id, 'org_of_proj_1', 'proj_1', 'key_1', 'req_1', 'd', '/', 'alias', 1, @status, @at, @at, 0, 0, 0, @body, @body, @state, 'm', 5, @pico, @node, @process)
-        """,
-        [
-            ("@id", id), ("@status", status), ("@at", BudgetWorld.Now), ("@body", "{}"u8.ToArray()), ("@state", state), ("@pico", pico), ("@node", holder?.Node),
-            ("@process", holder?.Process),
-        ],
-        Cancel);
+    private Task<int> AddJobAsync(string id, long pico, int state, BudgetHolder? holder = null, string status = "queued") =>
+        JobTransfers.AddJobAsync(_world.Storage, id, pico, state, holder, status);
 
     private sealed class NoModels : ICatalogue, ICatalogueSnapshot
     {

@@ -20,21 +20,25 @@ namespace Fairlead.Tests.Limits.Redis;
 internal sealed class RedisNode : IAsyncDisposable
 {
     private readonly ServiceProvider _services = new ServiceCollection().AddMetrics().BuildServiceProvider();
+    private readonly PrivateRedis _redis;
     private readonly RedisConnection _connection;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _watching;
+    private ConnectionMultiplexer? _administration;
 
     public RedisNode(PrivateRedis redis, LimitTime time, StoreFailurePolicy policy = StoreFailurePolicy.Local, ICurrentCallers? callers = null,
-        ILogger<RedisCircuit>? logger = null, Func<long>? clock = null)
+        ILogger<RedisCircuit>? logger = null, Func<long>? clock = null, bool isWatched = true)
     {
         Time = time;
-        _connection = new RedisConnection(redis.ConnectionString);
+        _redis = redis;
+        // Where no watch ends waits, the driver does not either.
+        _connection = new RedisConnection(isWatched ? redis.ConnectionString : redis.Words + ",asyncTimeout=60000");
         Metrics = new RedisMetrics(_services.GetRequiredService<IMeterFactory>());
         Circuit = new RedisCircuit(Metrics, time, logger ?? NullLogger<RedisCircuit>.Instance);
-        var watch = new RedisWatch(Circuit);
+        Watch = new RedisWatch(Circuit);
         // By real time: Redis is real.
-        _watching = watch.RunAsync(TimeProvider.System, _stop.Token);
-        Store = new RedisRateStore(_connection, watch, clock ?? (() => time.GetTimestamp() / TimeSpan.TicksPerMicrosecond));
+        _watching = isWatched ? Watch.RunAsync(TimeProvider.System, _stop.Token) : Task.CompletedTask;
+        Store = new RedisRateStore(_connection, Watch, clock ?? (() => time.GetTimestamp() / TimeSpan.TicksPerMicrosecond));
         Accounts = new LimitAccounts(time);
         Rates = new RedisRates(_connection, Store, Circuit, Metrics, Accounts, 
             new FakeConfigurationSource(new GatewayConfiguration().With(new LimitsConfig { OnStoreFailure = policy })));
@@ -51,6 +55,8 @@ internal sealed class RedisNode : IAsyncDisposable
     public RedisMetrics Metrics { get; }
 
     public RedisCircuit Circuit { get; }
+
+    public RedisWatch Watch { get; }
 
     public RedisRates Rates { get; }
 
@@ -113,8 +119,11 @@ internal sealed class RedisNode : IAsyncDisposable
     }
 
     /// <summary>Runs a command that no node sends.</summary>
-    public Task<RedisResult> ExecuteAsync(string command, params object[] arguments) =>
-        _connection.Database.ExecuteAsync(command, arguments);
+    public async Task<RedisResult> ExecuteAsync(string command, params object[] arguments)
+    {
+        _administration ??= await ConnectionMultiplexer.ConnectAsync(_redis.Words + ",allowAdmin=true,asyncTimeout=60000");
+        return await _administration.GetDatabase().ExecuteAsync(command, arguments);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -122,6 +131,7 @@ internal sealed class RedisNode : IAsyncDisposable
         await _watching.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         _stop.Dispose();
         await _connection.DisposeAsync();
+        if (_administration is not null) await _administration.DisposeAsync();
         Circuit.Dispose();
         await _services.DisposeAsync();
     }

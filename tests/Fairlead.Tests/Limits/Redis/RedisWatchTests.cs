@@ -42,16 +42,53 @@ public sealed class RedisWatchTests : IDisposable
     }
 
     [Fact]
-    public void Look_AnyResponseBetweenTurns_KeepsRedis()
+    public void Look_EachWaitsShortly_KeepsRedis()
     {
-        // One waits all the time, and others get responses.
+        // There is always one that waits, and it gets its response within a few turns.
         _watch.Sent();
-        for (var i = 0; i < 20; i++)
+        for (var i = 0; i < 50; i++)
         {
             _watch.Sent();
             _watch.Look();
             _watch.Look();
             _watch.Received();
+        }
+        Assert.True(_circuit.IsAvailable);
+    }
+
+    /// <summary>Responses come in the order of what was sent, so that each one here waits for a thousand others.</summary>
+    [Fact]
+    public void Look_WaitOfTenTurnsWhileOthersGetResponses_EndsWaits()
+    {
+        for (var i = 0; i < 7; i++) _watch.Look();
+        for (var i = 0; i < 1000; i++) _watch.Sent();
+        for (var i = 0; i < 9; i++)
+        {
+            Turn();
+            Assert.True(_circuit.IsAvailable);
+        }
+        Turn();
+        Assert.False(_circuit.IsAvailable);
+
+        void Turn()
+        {
+            _watch.Sent();
+            _watch.Received();
+            _watch.Look();
+        }
+    }
+
+    [Fact]
+    public void Look_BacklogThatShrinksInTime_KeepsRedis()
+    {
+        for (var round = 0; round < 20; round++)
+        {
+            for (var i = 0; i < 90; i++) _watch.Sent();
+            for (var turn = 0; turn < 9; turn++)
+            {
+                for (var i = 0; i < 10; i++) _watch.Received();
+                _watch.Look();
+            }
         }
         Assert.True(_circuit.IsAvailable);
     }
