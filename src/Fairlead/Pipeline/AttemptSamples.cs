@@ -18,8 +18,8 @@ internal static class AttemptSamples
             InputTokens = Scheduler.InputTokensOf(call),
             OutputTokens = attempt.Meter.Reported is { OutputTokens: > 0 } usage
                 ? usage.OutputTokens : attempt.Meter.OutputBytes / BytesPerToken,
-            IsRateLimited = attempt.UpstreamStatus == 429,
-            IsServerError = attempt.UpstreamStatus >= 500,
+            IsRateLimited = attempt.UpstreamStatus == 429 && attempt.TryReport(),
+            IsServerError = attempt.UpstreamStatus >= 500 && attempt.TryReport(),
         };
 
     private static AttemptResult ResultOf(GatewayCall call, Attempt attempt)
@@ -29,6 +29,7 @@ internal static class AttemptSamples
         if (attempt.Error is not { } error) return ReferenceEquals(call.Answering, attempt) ? AttemptResult.Served : AttemptResult.Unknown;
         if (!attempt.Sent && error.Code != ErrorCode.ProviderTimeout && error.Code != ErrorCode.ProviderUnavailable)
             return AttemptResult.Unknown;
+        if (!attempt.TryReport()) return AttemptResult.Unknown;
         if (attempt.UpstreamStatus is 429 or 503 or 529 || error.Code == ErrorCode.RateLimitExceeded) return AttemptResult.Refused;
         return attempt.UpstreamStatus >= 500 || error.Code is ErrorCode.ProviderTimeout or ErrorCode.ProviderUnavailable
             ? AttemptResult.Failed : AttemptResult.Unknown;

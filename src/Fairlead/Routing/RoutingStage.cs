@@ -159,7 +159,7 @@ internal sealed class RoutingStage(
                 // 8.
                 if (reply is not null)
                 {
-                    if (!kept) attempt.Health.Succeeded();
+                    if (!kept && attempt.TryReport()) attempt.Health.Succeeded();
                     if (call.Model.Deployments.Count > 1) attempt.Health.Took(call.Time.GetElapsedTime(attempt.StartedAt), kept);
                     return reply;
                 }
@@ -191,7 +191,7 @@ internal sealed class RoutingStage(
                 var asked = failure.Status == 429 && scheduler.HasOtherKey(call, deployment) ? null : failure.Error.RetryAfter;
                 if (RetryDelay.Of(retries + 1, asked, retry, chance.Next()) is not { } delay) break;
                 if (call.Deadline is { } deadline && call.Time.GetUtcNow() + delay >= deadline) break;
-                if (!health.Retries.TryRetry(retry.Budget)) break;
+                if (!health.Retries.TryRetry(attempt, retry.Budget)) break;
                 await Task.Delay(delay, call.Time, cancellationToken);
             }
         }

@@ -219,7 +219,7 @@ public sealed class EmbeddingCoalescingTests : IAsyncLifetime
         var calls = new[]
         {
             _gateway.Client.PostForJsonAsync("/v1/embeddings", """{"input":"x\u0020y","user":"somebody","model":"vectors"}"""),
-            _gateway.Client.PostForJsonAsync("/v1/embeddings", """{ "fairlead": {"class":"bulk"}, "model": "vectors", "input": ["x y", "x y"] }"""),
+            _gateway.Client.PostForJsonAsync("/v1/embeddings", """{ "fairlead": {"class":"standard"}, "model": "vectors", "input": ["x y", "x y"] }"""),
         };
         await FollowedAsync(2);
         _upstream.Release();
@@ -269,6 +269,53 @@ public sealed class EmbeddingCoalescingTests : IAsyncLifetime
         await _upstream.ArrivedAsync(3, Token);
         _upstream.Release();
         foreach (var json in await Task.WhenAll(calls)) Assert.Equal(EmbeddingUpstream.UsdOf("x"), Cost(json));
+    }
+
+    [Fact]
+    public async Task Embeddings_NothingConfigured_AreShared()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml(""));
+        var first = EmbedAsync(["x"]);
+        await _upstream.ArrivedAsync(1, Token);
+        var second = EmbedAsync(["x"]);
+        await FollowedAsync(1);
+        _upstream.Release();
+        await first;
+        Assert.Equal(0m, Cost(await second));
+        Assert.Single(_upstream.Computed);
+    }
+
+    [Fact]
+    public async Task Embeddings_FirstKeyIsRejected_AllCallsGoOnWithTheOther()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("")
+            .Replace("apiKey: sk-upstream-secret", "apiKeys: [sk-old, sk-new]", StringComparison.Ordinal));
+        _upstream.StatusOfKey = key => key == "Bearer sk-old" ? 401 : null;
+        var calls = Enumerable.Range(0, 20).Select(i => EmbedAsync([$"text {i}", "common"])).ToList();
+        _upstream.Release();
+        for (var i = 0; i < calls.Count; i++) AssertVectors([$"text {i}", "common"], await calls[i]);
+        AssertAtRest();
+    }
+
+    [Fact]
+    public async Task Embeddings_SharedRequestFails_CountsAsOneFailureOfTheDeployment()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("  breaker: { failures: 3 }\n  coalescing: { batchDelay: 100ms, batchInputs: 10 }"));
+        _upstream.StatusOf = inputs => inputs.Length > 1 ? 500 : null;
+        var first = EmbedAsync(["first"]);
+        await _upstream.ArrivedAsync(1, Token);
+        var calls = Enumerable.Range(0, 10).Select(i => _gateway.Client.PostJsonAsync("/v1/embeddings", Body([$"text {i}"]))).ToList();
+        await _upstream.ArrivedAsync(11, Token);
+        _upstream.Release();
+        await first;
+        foreach (var call in calls)
+        {
+            using var response = await call;
+            Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
+        }
+        Assert.Equal(2, _upstream.Requests.Count);
+        // The breaker is closed: the next call goes there.
+        AssertVectors(["next"], await EmbedAsync(["next"]));
     }
 
     private Task<JsonElement> EmbedAsync(string[] inputs, CancellationToken? cancellationToken = null) => SendAsync(Body(inputs), cancellationToken);
