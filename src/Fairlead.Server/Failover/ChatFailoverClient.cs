@@ -18,7 +18,7 @@ internal sealed class ChatFailoverClient : FailoverClient
     protected override FailoverResponse Read(int status, JsonElement body)
     {
         var choice = body.GetProperty("choices")[0];
-        return new(status, Text(choice.GetProperty("message"), "content") ?? "", null, Text(choice, "finish_reason") == "stop", Text(body, "model"));
+        return new(status, Text(choice.GetProperty("message"), "content") ?? "", ErrorOf(choice), Text(choice, "finish_reason") == "stop", Text(body, "model"));
     }
 
     protected override FailoverResponse Read(FailoverResponse before, JsonElement data)
@@ -26,8 +26,11 @@ internal sealed class ChatFailoverClient : FailoverClient
         if (data.TryGetProperty("error", out _)) return before with { Error = CodeOf(data) };
         var read = before with { Model = Text(data, "model") ?? before.Model };
         if (!data.TryGetProperty("choices", out var choices) || choices.GetArrayLength() == 0) return read;
+        read = read with { Error = read.Error ?? ErrorOf(choices[0]) };
         return choices[0].TryGetProperty("delta", out var delta) ? read with { Text = read.Text + Text(delta, "content") } : read;
     }
+
+    private static string? ErrorOf(JsonElement choice) => Text(choice, "finish_reason") == ContentFilter ? ContentFilter : null;
 
     protected override bool IsEnd(string data) => data == "[DONE]";
 }

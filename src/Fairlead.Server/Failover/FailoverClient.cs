@@ -13,6 +13,9 @@ internal abstract class FailoverClient
 
     protected const int MaxTokens = 256;
 
+    /// <summary>The error of a response that ends because of the content policy.</summary>
+    protected const string ContentFilter = "content_filter";
+
     /// <summary>No call takes longer.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
@@ -50,9 +53,10 @@ internal abstract class FailoverClient
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
         request.Content = new StringContent(Request(model, isStream).ToJsonString(), Encoding.UTF8, "application/json");
         using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
-        var text = await response.Content.ReadAsStringAsync(cancellationToken);
         var status = (int)response.StatusCode;
-        if (response.IsSuccessStatusCode && isStream) return ReadEvents(status, text);
+        if (response.IsSuccessStatusCode && isStream)
+            return ReadEvents(status, await ReadStreamAsync(await response.Content.ReadAsStreamAsync(cancellationToken), cancellationToken));
+        var text = await response.Content.ReadAsStringAsync(cancellationToken);
         using var document = JsonDocument.Parse(text);
         return response.IsSuccessStatusCode
             ? Read(status, document.RootElement)
@@ -65,6 +69,22 @@ internal abstract class FailoverClient
     protected static string? Text(JsonElement json, string name) =>
         json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
             ? value.GetString() : null;
+
+    // A stream with an error ends with an aborted connection, so that no client takes it for complete.
+    private static async Task<string> ReadStreamAsync(Stream stream, CancellationToken cancellationToken)
+    {
+        using var text = new MemoryStream();
+        var buffer = new byte[4096];
+        try
+        {
+            while (await stream.ReadAsync(buffer, cancellationToken) is > 0 and var read) text.Write(buffer, 0, read);
+        }
+        catch (IOException)
+        {
+            // What came before counts: it must have an error.
+        }
+        return Encoding.UTF8.GetString(text.GetBuffer(), 0, (int)text.Length);
+    }
 
     private FailoverResponse ReadEvents(int status, string text)
     {

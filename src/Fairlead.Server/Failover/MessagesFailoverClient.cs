@@ -17,7 +17,7 @@ internal sealed class MessagesFailoverClient : FailoverClient
     };
 
     protected override FailoverResponse Read(int status, JsonElement body) => new(status,
-        string.Concat(body.GetProperty("content").EnumerateArray().Select(part => Text(part, "text"))), null,
+        string.Concat(body.GetProperty("content").EnumerateArray().Select(part => Text(part, "text"))), ErrorOf(body),
         Text(body, "stop_reason") == "end_turn", Text(body, "model"));
 
     protected override FailoverResponse Read(FailoverResponse before, JsonElement data) => Text(data, "type") switch
@@ -25,7 +25,10 @@ internal sealed class MessagesFailoverClient : FailoverClient
         "error" => before with { Error = CodeOf(data) },
         "message_start" => before with { Model = Text(data.GetProperty("message"), "model") },
         "content_block_delta" => before with { Text = before.Text + Text(data.GetProperty("delta"), "text") },
+        "message_delta" => before with { Error = before.Error ?? ErrorOf(data.GetProperty("delta")) },
         "message_stop" => before with { HasEnd = true },
         _ => before,
     };
+
+    private static string? ErrorOf(JsonElement json) => Text(json, "stop_reason") == "refusal" ? ContentFilter : null;
 }

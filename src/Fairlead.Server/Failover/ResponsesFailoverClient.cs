@@ -22,16 +22,23 @@ internal sealed class ResponsesFailoverClient : FailoverClient
             .Where(item => Text(item, "type") == "message")
             .SelectMany(item => item.GetProperty("content").EnumerateArray())
             .Select(part => Text(part, "text")));
-        return new(status, text, Text(body, "status") == "failed" ? CodeOf(body) : null, Text(body, "status") == "completed", Text(body, "model"));
+        return new(status, text, ErrorOf(body), Text(body, "status") == "completed", Text(body, "model"));
     }
 
     protected override FailoverResponse Read(FailoverResponse before, JsonElement data) => Text(data, "type") switch
     {
         "error" => before with { Error = Text(data, "code") ?? CodeOf(data) },
-        "response.failed" => before with { Error = before.Error ?? CodeOf(data.GetProperty("response")) },
+        "response.failed" or "response.incomplete" => before with { Error = before.Error ?? ErrorOf(data.GetProperty("response")) },
         "response.created" => before with { Model = Text(data.GetProperty("response"), "model") },
         "response.output_text.delta" => before with { Text = before.Text + Text(data, "delta") },
         "response.completed" => before with { HasEnd = true },
         _ => before,
+    };
+
+    private static string? ErrorOf(JsonElement response) => Text(response, "status") switch
+    {
+        "failed" => CodeOf(response),
+        "incomplete" => Text(response.GetProperty("incomplete_details"), "reason"),
+        _ => null,
     };
 }

@@ -210,6 +210,55 @@ public sealed class EmbeddingCoalescingTests : IAsyncLifetime
         foreach (var json in await Task.WhenAll(calls)) Assert.False(json.GetProperty("fairlead").GetProperty("coalesced").GetBoolean());
     }
 
+    [Theory]
+    [InlineData(false, false, false)]
+    [InlineData(true, false, false)]
+    [InlineData(false, true, false)]
+    [InlineData(true, true, true)]
+    public async Task Embeddings_OtherOrganization_IsSharedByConsentOfBoth(bool firstAgrees, bool secondAgrees, bool shared)
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml(""));
+        using var first = await ClientOfAsync("First", firstAgrees);
+        using var second = await ClientOfAsync("Second", secondAgrees);
+        const string body = """{"model":"vectors","input":"x"}""";
+        var calls = new List<Task<JsonElement>> { first.PostForJsonAsync("/v1/embeddings", body) };
+        await _upstream.ArrivedAsync(1, Token);
+        calls.Add(second.PostForJsonAsync("/v1/embeddings", body));
+        if (shared) await FollowedAsync(1);
+        else await _upstream.ArrivedAsync(2, Token);
+        _upstream.Release();
+        var responses = await Task.WhenAll(calls);
+        Assert.Equal([false, shared], responses.Select(json => json.GetProperty("fairlead").GetProperty("coalesced").GetBoolean()));
+        Assert.Equal(shared ? 1 : 2, _upstream.Requests.Count);
+        // Each sees its own records only, and pays only what it asked for first.
+        Assert.Equal([EmbeddingUpstream.UsdOf("x"), shared ? 0m : EmbeddingUpstream.UsdOf("x")], responses.Select(Cost));
+        AssertAtRest();
+    }
+
+    [Fact]
+    public async Task Organization_SharingIsWithdrawn_IsNotSharedAnyMore()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml(""));
+        var made = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"A","share_across_organizations":true}""");
+        Assert.True(made.GetProperty("share_across_organizations").GetBoolean());
+        var address = $"/admin/v1/organizations/{made.GetProperty("id").GetString()}";
+        foreach (var (change, expected) in new[] { ("""{"name":"B"}""", true), ("""{"share_across_organizations":null}""", false) })
+        {
+            using var content = new StringContent(change, System.Text.Encoding.UTF8, "application/json");
+            using var response = await _gateway.Admin.PatchAsync(new Uri(address, UriKind.Relative), content, Token);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            Assert.Equal(expected, (await _gateway.Admin.GetJsonAsync(address)).GetProperty("share_across_organizations").GetBoolean());
+        }
+    }
+
+    private async Task<HttpClient> ClientOfAsync(string name, bool agrees)
+    {
+        var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", $$"""{"name":"{{name}}","share_across_organizations":{{(agrees ? "true" : "false")}}}""");
+        var project = await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"p","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}","scopes":["embeddings"]}""");
+        return _gateway.MakeClient(key.GetProperty("secret").GetString());
+    }
+
     [Fact]
     public async Task Embeddings_SameInputInOtherForm_IsShared()
     {
