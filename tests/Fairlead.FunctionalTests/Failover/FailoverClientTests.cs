@@ -41,14 +41,16 @@ public sealed class FailoverClientTests
     private static async Task CheckAsync(string name, Func<FailoverWorld, FailoverCase, bool, Task<FailoverResponse>> send)
     {
         var test = FailoverCase.All.Single(each => each.Name == name);
-        foreach (var isStream in (bool[])[false, true])
-        {
-            await using var world = await FailoverWorld.StartAsync(Configuration(), test, TimeProvider.System, Token);
-            var response = await send(world, test, isStream);
-            var verdict = FailoverVerdict.Of(test, response, isStream, Target.Deployments);
-            Assert.True(verdict.Passed, $"{(isStream ? "stream" : "whole")}: {verdict.Detail}; {response}");
-            if (test.ChecksAccounting) Assert.Null(await FailoverAccounting.CheckAsync(world, response, TimeProvider.System, Token));
-        }
+        await Task.WhenAll(CheckAsync(test, isStream: false, send), CheckAsync(test, isStream: true, send));
+    }
+
+    private static async Task CheckAsync(FailoverCase test, bool isStream, Func<FailoverWorld, FailoverCase, bool, Task<FailoverResponse>> send)
+    {
+        await using var world = await FailoverWorld.StartAsync(Configuration(), test, TimeProvider.System, Token);
+        var response = await send(world, test, isStream);
+        var verdict = FailoverVerdict.Of(test, response, isStream, Target.Deployments);
+        Assert.True(verdict.Passed, $"{(isStream ? "stream" : "whole")}: {verdict.Detail}; {response}");
+        if (test.ChecksAccounting) Assert.Null(await FailoverAccounting.CheckAsync(world, response, TimeProvider.System, Token));
     }
 
     private static GatewayConfiguration Configuration()
