@@ -27,7 +27,8 @@ internal static class TestCommand
         };
         var cases = new Option<string[]>("--case")
         {
-            Description = $"A case to run; repeat for several. Default: all. One of {string.Join(", ", FailoverCase.All.Select(test => test.Name))}.",
+            Description = "A case to run; repeat for several. Default: all. One of "
+                + $"{string.Join(", ", FailoverCase.All.Select(test => test.Name))}.",
             HelpName = "case",
         };
         cases.AcceptOnlyFromAmong([.. FailoverCase.All.Select(test => test.Name)]);
@@ -40,8 +41,8 @@ internal static class TestCommand
         api.AcceptOnlyFromAmong([.. FailoverClient.Names]);
         var json = new Option<bool>("--json") { Description = "Print the results as JSON." };
         var failover = new Command("failover",
-            "Run the configuration with simulated providers that fail, and check what a client gets. No request leaves this machine, and the "
-            + "data of the server are not touched.") { config, models, cases, api, json };
+            "Run the configuration with simulated providers that fail, and check what a client gets. No request leaves this machine, and "
+            + "the data of the server are not touched.") { config, models, cases, api, json };
         failover.SetAction((parsed, cancellationToken) => RunAsync(parsed.GetValue(config), parsed.GetValue(models) ?? [],
             parsed.GetValue(cases) ?? [], parsed.GetValue(api)!, parsed.GetValue(json), parsed.InvocationConfiguration.Output,
             parsed.InvocationConfiguration.Error, cancellationToken));
@@ -56,7 +57,17 @@ internal static class TestCommand
         var tests = FailoverCase.All.Where(test => cases.Length == 0 || cases.Contains(test.Name)).ToList();
         var suite = new FailoverSuite(configuration, FailoverClient.Of(api), TimeProvider.System);
         if (!asJson) await output.WriteLineAsync(FailoverReport.Head);
-        var results = await suite.RunAsync(tests, targets, Report, cancellationToken);
+        IReadOnlyList<FailoverResult> results;
+        try
+        {
+            results = await suite.RunAsync(tests, targets, Report, cancellationToken);
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException)
+        {
+            // The configuration is valid, so it is this machine: no temporary folder, no free port.
+            StartFailure.Write(error, failure, null);
+            return 1;
+        }
         await output.WriteLineAsync(asJson ? Encoding.UTF8.GetString(FailoverReport.Json(api, results)) : FailoverReport.Summary(results));
         return results.All(result => result.Verdict.Passed) ? 0 : 1;
 
@@ -75,13 +86,15 @@ internal static class TestCommand
         var nowhere = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
         using var app = GatewayServer.CreateForInspection(new ConfigurationInput { WorkingDirectory = nowhere });
         var process = ConfigurationInput.FromProcess();
-        var result = ConfigurationReader.Read((process with { Path = path ?? process.Path }).For(app.Services), app.Services.GetRequiredService<ConfigKeys>());
+        var input = (process with { Path = path ?? process.Path }).For(app.Services);
+        var result = ConfigurationReader.Read(input, app.Services.GetRequiredService<ConfigKeys>());
         if (result.Configuration is not { } configuration)
         {
             StartFailure.WriteErrors(error, result.Errors, result.Path);
             return (null, []);
         }
-        var targets = FailoverSuite.TargetsOf(configuration, app.Services.GetRequiredService<CatalogueBuilder>().Models(configuration), names, out var unknown);
+        var models = app.Services.GetRequiredService<CatalogueBuilder>().Models(configuration);
+        var targets = FailoverSuite.TargetsOf(configuration, models, names, out var unknown);
         foreach (var name in unknown) error.WriteLine($"'{name}' is not a chat model of this configuration.");
         if (unknown.Count > 0) return (null, []);
         if (targets.Count > 0) return (configuration, targets);

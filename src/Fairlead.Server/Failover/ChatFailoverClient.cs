@@ -18,7 +18,8 @@ internal sealed class ChatFailoverClient : FailoverClient
     protected override FailoverResponse Read(int status, JsonElement body)
     {
         var choice = body.GetProperty("choices")[0];
-        return new(status, Text(choice.GetProperty("message"), "content") ?? "", ErrorOf(choice), Text(choice, "finish_reason") == "stop", Text(body, "model"));
+        var text = Text(choice.GetProperty("message"), "content") ?? "";
+        return new(status, text, ErrorOf(choice), Text(choice, "finish_reason") == "stop", Text(body, "model"));
     }
 
     protected override FailoverResponse Read(FailoverResponse before, JsonElement data)

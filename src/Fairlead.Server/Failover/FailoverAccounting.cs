@@ -12,7 +12,8 @@ internal static class FailoverAccounting
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     /// <returns>What is wrong; null if nothing is.</returns>
-    public static async Task<string?> CheckAsync(FailoverWorld world, FailoverResponse response, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<string?> CheckAsync(
+        FailoverWorld world, FailoverResponse response, TimeProvider time, CancellationToken cancellationToken)
     {
         // The record reaches the database shortly after the response.
         var since = time.GetTimestamp();
@@ -24,7 +25,8 @@ internal static class FailoverAccounting
         }
         var attempts = record.Value.GetProperty("attempts").EnumerateArray().ToList();
         var received = world.Upstream.Received;
-        if (attempts.Count != received.Count) return $"the record has {attempts.Count} attempts, but the providers got {received.Count} requests";
+        if (attempts.Count != received.Count)
+            return $"the record has {attempts.Count} attempts, but the providers got {received.Count} requests";
         if (attempts.Sum(attempt => attempt.GetProperty("cost_usd").GetDecimal()) != record.Value.GetProperty("cost_usd").GetDecimal())
             return "the attempts do not add up to the cost of the call";
         for (var i = 0; i < attempts.Count; i++)

@@ -47,7 +47,8 @@ internal abstract class FailoverClient
     /// <param name="model">Name of the model.</param>
     /// <param name="isStream">Whether a stream is requested.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    public async Task<FailoverResponse> SendAsync(HttpClient http, string key, string model, bool isStream, CancellationToken cancellationToken)
+    public async Task<FailoverResponse> SendAsync(
+        HttpClient http, string key, string model, bool isStream, CancellationToken cancellationToken)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, Path);
         request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
@@ -55,7 +56,10 @@ internal abstract class FailoverClient
         using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         var status = (int)response.StatusCode;
         if (response.IsSuccessStatusCode && isStream)
-            return ReadEvents(status, await ReadStreamAsync(await response.Content.ReadAsStreamAsync(cancellationToken), cancellationToken));
+        {
+            var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
+            return ReadEvents(status, await ReadStreamAsync(stream, cancellationToken));
+        }
         var text = await response.Content.ReadAsStringAsync(cancellationToken);
         using var document = JsonDocument.Parse(text);
         return response.IsSuccessStatusCode
@@ -64,7 +68,7 @@ internal abstract class FailoverClient
     }
 
     protected static string CodeOf(JsonElement body) =>
-        body.TryGetProperty("error", out var error) && error.ValueKind == JsonValueKind.Object ? Text(error, "code") ?? "no code" : "no code";
+        body.TryGetProperty("error", out var error) && Text(error, "code") is { } code ? code : "no code";
 
     protected static string? Text(JsonElement json, string name) =>
         json.ValueKind == JsonValueKind.Object && json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String

@@ -59,10 +59,6 @@ internal static class FailoverConfiguration
 
     private static ProviderConfig Of(ProviderConfig provider) => provider with
     {
-        // The simulated kind makes its responses itself; here all of them come from one place, which has the faults.
-        Kind = provider.Kind == "simulated" ? "openai-compatible" : provider.Kind,
-        BaseUrl = provider.Kind == "simulated" ? "http://simulated.invalid/v1" : provider.BaseUrl,
-        Simulation = new(),
         // As many keys as there are, and none of them.
         ApiKey = provider.ApiKey is null ? null : "simulated-key",
         ApiKeys = [.. provider.ApiKeys.Select((_, i) => $"simulated-key-{i + 1}")],

@@ -26,7 +26,8 @@ internal static class FailoverReport
     {
         var failed = results.Count(result => !result.Verdict.Passed);
         var errors = results.Count(result => result.Verdict is { Passed: true, Result: "error" });
-        return $"{results.Count - failed} of {results.Count} passed: {results.Count - failed - errors} with the complete text, {errors} with a clear error.";
+        var passed = results.Count - failed;
+        return $"{passed} of {results.Count} passed: {passed - errors} with the complete text, {errors} with a clear error.";
     }
 
     /// <summary>All results as a JSON object.</summary>

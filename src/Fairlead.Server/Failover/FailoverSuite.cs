@@ -24,14 +24,15 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
     /// <param name="names">Names that are wanted; empty for the default.</param>
     /// <param name="unknown">Wanted names that are no chat models.</param>
     public static IReadOnlyList<FailoverTarget> TargetsOf(
-        GatewayConfiguration configuration, IReadOnlyList<CatalogueModel> models, IReadOnlyList<string> names, out IReadOnlyList<string> unknown)
+        GatewayConfiguration configuration, IReadOnlyList<CatalogueModel> models, IReadOnlyList<string> names,
+        out IReadOnlyList<string> unknown)
     {
         var chat = models.Where(model => model.Kind == ModelKind.Chat && model.Deployments.Count > 0).ToList();
         unknown = [.. names.Where(name => !chat.Exists(model => model.Id == name))];
         var wanted = names.Count > 0 ? chat.Where(model => names.Contains(model.Id))
             : configuration.Models.Count > 0 ? chat.Where(model => configuration.Models.ContainsKey(model.Id))
             // Without a list, the providers offer all models that are known of their vendors: one of each is enough.
-            : chat.GroupBy(model => string.Join(' ', model.Deployments.Select(deployment => deployment.ProviderName))).Select(group => group.First());
+            : chat.DistinctBy(model => string.Join(' ', model.Deployments.Select(deployment => deployment.ProviderName)));
         return [.. wanted.Select(model => new FailoverTarget(model.Id, model.Deployments.Count))];
     }
 
@@ -50,7 +51,8 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
         {
             foreach (var test in cases)
             {
-                foreach (var isStream in (bool[])[false, true]) running.Add(RunInPlaceAsync(places, test, target, isStream, cancellationToken));
+                running.Add(RunInPlaceAsync(places, test, target, isStream: false, cancellationToken));
+                running.Add(RunInPlaceAsync(places, test, target, isStream: true, cancellationToken));
             }
         }
         var results = new List<FailoverResult>();
@@ -76,7 +78,8 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
                 ? await FlapAsync(world, test, target, isStream, cancellationToken)
                 : await CallAsync(world, test, target, isStream, cancellationToken);
         }
-        catch (Exception failure) when (failure is HttpRequestException or IOException or JsonException or KeyNotFoundException or InvalidOperationException)
+        catch (Exception failure)
+            when (failure is HttpRequestException or IOException or JsonException or KeyNotFoundException or InvalidOperationException)
         {
             verdict = FailoverVerdict.Wrong($"the response cannot be read: {failure.Message}");
         }
@@ -107,7 +110,8 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
         var response = await client.SendAsync(world.Http, world.Key, target.Name, isStream, cancellationToken);
         var verdict = FailoverVerdict.Of(test, response, isStream, target.Deployments);
         if (!verdict.Passed || !test.ChecksAccounting) return verdict;
-        return await FailoverAccounting.CheckAsync(world, response, time, cancellationToken) is { } wrong ? FailoverVerdict.Wrong(wrong) : verdict;
+        var wrong = await FailoverAccounting.CheckAsync(world, response, time, cancellationToken);
+        return wrong is null ? verdict : FailoverVerdict.Wrong(wrong);
     }
 
     private async Task<FailoverVerdict> FlapAsync(

@@ -55,13 +55,16 @@ internal sealed class FailoverWorld : IAsyncDisposable
         FailoverWorld? world = null;
         var folder = Directory.CreateTempSubdirectory("fairlead-failover-");
         var upstream = await SimulatedUpstream.StartAsync(
-            request => test.IsFlapping && world is { HasRecovered: true } ? SimulatedFault.None : test.Script(request), time, cancellationToken);
+            request => test.IsFlapping && world is { HasRecovered: true } ? SimulatedFault.None : test.Script(request),
+            time, cancellationToken);
         var (key, adminKey) = (RandomNumberGenerator.GetHexString(48), RandomNumberGenerator.GetHexString(48));
         var builder = LoopbackHost.CreateBuilder();
         builder.Configuration.AddInMemoryCollection([new(ClientKey.Variable, key), new(Access.AdminKey.Variable, adminKey)]);
         builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(
             new FixedConfigurationSource(FailoverConfiguration.Of(configuration, Path.Combine(folder.FullName, "data"))));
         builder.Services.AddSingleton(new UpstreamRedirect(upstream.Address));
+        // The first kind of a name counts.
+        builder.Services.AddSingleton(RedirectedSimulatedKind.Create());
         builder.AddFairlead(new ConfigurationInput { WorkingDirectory = folder.FullName });
         var app = builder.Build();
         DataDirectory.Prepare(Path.Combine(folder.FullName, "data"));

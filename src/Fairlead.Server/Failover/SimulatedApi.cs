@@ -45,7 +45,8 @@ internal abstract class SimulatedApi
 
     /// <summary>The error of a request that continues a text of the assistant.</summary>
     public virtual JsonObject PrefillRefusal() =>
-        Error(400, "invalid_request_error", "This model does not support assistant message prefill. The conversation must end with a user message.");
+        Error(400, "invalid_request_error",
+            "This model does not support assistant message prefill. The conversation must end with a user message.");
 
     protected static string Data(JsonNode json) => $"data: {json.ToJsonString()}\n\n";
 
@@ -54,14 +55,17 @@ internal abstract class SimulatedApi
     protected static string TextOf(JsonElement body, string name) =>
         body.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";
 
-    protected static bool IsTrue(JsonElement body, string name) => body.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.True;
+    protected static bool IsTrue(JsonElement body, string name) =>
+        body.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.True;
 
     /// <summary>The text of the last entry of a list, if it is of this role.</summary>
     protected static string? LastText(JsonElement body, string list, string role, string content)
     {
-        if (!body.TryGetProperty(list, out var entries) || entries.ValueKind != JsonValueKind.Array || entries.GetArrayLength() == 0) return null;
+        if (!body.TryGetProperty(list, out var entries) || entries.ValueKind != JsonValueKind.Array || entries.GetArrayLength() == 0)
+            return null;
         var last = entries[entries.GetArrayLength() - 1];
-        if (last.ValueKind != JsonValueKind.Object || TextOf(last, "role") != role || !last.TryGetProperty(content, out var parts)) return null;
+        if (last.ValueKind != JsonValueKind.Object || TextOf(last, "role") != role || !last.TryGetProperty(content, out var parts))
+            return null;
         if (parts.ValueKind == JsonValueKind.String) return parts.GetString();
         return parts.ValueKind == JsonValueKind.Array ? string.Concat(parts.EnumerateArray().Select(part => TextOf(part, "text"))) : null;
     }

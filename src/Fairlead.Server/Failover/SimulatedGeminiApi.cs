@@ -52,7 +52,11 @@ internal sealed class SimulatedGeminiApi : SimulatedApi
     public override JsonObject ContentRejection() => new()
     {
         ["promptFeedback"] = new JsonObject { ["blockReason"] = "PROHIBITED_CONTENT" },
-        ["usageMetadata"] = new JsonObject { ["promptTokenCount"] = SimulatedText.InputTokens, ["totalTokenCount"] = SimulatedText.InputTokens },
+        ["usageMetadata"] = new JsonObject
+        {
+            ["promptTokenCount"] = SimulatedText.InputTokens,
+            ["totalTokenCount"] = SimulatedText.InputTokens,
+        },
     };
 
     private static JsonObject Chunk(string text, string model, bool isEnd)

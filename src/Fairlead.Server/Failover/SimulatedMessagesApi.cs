@@ -6,7 +6,8 @@ namespace Fairlead.Server.Failover;
 /// <summary>The Messages API of Anthropic.</summary>
 internal sealed class SimulatedMessagesApi : SimulatedApi
 {
-    public override SimulatedRequest? Read(string provider, string path, JsonElement body) => path.EndsWith("/messages", StringComparison.Ordinal)
+    public override SimulatedRequest? Read(string provider, string path, JsonElement body) =>
+        path.EndsWith("/messages", StringComparison.Ordinal)
         ? new SimulatedRequest(provider, TextOf(body, "model"), IsTrue(body, "stream"), LastText(body, "messages", "assistant", "content"))
         : null;
 

@@ -13,7 +13,8 @@ internal sealed class SimulatedResponsesApi : SimulatedApi
             LastText(body, "input", "assistant", "content"))
         : null;
 
-    public override JsonObject Document(string text, string model, bool hasEnd) => Response(text, model, hasEnd ? "completed" : "in_progress");
+    public override JsonObject Document(string text, string model, bool hasEnd) =>
+        Response(text, model, hasEnd ? "completed" : "in_progress");
 
     public override IEnumerable<string> Start(string model)
     {

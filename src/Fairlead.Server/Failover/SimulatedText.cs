@@ -1,6 +1,8 @@
 namespace Fairlead.Server.Failover;
 
-/// <summary>The one right response of all simulated providers, so that a response from any of them, or from several, can be compared.</summary>
+/// <summary>
+/// The one right response of all simulated providers, so that a response from any of them, or from several, can be compared.
+/// </summary>
 internal static class SimulatedText
 {
     /// <summary>Tokens that the providers report.</summary>

@@ -1,9 +1,7 @@
-using System.Net;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 
 namespace Fairlead.Server.Failover;
 
@@ -98,8 +96,10 @@ internal sealed class SimulatedUpstream : IAsyncDisposable
         switch (fault.Kind)
         {
             case SimulatedFaultKind.Status:
-                if (fault.RetryAfter is { } seconds) context.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
-                await WriteAsync(context, fault.Status, api.Error(fault.Status, fault.Status == 429 ? "rate_limit_exceeded" : "server_error", "A simulated failure."));
+                if (fault.RetryAfter is { } seconds)
+                    context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+                var type = fault.Status == 429 ? "rate_limit_exceeded" : "server_error";
+                await WriteAsync(context, fault.Status, api.Error(fault.Status, type, "A simulated failure."));
                 return;
             case SimulatedFaultKind.Overflow:
                 await WriteAsync(context, 400, api.Overflow());

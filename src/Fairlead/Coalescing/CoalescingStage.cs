@@ -14,8 +14,9 @@ namespace Fairlead.Coalescing;
 /// <remarks>
 /// A call reserves all that it may cost before this stage, and keeps it until its end, so it can pay for what an earlier one leaves.
 /// </remarks>
-internal sealed class CoalescingStage(IConfigurationSource configuration, EmbeddingKeys keys, EmbeddingFlights flights,
-    EmbeddingBatches batches, EmbeddingTakeovers takeovers, EmbeddingPayments payments, ISpool spool, CoalescingMetrics metrics) : IGatewayStage
+internal sealed class CoalescingStage(
+    IConfigurationSource configuration, EmbeddingKeys keys, EmbeddingFlights flights, EmbeddingBatches batches, EmbeddingTakeovers takeovers,
+    EmbeddingPayments payments, ISpool spool, CoalescingMetrics metrics) : IGatewayStage
 {
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken) =>
         call.Operation == Operation.Embeddings && configuration.Current.Coalescing.Embeddings

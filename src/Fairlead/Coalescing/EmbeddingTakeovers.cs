@@ -4,8 +4,8 @@ using Fairlead.Pipeline;
 namespace Fairlead.Coalescing;
 
 /// <summary>
-/// Waits for the work of others, and records meanwhile what a call takes over from calls that leave: after a crash, the request is charged to
-/// the call for which it went on. Only the flow of the call itself writes its records. Thread-safe.
+/// Waits for the work of others, and records meanwhile what a call takes over from calls that leave: after a crash, the request is charged
+/// to the call for which it went on. Only the flow of the call itself writes its records. Thread-safe.
 /// </summary>
 internal sealed class EmbeddingTakeovers(EmbeddingFlights flights, AttemptCharge charge, ISpool spool)
 {
