@@ -102,6 +102,8 @@ internal abstract class FailoverClient
                 read = read with { HasEnd = true };
                 continue;
             }
+            // The end of the transport, which says nothing of the response in this API.
+            if (data == "[DONE]") continue;
             using var document = JsonDocument.Parse(data);
             read = Read(read, document.RootElement);
         }
