@@ -61,6 +61,9 @@ public sealed class Caller
     /// <summary>The organization's share when organizations compete, 0.01 to 1000.</summary>
     internal decimal OrganizationWeight { get; init; } = 1;
 
+    /// <summary>Whether its calls share work with those of other organizations that agree too.</summary>
+    internal bool SharesAcrossOrganizations { get; init; }
+
     /// <summary>The dated API version the key is pinned to.</summary>
     public string ApiVersion { get; init; } = ApiVersions.Current;
 

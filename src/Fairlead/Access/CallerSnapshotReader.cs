@@ -17,7 +17,8 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
                k.id AS key_id, k.name AS key_name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version,
                k.extensions, k.batch_tokens, k.batch_delay_ms, k.limits AS key_limits, k.revoked_at,
                p.id AS project_id, p.name AS project_name, p.limits AS project_limits,
-               o.id AS organization_id, o.name AS organization_name, o.limits AS organization_limits, o.weight_millionths
+               o.id AS organization_id, o.name AS organization_name, o.limits AS organization_limits, o.weight_millionths,
+               o.share_across_organizations
         FROM access_revision r
         LEFT JOIN api_key_secrets s ON 1 = 1
         LEFT JOIN api_keys k ON k.id = s.key_id
@@ -94,6 +95,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
             OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
             ProjectLimits = limits.Of(row.TextOrNull("project_limits")),
             KeyLimits = limits.Of(row.TextOrNull("key_limits")),
+            SharesAcrossOrganizations = row.Bool("share_across_organizations"),
             OrganizationWeight = Weight(row.Int64("weight_millionths")),
             SecretRetiresAt = row.TimeOrNull("retires_at"),
         },

@@ -13,9 +13,10 @@ namespace Fairlead.Access;
 internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("organization", "org_")
 {
     private const string WeightName = "weight";
+    private const string ShareName = "share_across_organizations";
     private const decimal DefaultWeight = 1;
 
-    private static readonly FieldSet Fields = new(["name", WeightName, LimitsField.Name]);
+    private static readonly FieldSet Fields = new(["name", WeightName, ShareName, LimitsField.Name]);
 
     public override FieldSet NewFields => Fields;
 
@@ -27,6 +28,7 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
             Id = "",
             Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
             Weight = ReadWeight(fields),
+            SharesAcrossOrganizations = ReadShare(fields),
             Limits = LimitsField.Read(fields)(null),
             CreatedAt = default,
             UpdatedAt = default,
@@ -36,8 +38,15 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
     {
         var name = fields.OptionalText("name", FieldLengths.Name);
         decimal? weight = fields.Has(WeightName) ? ReadWeight(fields) : null;
+        bool? share = fields.Has(ShareName) ? ReadShare(fields) : null;
         var limits = LimitsField.Read(fields);
-        return row => row with { Name = name ?? row.Name, Weight = weight ?? row.Weight, Limits = limits(row.Limits) };
+        return row => row with
+        {
+            Name = name ?? row.Name,
+            Weight = weight ?? row.Weight,
+            SharesAcrossOrganizations = share ?? row.SharesAcrossOrganizations,
+            Limits = limits(row.Limits),
+        };
     }
 
     public override async Task<GatewayErrorException?> FindUseAsync(
@@ -67,7 +76,17 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
     protected override void WriteFields(Utf8JsonWriter json, OrganizationRow row)
     {
         json.WriteNumber(WeightName, Money.Trim(row.Weight));
+        json.WriteBoolean(ShareName, row.SharesAcrossOrganizations);
         LimitsField.Write(json, row.Limits);
+    }
+
+    // Null is the default, as for the weight.
+    private static bool ReadShare(BodyFields fields)
+    {
+        if (!fields.HasValue(ShareName)) return false;
+        if (fields.Element(ShareName) is { ValueKind: JsonValueKind.True or JsonValueKind.False } value) return value.GetBoolean();
+        fields.Invalid(ShareName, "Must be true or false.");
+        return false;
     }
 
     // Null is the default, in a new organization and in a change.

@@ -6,6 +6,9 @@ internal sealed record OrganizationRow : AdminRow
     /// <summary>Its share when organizations compete; <see cref="LimitNumber.Weight"/>.</summary>
     public decimal Weight { get; init; } = 1;
 
+    /// <summary>Whether its calls share work with those of other organizations that agree too.</summary>
+    public bool SharesAcrossOrganizations { get; init; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; init; }
 }

@@ -6,7 +6,7 @@ namespace Fairlead.Access;
 /// <summary>SQL of the table <c>organizations</c>.</summary>
 internal static class OrganizationTable
 {
-    private const string Columns = "id, name, weight_millionths, limits, created_at, updated_at";
+    private const string Columns = "id, name, weight_millionths, share_across_organizations, limits, created_at, updated_at";
 
     public static Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
@@ -20,10 +20,10 @@ internal static class OrganizationTable
 
     public static Task InsertAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @limits, @created_at, @updated_at)",
+            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @share, @limits, @created_at, @updated_at)",
             [
-                ("@id", row.Id), ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)), ("@limits", row.Limits),
-                ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
+                ("@id", row.Id), ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
+                ("@share", row.SharesAcrossOrganizations), ("@limits", row.Limits), ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
             ],
             cancellationToken);
 
@@ -31,11 +31,13 @@ internal static class OrganizationTable
     public static Task UpdateAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
             """
-            UPDATE organizations SET name = @name, weight_millionths = @weight, limits = @limits, updated_at = @updated_at WHERE id = @id
+            UPDATE organizations SET name = @name, weight_millionths = @weight, share_across_organizations = @share, limits = @limits,
+                updated_at = @updated_at
+            WHERE id = @id
             """,
             [
-                ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)), ("@limits", row.Limits),
-                ("@updated_at", row.UpdatedAt), ("@id", row.Id),
+                ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
+                ("@share", row.SharesAcrossOrganizations), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt), ("@id", row.Id),
             ],
             cancellationToken);
 
@@ -47,6 +49,7 @@ internal static class OrganizationTable
         Id = row.Text("id"),
         Name = row.Text("name"),
         Weight = LimitNumber.Weight.ToDecimal(row.Int64("weight_millionths")),
+        SharesAcrossOrganizations = row.Bool("share_across_organizations"),
         Limits = row.TextOrNull("limits"),
         CreatedAt = row.Time("created_at"),
         UpdatedAt = row.Time("updated_at"),

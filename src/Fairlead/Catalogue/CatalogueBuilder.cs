@@ -31,6 +31,11 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
     /// <summary>Names of all models of <paramref name="config"/>, which passed <see cref="Check"/>. Creates no provider.</summary>
     public IReadOnlyList<string> ModelNames(GatewayConfiguration config) => [.. Compose(config, null, []).Select(model => model.Id)];
 
+    /// <summary>
+    /// All models of <paramref name="config"/>, which passed <see cref="Check"/>; their deployments have no adapters. Creates no provider.
+    /// </summary>
+    public IReadOnlyList<CatalogueModel> Models(GatewayConfiguration config) => Compose(config, null, []);
+
     /// <summary>The catalogue of <paramref name="config"/>, which passed <see cref="Check"/>.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="previous">Providers that are reused where their configuration did not change.</param>
@@ -162,6 +167,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
             Id = name,
             DisplayName = name,
             Aliases = config.Aliases,
+            HasDifferentModels = hasDifferentModels,
             Deployments = [.. candidates
                 .Select(c => ToDeployment(
                     scope, c.Config, c.Upstream, config.Prices is null ? c.Facts!.Prices : model.Prices, c.Provider, c.Config.Timeouts

@@ -33,6 +33,9 @@ internal sealed record CatalogueModel
 
     public string DisplayName { get; init; } = "";
 
+    /// <summary>Whether its deployments serve different models, whose outputs do not fit together.</summary>
+    public bool HasDifferentModels { get; init; }
+
     /// <summary>The vendor, such as <c>openai</c>; <c>owned_by</c> of the models list.</summary>
     public required string OwnedBy { get; init; }
 

@@ -26,8 +26,8 @@ internal sealed record CoalescingConfig
     /// <summary>As many as OpenAI's API accepts in one request.</summary>
     private const int MaxBatchInputs = 2048;
 
-    /// <summary>Whether equal inputs of embeddings are computed once, and inputs of several calls sent together. Default false.</summary>
-    public bool Embeddings { get; init; }
+    /// <summary>Whether equal inputs of embeddings are computed once, and inputs of several calls sent together. Default true.</summary>
+    public bool Embeddings { get; init; } = true;
 
     /// <summary>Longest wait of inputs for others. 0 to 100 ms. Default 2 ms.</summary>
     public TimeSpan BatchDelay { get; init; } = TimeSpan.FromMilliseconds(2);

@@ -12,6 +12,7 @@ internal static class CoalescingServiceCollectionExtensions
         services.AddSingleton<CoalescingMetrics>();
         services.AddSingleton<EmbeddingFlights>();
         services.AddSingleton<EmbeddingKeys>();
+        services.AddSingleton<EmbeddingTakeovers>();
         services.AddSingleton<EmbeddingPayments>();
         services.AddSingleton<EmbeddingRequests>();
         services.AddSingleton<EmbeddingBatches>();

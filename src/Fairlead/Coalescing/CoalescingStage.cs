@@ -14,8 +14,9 @@ namespace Fairlead.Coalescing;
 /// <remarks>
 /// A call reserves all that it may cost before this stage, and keeps it until its end, so it can pay for what an earlier one leaves.
 /// </remarks>
-internal sealed class CoalescingStage(IConfigurationSource configuration, EmbeddingKeys keys, EmbeddingFlights flights,
-    EmbeddingBatches batches, EmbeddingPayments payments, ISpool spool, CoalescingMetrics metrics) : IGatewayStage
+internal sealed class CoalescingStage(
+    IConfigurationSource configuration, EmbeddingKeys keys, EmbeddingFlights flights, EmbeddingBatches batches, EmbeddingTakeovers takeovers,
+    EmbeddingPayments payments, ISpool spool, CoalescingMetrics metrics) : IGatewayStage
 {
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken) =>
         call.Operation == Operation.Embeddings && configuration.Current.Coalescing.Embeddings
@@ -38,7 +39,7 @@ internal sealed class CoalescingStage(IConfigurationSource configuration, Embedd
                 // 3.
                 if (work.Own.Count > 0)
                 {
-                    call.Sender = new EmbeddingSender(work, flights, batches);
+                    call.Sender = new EmbeddingSender(work, flights, batches, takeovers);
                     var reply = await next(call, cancellationToken);
                     if (reply is GatewayReply.Refused refused)
                     {
@@ -52,6 +53,7 @@ internal sealed class CoalescingStage(IConfigurationSource configuration, Embedd
 
                 // 4. and 5.
                 if (await FollowAsync(work, cancellationToken) is { } error) return new GatewayReply.Refused(error);
+                work.ForgetKnown();
             }
             // 6.
             return payments.Respond(work);
@@ -64,8 +66,7 @@ internal sealed class CoalescingStage(IConfigurationSource configuration, Embedd
         {
             // 7.
             call.Sender = null;
-            var (own, followed) = flights.Leave(work);
-            await payments.SettleAsync(work, own, followed);
+            await payments.SettleAsync(work, flights.Leave(work));
         }
     }
 
@@ -76,9 +77,10 @@ internal sealed class CoalescingStage(IConfigurationSource configuration, Embedd
         var shared = 0;
         try
         {
-            foreach (var flight in work.Followed)
+            foreach (var (flight, _) in work.Followed)
             {
-                switch (await flight.Ended.WaitAsync(cancellationToken))
+                await takeovers.WaitAsync(work, flight.Ended, running: null, cancellationToken);
+                switch (await flight.Ended)
                 {
                     case FlightOutcome.Computed:
                         if (work.Take(flight)) shared++;

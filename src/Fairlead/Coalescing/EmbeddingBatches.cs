@@ -1,6 +1,4 @@
-using Fairlead.Catalogue;
 using Fairlead.Configuration;
-using Fairlead.Identity;
 
 namespace Fairlead.Coalescing;
 
@@ -16,7 +14,7 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
     internal const int MaxBatchBytes = 256 * 1024;
 
     private readonly Lock _gate = new();
-    private readonly Dictionary<(Deployment, IdentityKey), EmbeddingGroup> _groups = [];
+    private readonly Dictionary<EmbeddingGroupKey, EmbeddingGroup> _groups = [];
 
     /// <summary>Sends a share, now or together with others. Its result is <see cref="EmbeddingShare.Reply"/>.</summary>
     public void Send(EmbeddingShare share)
@@ -26,9 +24,9 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
         var starting = new List<EmbeddingRun>(2);
         lock (_gate)
         {
-            var key = (share.Attempt.Deployment, share.Work.Context);
+            var key = new EmbeddingGroupKey(share.Attempt.Deployment, share.Work.Context, share.ProviderKey);
             if (!_groups.TryGetValue(key, out var group)) _groups.Add(key, group = new EmbeddingGroup(key));
-            var waits = config.BatchDelay > TimeSpan.Zero && group.Running > 0;
+            var waits = !share.IsAlone && config.BatchDelay > TimeSpan.Zero && group.Running > 0;
 
             // 1. One that is too large to be joined by others does not wait either.
             if (!waits || share.Flights.Count >= maxInputs || share.Bytes >= MaxBatchBytes)

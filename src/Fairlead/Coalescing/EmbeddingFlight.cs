@@ -32,11 +32,14 @@ internal sealed class EmbeddingFlight(IdentityKey key, EmbeddingWork owner)
     /// <summary>The call that started it; null after it has left.</summary>
     public EmbeddingWork? Owner { get; set; } = owner;
 
-    /// <summary>Calls that wait for it, in the order in which they came.</summary>
-    public List<EmbeddingWork> Followers { get; } = [];
+    /// <summary>Who pays for its vector: the owner, or the follower to which it passed the payment when it left.</summary>
+    public EmbeddingWork Payer { get; set; } = owner;
+
+    /// <summary>Calls that wait for it, in the order in which they came; null while there were none.</summary>
+    public LinkedList<EmbeddingWork>? Followers { get; private set; }
 
     /// <summary>The request that computes it now; null between two attempts.</summary>
-    public EmbeddingShare? Share { get; set; }
+    public EmbeddingShare? Share { get; private set; }
 
     /// <summary>Whether it has ended.</summary>
     public bool HasEnded { get; private set; }
@@ -47,26 +50,51 @@ internal sealed class EmbeddingFlight(IdentityKey key, EmbeddingWork owner)
     /// <summary>The result of <see cref="FlightOutcome.Computed"/>; null if nobody needs it in this form.</summary>
     public EmbeddingVector? Vector { get; private set; }
 
-    /// <summary>Who pays for <see cref="Vector"/>: the owner, or the first follower after it has left.</summary>
-    public EmbeddingWork? Payer { get; private set; }
-
     /// <summary>The error of <see cref="FlightOutcome.Failed"/>.</summary>
     public GatewayError? Error { get; private set; }
 
     /// <summary>Whether a call waits for its vector beside the owner.</summary>
-    public bool IsFollowed => !HasEnded && Followers.Count > 0;
+    public bool IsFollowed => !HasEnded && Followers is { Count: > 0 };
 
-    /// <summary>Ends it with a vector, which the owner pays, or the first follower.</summary>
+    /// <summary>Adds a call that waits for it.</summary>
+    /// <returns>Its place, by which it leaves.</returns>
+    public LinkedListNode<EmbeddingWork> Follow(EmbeddingWork work)
+    {
+        Followers ??= new LinkedList<EmbeddingWork>();
+        var place = Followers.AddLast(work);
+        if (Followers.Count == 1 && Share is { } share) share.Followed++;
+        return place;
+    }
+
+    /// <summary>Removes a call that waits for it.</summary>
+    public void Unfollow(LinkedListNode<EmbeddingWork> place)
+    {
+        Followers!.Remove(place);
+        if (Followers.Count == 0 && Share is { } share) share.Followed--;
+    }
+
+    /// <summary>Sets the request that computes it.</summary>
+    public void SetShare(EmbeddingShare? share)
+    {
+        if (IsFollowed)
+        {
+            if (Share is { } before) before.Followed--;
+            if (share is not null) share.Followed++;
+        }
+        Share = share;
+    }
+
+    /// <summary>Ends it with a vector.</summary>
     public void Compute(EmbeddingVector? vector)
     {
         Vector = vector;
-        Payer = Owner ?? (Followers.Count > 0 ? Followers[0] : null);
         End(FlightOutcome.Computed);
     }
 
     /// <summary>Ends it without a vector.</summary>
     public void End(FlightOutcome outcome, GatewayError? error = null)
     {
+        if (IsFollowed && Share is { } share) share.Followed--;
         HasEnded = true;
         Error = error;
         _ended.TrySetResult(outcome);

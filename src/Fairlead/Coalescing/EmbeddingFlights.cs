@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Identity;
@@ -10,6 +11,9 @@ namespace Fairlead.Coalescing;
 /// </summary>
 internal sealed class EmbeddingFlights
 {
+    // Of the calls that may pay next, this many are asked whether they can record it at once.
+    private const int MaxHeirsAsked = 8;
+
     private readonly Lock _gate = new();
     private readonly Dictionary<IdentityKey, EmbeddingFlight> _flights = [];
 
@@ -27,7 +31,7 @@ internal sealed class EmbeddingFlights
     {
         get
         {
-            lock (_gate) return _flights.Values.Sum(static flight => flight.Followers.Count);
+            lock (_gate) return _flights.Values.Sum(static flight => flight.Followers?.Count ?? 0);
         }
     }
 
@@ -40,15 +44,14 @@ internal sealed class EmbeddingFlights
             work.Followed.Clear();
             foreach (var key in work.Missing)
             {
-                if (!work.IsAlone && _flights.TryGetValue(key, out var flight))
+                if (!work.IsAlone && _flights.TryGetValue(key, out var flight) && MayFollow(work, flight))
                 {
-                    flight.Followers.Add(work);
-                    work.Followed.Add(flight);
+                    work.Followed.Add((flight, flight.Follow(work)));
                     continue;
                 }
                 var made = new EmbeddingFlight(key, work);
-                // One that is not shared is not found by others.
-                if (!work.IsAlone) _flights.Add(key, made);
+                // One that is not shared is not found by others. It replaces one for which this call may not wait.
+                if (!work.IsAlone) _flights[key] = made;
                 work.Own.Add(made);
             }
         }
@@ -59,7 +62,7 @@ internal sealed class EmbeddingFlights
     {
         lock (_gate)
         {
-            foreach (var flight in share.Flights) flight.Share = share;
+            foreach (var flight in share.Flights) flight.SetShare(share);
         }
     }
 
@@ -69,8 +72,14 @@ internal sealed class EmbeddingFlights
         lock (_gate)
         {
             var dropped = run.Shares.FindAll(static share => !share.IsWanted);
-            run.Shares.RemoveAll(static share => !share.IsWanted);
-            foreach (var share in run.Shares) share.Run = run;
+            if (dropped.Count > 0) run.Shares.RemoveAll(static share => !share.IsWanted);
+            run.Wanted = run.Shares.Count;
+            var together = run.Shares.Count > 1 ? new Pipeline.SharedRequest() : null;
+            foreach (var share in run.Shares)
+            {
+                share.Run = run;
+                if (!share.HasLeft) share.Attempt.SharedRequest = together;
+            }
             return dropped;
         }
     }
@@ -84,7 +93,10 @@ internal sealed class EmbeddingFlights
         }
     }
 
-    /// <summary>The inputs of a share are computed.</summary>
+    /// <summary>
+    /// The inputs of a share are computed: 1. no further call may follow them, 2. the vectors that a call needs are made, without the lock,
+    /// 3. all that wait get theirs.
+    /// </summary>
     /// <param name="share">The share.</param>
     /// <param name="usages">What each input cost.</param>
     /// <param name="isSplit">Whether the call's own reply is made of the vectors too.</param>
@@ -93,16 +105,31 @@ internal sealed class EmbeddingFlights
     public void Complete(EmbeddingShare share, Usage[] usages, bool isSplit, Func<int, Usage, EmbeddingVector> vectorOf,
         Action<EmbeddingShare> apply)
     {
+        var needed = new bool[share.Flights.Count];
+        // 1.
+        lock (_gate)
+        {
+            for (var i = 0; i < needed.Length; i++)
+            {
+                var flight = share.Flights[i];
+                if (!IsOf(flight, share)) continue;
+                Remove(flight);
+                needed[i] = isSplit || flight.IsFollowed;
+            }
+        }
+        // 2.
+        var vectors = new EmbeddingVector?[needed.Length];
+        for (var i = 0; i < needed.Length; i++)
+        {
+            if (needed[i]) vectors[i] = vectorOf(i, usages[i]);
+        }
+        // 3.
         lock (_gate)
         {
             if (!share.HasLeft) apply(share);
-            for (var i = 0; i < share.Flights.Count; i++)
+            for (var i = 0; i < needed.Length; i++)
             {
-                var flight = share.Flights[i];
-                // The owner may have retried it in another request.
-                if (flight.HasEnded || !ReferenceEquals(flight.Share, share)) continue;
-                Remove(flight);
-                flight.Compute(flight.Followers.Count > 0 || isSplit ? vectorOf(i, usages[i]) : null);
+                if (IsOf(share.Flights[i], share)) share.Flights[i].Compute(vectors[i]);
             }
         }
     }
@@ -114,29 +141,32 @@ internal sealed class EmbeddingFlights
         {
             foreach (var flight in share.Flights)
             {
-                if (flight.HasEnded || !ReferenceEquals(flight.Share, share)) continue;
-                flight.Share = null;
+                if (!IsOf(flight, share)) continue;
+                flight.SetShare(null);
                 if (flight.Owner is null) End(flight, FlightOutcome.Left);
             }
         }
     }
 
     /// <summary>
-    /// The call was refused. Followers get the same error if the provider failed, and compute the inputs themselves otherwise.
+    /// The call was refused. Followers get the same error if the provider failed at an attempt of the call, and compute the inputs
+    /// themselves otherwise.
     /// </summary>
     public void Refuse(EmbeddingWork work, GatewayError error)
     {
         var isOfProvider = error.IsRetryable
-            && error.Code is ErrorCode.ProviderError or ErrorCode.ProviderUnavailable or ErrorCode.ProviderTimeout;
+            && error.Code is ErrorCode.ProviderError or ErrorCode.ProviderUnavailable or ErrorCode.ProviderTimeout
+            && work.Call.Attempts.Exists(static attempt => attempt.Error is not null);
         List<EmbeddingRun>? unwanted = null;
         lock (_gate)
         {
             foreach (var flight in work.Own)
             {
                 if (flight.HasEnded) continue;
+                var share = flight.Share;
                 End(flight, isOfProvider ? FlightOutcome.Failed : FlightOutcome.Refused, isOfProvider ? error : null);
                 // An attempt may have timed out here while its request still runs.
-                if (flight.Share is not { } share) continue;
+                if (share is null) continue;
                 share.HasLeft = true;
                 AddIfUnwanted(share, ref unwanted);
             }
@@ -148,61 +178,134 @@ internal sealed class EmbeddingFlights
     /// The call leaves: it was cancelled, or has all that it needs. A request that others need continues; one that nobody needs is
     /// cancelled.
     /// </summary>
-    /// <returns>What the call pays for inputs that were in progress: of its own attempt, and of requests that others had started.</returns>
-    public (EmbeddingDebt? Own, EmbeddingDebt? Followed) Leave(EmbeddingWork work)
+    public EmbeddingDeparture Leave(EmbeddingWork work)
     {
-        EmbeddingDebt? own = null, followed = null;
+        var departure = new EmbeddingDeparture();
         List<EmbeddingRun>? unwanted = null;
         lock (_gate)
         {
+            work.StopListening();
             foreach (var flight in work.Own)
             {
-                if (flight.HasEnded) continue;
-                flight.Owner = null;
-                if (flight.Share is { } share)
-                {
-                    share.HasLeft = true;
-                    own ??= new EmbeddingDebt(share.Attempt) { IsWhole = share.IsWhole };
-                    // It pays for what nobody else needs. The rest is paid by the next.
-                    if (flight.Followers.Count == 0) own.Bytes += work.BytesOf(flight.Key);
-                    else own.IsWhole = false;
-                }
-                LeaveBehind(flight, ref unwanted);
+                if (!flight.HasEnded) LeaveOwn(work, flight, departure, ref unwanted);
             }
-            foreach (var flight in work.Followed)
+            foreach (var (flight, place) in work.Followed)
             {
-                if (flight.HasEnded)
-                {
-                    if (ReferenceEquals(flight.Payer, work)) work.Buy(flight.Vector!);
-                    continue;
-                }
-                flight.Followers.Remove(work);
-                if (flight.Owner is not null) continue;
-                // The last one of those for whom the request continued.
-                if (flight.Share is { } share && flight.Followers.Count == 0)
-                {
-                    followed ??= new EmbeddingDebt(share.Attempt);
-                    followed.Bytes += work.BytesOf(flight.Key);
-                }
-                LeaveBehind(flight, ref unwanted);
+                if (!flight.HasEnded) LeaveFollowed(work, flight, place, departure, ref unwanted);
             }
+            work.Recorded();
         }
         Cancel(unwanted);
-        return (own, followed);
+        return departure;
+    }
+
+    /// <summary>Notes that the flow of the call can record at once what it takes over.</summary>
+    /// <returns>Completes when it has something to record.</returns>
+    public Task Listen(EmbeddingWork work)
+    {
+        lock (_gate) return work.Listen();
+    }
+
+    /// <summary>The opposite. Returns whether the call has something to record.</summary>
+    public bool StopListening(EmbeddingWork work)
+    {
+        lock (_gate) return work.StopListening();
+    }
+
+    /// <summary>What the call has taken over so far.</summary>
+    public IReadOnlyCollection<EmbeddingTakeover> TakeoversOf(EmbeddingWork work)
+    {
+        lock (_gate) return work.Takeovers.Count == 0 ? [] : [.. work.Takeovers.Values];
+    }
+
+    /// <summary>What the call has to record.</summary>
+    public IReadOnlyList<EmbeddingTakeover> TakeUnrecorded(EmbeddingWork work)
+    {
+        lock (_gate) return work.TakeUnrecorded();
+    }
+
+    /// <summary>The calls from which the call took over may end now.</summary>
+    public void Recorded(EmbeddingWork work)
+    {
+        lock (_gate) work.Recorded();
+    }
+
+    // A call waits for nobody who may wait longer than itself: a call of a lower class, or one that has no slot yet and that the
+    // scheduler treats in another way.
+    private static bool MayFollow(EmbeddingWork work, EmbeddingFlight flight)
+    {
+        if (flight.Owner is not { } owner) return true;
+        if (CallClasses.RankOf(owner.Call.Class) > CallClasses.RankOf(work.Call.Class)) return false;
+        return flight.Share is not null
+            || (owner.Call.Caller.OrganizationId == work.Call.Caller.OrganizationId
+                && (owner.Call.QueuedRun is null || work.Call.QueuedRun is not null));
+    }
+
+    private void LeaveOwn(EmbeddingWork work, EmbeddingFlight flight, EmbeddingDeparture departure, ref List<EmbeddingRun>? unwanted)
+    {
+        flight.Owner = null;
+        if (flight.Share is { } share)
+        {
+            share.HasLeft = true;
+            if (departure.Own is null) (departure.Own, departure.OwnIsWhole) = (share.Attempt, share.IsWhole);
+            // It pays for what nobody else needs. The rest is paid by the next.
+            if (flight.IsFollowed)
+            {
+                departure.OwnIsWhole = false;
+                PassOn(flight, share, departure);
+            }
+            else
+            {
+                departure.OwnBytes += work.BytesOf(flight.Key);
+            }
+        }
+        LeaveBehind(flight, ref unwanted);
+    }
+
+    private void LeaveFollowed(EmbeddingWork work, EmbeddingFlight flight, LinkedListNode<EmbeddingWork> place,
+        EmbeddingDeparture departure, ref List<EmbeddingRun>? unwanted)
+    {
+        flight.Unfollow(place);
+        if (flight.Owner is not null) return;
+        if (flight.Share is { } share && ReferenceEquals(flight.Payer, work))
+        {
+            if (flight.IsFollowed) PassOn(flight, share, departure);
+            // The last one of those for whom the request continued.
+            else work.Takeovers[share].AbandonedBytes += work.BytesOf(flight.Key);
+        }
+        LeaveBehind(flight, ref unwanted);
+    }
+
+    private static void PassOn(EmbeddingFlight flight, EmbeddingShare share, EmbeddingDeparture departure)
+    {
+        var heir = flight.Followers!.First!.Value;
+        var asked = 0;
+        for (var place = flight.Followers.First; place is not null && asked < MaxHeirsAsked; place = place.Next, asked++)
+        {
+            if (!place.Value.IsListening) continue;
+            heir = place.Value;
+            break;
+        }
+        flight.Payer = heir;
+        var recorded = heir.TakeOver(flight, share);
+        // Without a slot it has no record yet, and may not get one soon.
+        if (heir.IsListening && (departure.Recorded.Count == 0 || departure.Recorded[^1] != recorded)) departure.Recorded.Add(recorded);
     }
 
     // Without its owner, an input is computed only by a request that is in progress, and only for followers.
     private void LeaveBehind(EmbeddingFlight flight, ref List<EmbeddingRun>? unwanted)
     {
         var share = flight.Share;
-        if (share is null || flight.Followers.Count == 0) End(flight, FlightOutcome.Left);
+        if (share is null || !flight.IsFollowed) End(flight, FlightOutcome.Left);
         if (share is not null) AddIfUnwanted(share, ref unwanted);
     }
 
     private static void AddIfUnwanted(EmbeddingShare share, ref List<EmbeddingRun>? unwanted)
     {
         // One that waits for others has no request yet, and is dropped when that starts.
-        if (share.Run is { } run && run.Shares.TrueForAll(static each => !each.IsWanted)) (unwanted ??= []).Add(run);
+        if (share.Run is not { } run || share.IsReleased || share.IsWanted) return;
+        share.IsReleased = true;
+        if (--run.Wanted == 0) (unwanted ??= []).Add(run);
     }
 
     // Not under the lock: it runs what waits for the token.
@@ -210,6 +313,9 @@ internal sealed class EmbeddingFlights
     {
         foreach (var run in runs ?? []) run.Cancel();
     }
+
+    // The owner may have retried it in another request.
+    private static bool IsOf(EmbeddingFlight flight, EmbeddingShare share) => !flight.HasEnded && ReferenceEquals(flight.Share, share);
 
     private void End(EmbeddingFlight flight, FlightOutcome outcome, GatewayError? error = null)
     {

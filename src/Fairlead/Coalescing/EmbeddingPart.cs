@@ -60,20 +60,6 @@ internal sealed class EmbeddingPart : IDisposable
         yield return new EmbeddingPart(run, items, isVerbatim);
     }
 
-    /// <summary>Where an input of a share is.</summary>
-    public static (EmbeddingPart Part, int Index) Find(List<EmbeddingPart> parts, EmbeddingShare share, int index)
-    {
-        foreach (var part in parts)
-        {
-            // The inputs of a share are consecutive.
-            var first = part._items.FindIndex(item => ReferenceEquals(item.Share, share));
-            if (first < 0) continue;
-            var at = first + index - part._items[first].Index;
-            if (at >= first && at < part._items.Count && ReferenceEquals(part._items[at].Share, share)) return (part, at);
-        }
-        throw new InvalidOperationException("No request has this input.");
-    }
-
     /// <summary>Creates its call.</summary>
     /// <param name="bounds">Limits of a request.</param>
     /// <param name="sending">Called when it is sent.</param>
@@ -90,6 +76,7 @@ internal sealed class EmbeddingPart : IDisposable
             Endpoint = from.Endpoint,
             Class = from.Class,
             Simulate = from.Simulate,
+            ProviderKey = first.ProviderKey,
             IncomingTrace = from.IncomingTrace,
             MaxInputTokens = _items.Sum(static item => (long)item.Share.BytesOf(item.Index)),
             // Counted only if the provider does not report it.
@@ -100,6 +87,7 @@ internal sealed class EmbeddingPart : IDisposable
         {
             StartedAt = from.Time.GetTimestamp(),
             Memory = from.Memory,
+            Quota = first.Attempt.Quota,
             Sending = sending,
         };
         Attempt.Meter.CreatedAt = first.Attempt.Meter.CreatedAt;

@@ -1,11 +1,10 @@
-using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Coalescing;
 
 /// <summary>What a call gets and what it pays if its inputs were shared. Thread-safe.</summary>
-internal sealed class EmbeddingPayments(AttemptCharge charge, ISpool spool)
+internal sealed class EmbeddingPayments(AttemptCharge charge, EmbeddingTakeovers takeovers)
 {
     /// <summary>
     /// The response of a call that has all vectors. Its usage is that of all its inputs; its cost is that of its attempts, so what others
@@ -37,40 +36,12 @@ internal sealed class EmbeddingPayments(AttemptCharge charge, ISpool spool)
         return new GatewayReply.NativeBody(envelope.With(vectors, usage.InputTokens, call.Memory));
     }
 
-    /// <summary>Adds what a call pays beside its own attempts, or no longer pays.</summary>
-    /// <param name="work">The work of a call that has left.</param>
-    /// <param name="own">What it pays for its own attempt that goes on without it.</param>
-    /// <param name="followed">What it pays for requests that went on for it alone.</param>
-    public async ValueTask SettleAsync(EmbeddingWork work, EmbeddingDebt? own, EmbeddingDebt? followed)
+    /// <summary>Sets what a call pays that has left, and waits until those have a record that pay for it from now on.</summary>
+    public async ValueTask SettleAsync(EmbeddingWork work, EmbeddingDeparture departure)
     {
-        if (own is { IsWhole: false }) own.Source.Share = own.Bytes > 0 ? EmbeddingWork.Guess(own.Bytes) : default(Usage);
-        foreach (var bought in work.Bought.GroupBy(static vector => vector.Source))
-            await AddAsync(work.Call, bought.Key, EmbeddingUsage.Sum(bought.Select(static vector => vector.Usage)), "complete");
-        if (followed is not null) await AddAsync(work.Call, followed.Source, EmbeddingWork.Guess(followed.Bytes), outcome: null);
-    }
-
-    private async ValueTask AddAsync(GatewayCall call, Attempt source, Usage usage, string? outcome)
-    {
-        var number = call.Attempts.Count + 1;
-        var attempt = new Attempt(Attempt.IdOf(call, number), number, source.Deployment)
-        {
-            StartedAt = source.StartedAt,
-            Duration = call.Time.GetElapsedTime(source.StartedAt),
-            Outcome = outcome,
-            Sent = true,
-            UpstreamStatus = source.UpstreamStatus,
-            Share = usage,
-        };
-        attempt.Meter.UpstreamModel = source.Meter.UpstreamModel;
-        call.Attempts.Add(attempt);
-        charge.Fix(call, attempt);
-        try
-        {
-            await spool.AttemptStartedAsync(call, attempt);
-        }
-        catch (SpoolUnavailableException)
-        {
-            // It has been computed. The record of the end has it too.
-        }
+        if (departure is { Own: { } own, OwnIsWhole: false })
+            own.Share = departure.OwnBytes > 0 ? EmbeddingWork.Guess(departure.OwnBytes) : default(Usage);
+        await takeovers.SettleAsync(work);
+        foreach (var recorded in departure.Recorded) await recorded;
     }
 }

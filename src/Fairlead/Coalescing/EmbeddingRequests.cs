@@ -27,7 +27,8 @@ internal sealed class EmbeddingRequests(IConfigurationSource configuration, Embe
                 // 2.
                 var failure = await SendAsync(run, part);
                 if (failure is null) continue;
-                if (run.Shares.Count > 1 && failure.Class != FailureClass.Retry && !failure.Error.IsRetryable) return Again(run);
+                // The provider refused what the request contains, and not all of its calls contain it.
+                if (run.Shares.Count > 1 && failure.Class == FailureClass.GiveBack) return Again(run);
                 Fail(run, parts, failure);
                 return [];
             }
@@ -89,15 +90,16 @@ internal sealed class EmbeddingRequests(IConfigurationSource configuration, Embe
         // The response of one call that has the whole request to itself is passed on as it is.
         var isSplit = parts.Count > 1 || run.Shares.Count > 1 || !run.Shares[0].IsWhole;
         var usages = EmbeddingUsage.Divide(parts);
+        // The inputs of all shares follow each other, and every part but the last is full.
+        var partSize = parts[0].Items.Count;
+        var first = 0;
         foreach (var share in run.Shares)
         {
             var own = usages[share];
+            var offset = first;
+            first += own.Length;
             flights.Complete(share, own, isSplit,
-                (index, usage) =>
-                {
-                    var (part, at) = EmbeddingPart.Find(parts, share, index);
-                    return part.VectorOf(at, usage);
-                },
+                (index, usage) => parts[(offset + index) / partSize].VectorOf((offset + index) % partSize, usage),
                 present => Apply(present, parts, isSplit, EmbeddingUsage.Sum(own)));
             if (isSplit || !share.TryReply(parts[0].TakeReply())) share.TryReply(EmbeddingPart.NoReply);
             share.Dispose();
@@ -125,6 +127,8 @@ internal sealed class EmbeddingRequests(IConfigurationSource configuration, Embe
         var sent = parts.Exists(static part => part.Attempt.Sent);
         if (attempt.Sent != sent) attempt.Sent = sent;
         attempt.UpstreamStatus = source.UpstreamStatus;
+        attempt.KeyId = source.KeyId;
+        attempt.HasOtherKey = source.HasOtherKey;
         attempt.ConnectTicks = parts[0].Attempt.ConnectTicks;
         attempt.Meter.UpstreamModel = source.Meter.UpstreamModel;
         if (source.Meter.FinishReason is { } reason)

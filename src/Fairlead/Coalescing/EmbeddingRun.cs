@@ -13,6 +13,9 @@ internal sealed class EmbeddingRun(EmbeddingGroup group) : IDisposable
     /// <summary>The shares. Guarded by the lock of <see cref="EmbeddingBatches"/> until it starts, then by that of the flights.</summary>
     public List<EmbeddingShare> Shares { get; } = [];
 
+    /// <summary>Shares that a call still needs, after it has started. Guarded by the lock of the flights.</summary>
+    public int Wanted { get; set; }
+
     /// <summary>Inputs of all shares.</summary>
     public int Inputs { get; private set; }
 
@@ -54,11 +57,17 @@ internal sealed class EmbeddingRun(EmbeddingGroup group) : IDisposable
     }
 }
 
+/// <summary>What calls have in common whose inputs may be sent in one request.</summary>
+/// <param name="Deployment">Where it is sent.</param>
+/// <param name="Context">The identity of everything beside the inputs.</param>
+/// <param name="ProviderKey">The provider's key that has room for it; 0 for any.</param>
+internal readonly record struct EmbeddingGroupKey(Deployment Deployment, Identity.IdentityKey Context, int ProviderKey);
+
 /// <summary>Calls whose inputs may be sent in one request. Guarded by the lock of <see cref="EmbeddingBatches"/>.</summary>
-/// <param name="key">Its deployment and the identity of everything beside the inputs.</param>
-internal sealed class EmbeddingGroup((Deployment Deployment, Identity.IdentityKey Context) key)
+/// <param name="key">What their calls have in common.</param>
+internal sealed class EmbeddingGroup(EmbeddingGroupKey key)
 {
-    public (Deployment Deployment, Identity.IdentityKey Context) Key { get; } = key;
+    public EmbeddingGroupKey Key { get; } = key;
 
     /// <summary>Requests in progress.</summary>
     public int Running { get; set; }

@@ -4,23 +4,29 @@ using Fairlead.Providers;
 namespace Fairlead.Coalescing;
 
 /// <summary>Sends the inputs that a call computes, alone or together with those of other calls.</summary>
-internal sealed class EmbeddingSender(EmbeddingWork work, EmbeddingFlights flights, EmbeddingBatches batches) : IAttemptSender
+internal sealed class EmbeddingSender(EmbeddingWork work, EmbeddingFlights flights, EmbeddingBatches batches, EmbeddingTakeovers takeovers)
+    : IAttemptSender
 {
     public async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
-        var share = new EmbeddingShare(work, call, attempt);
+        // Another call must not fail with it again, and a test of the deployment has a result of its own.
+        var isAlone = attempt.Health.IsTest || call.Attempts.Exists(SharedRequest.MayBeOfContent);
+        var share = new EmbeddingShare(work, call, attempt) { IsAlone = isAlone };
+        if (!share.IsWhole) takeovers.Checkpoint(work, attempt, share.Bytes);
         flights.Attach(share);
         batches.Send(share);
         try
         {
             // The request does not end with this call: others may need it. If none does, the stage cancels it.
-            return await share.Reply.WaitAsync(cancellationToken);
+            await takeovers.WaitAsync(work, share.Reply, attempt, cancellationToken);
         }
         catch (OperationCanceledException)
         {
             _ = DiscardAsync(share.Reply);
             throw;
         }
+        takeovers.AddAttempts(work);
+        return await share.Reply;
     }
 
     // The reply of a call that has left.

@@ -21,6 +21,7 @@ internal sealed class EmbeddingShare : IDisposable
         Attempt = attempt;
         Flights = [.. work.Own];
         IsWhole = work.IsWhole;
+        ProviderKey = call.ProviderKey;
         var body = call.Body.WrittenSpan;
         var value = work.Inputs.Value;
         Head = body[..value.Start].ToArray();
@@ -41,6 +42,9 @@ internal sealed class EmbeddingShare : IDisposable
     public GatewayCall Call { get; }
 
     public Attempt Attempt { get; }
+
+    /// <summary>The provider's key that has room for its call; 0 for any.</summary>
+    public int ProviderKey { get; }
 
     /// <summary>The inputs, in the order in which they are sent.</summary>
     public IReadOnlyList<EmbeddingFlight> Flights { get; }
@@ -63,11 +67,20 @@ internal sealed class EmbeddingShare : IDisposable
     /// <summary>The request that sends it; null while it waits.</summary>
     public EmbeddingRun? Run { get; set; }
 
+    /// <summary>Whether it is sent without the inputs of other calls.</summary>
+    public bool IsAlone { get; init; }
+
     /// <summary>Whether its call no longer waits for it.</summary>
     public bool HasLeft { get; set; }
 
+    /// <summary>Inputs of it for which other calls wait.</summary>
+    public int Followed { get; set; }
+
     /// <summary>Whether a call still needs one of its vectors.</summary>
-    public bool IsWanted => !HasLeft || Flights.Any(flight => flight.IsFollowed);
+    public bool IsWanted => !HasLeft || Followed > 0;
+
+    /// <summary>Whether its request was informed that no call needs it any more.</summary>
+    public bool IsReleased { get; set; }
 
     /// <summary>The result for its call.</summary>
     public Task<GatewayReply> Reply => _reply.Task;

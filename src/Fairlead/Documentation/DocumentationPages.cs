@@ -28,7 +28,7 @@ internal sealed partial class DocumentationPages
         ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "limits", "errors",
             "keys"]),
         ("Operate", ["operating", "quirks", "security", "audit-and-usage"]),
-        ("Build", ["embedding", "architecture", "testing"]),
+        ("Build", ["embedding", "architecture", "testing", "testing-failover"]),
     ];
 
     private static readonly MarkdownPipeline Pipeline = new MarkdownPipelineBuilder()

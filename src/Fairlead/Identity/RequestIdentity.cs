@@ -12,12 +12,16 @@ internal sealed class RequestIdentity(IEnumerable<IIdentityPart> parts)
     private readonly IIdentityPart[] _parts = [.. parts];
 
     /// <summary>The identity of the whole request.</summary>
-    public IdentityKey Of(GatewayCall call) => Of(call, except: null);
+    public IdentityKey Of(GatewayCall call) => Of(call, except: null, sharesAcross: false);
 
-    /// <summary>The identity of everything beside the inputs of a request that has independent ones.</summary>
-    public IdentityKey WithoutInput(GatewayCall call) => Of(call, call.Dialect.InputField);
+    /// <summary>
+    /// The identity of everything beside the inputs of a request that has independent ones, for work in progress: organizations that agree
+    /// to share have the same one.
+    /// </summary>
+    public IdentityKey WithoutInput(GatewayCall call) => 
+        Of(call, call.Dialect.InputField, CallerIdentity.SharesAcrossOrganizations(call));
 
-    private IdentityKey Of(GatewayCall call, string? except)
+    private IdentityKey Of(GatewayCall call, string? except, bool sharesAcross)
     {
         using var hash = new IdentityHash();
         using var json = new CanonicalJson();
@@ -25,7 +29,8 @@ internal sealed class RequestIdentity(IEnumerable<IIdentityPart> parts)
         {
             // Otherwise the end of one part could be read as the start of the next.
             hash.Tag((byte)'|');
-            part.Add(call, hash);
+            if (sharesAcross && part is CallerIdentity) CallerIdentity.AddForSharing(call, hash);
+            else part.Add(call, hash);
         }
         hash.Tag((byte)'|');
         hash.Add(call.Dialect.Name);

@@ -98,6 +98,12 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     /// <summary>Whether the provider rejected the key, and has another one that was not rejected: the same request may be sent again.</summary>
     public bool HasOtherKey { get; set; }
 
+    /// <summary>The request that serves other calls too; null if it serves this call only.</summary>
+    public SharedRequest? SharedRequest { get; set; }
+
+    /// <summary>Whether it reports the end of its request to the health of its deployment; false if another attempt of the request does.</summary>
+    public bool TryReport() => SharedRequest?.TryReport(this) ?? true;
+
     /// <summary>Only for telemetry: the client span, if there is a listener.</summary>
     public System.Diagnostics.Activity? Span { get; set; }
 

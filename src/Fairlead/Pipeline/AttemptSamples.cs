@@ -18,8 +18,8 @@ internal static class AttemptSamples
             InputTokens = Scheduler.InputTokensOf(call),
             OutputTokens = attempt.Meter.Reported is { OutputTokens: > 0 } usage
                 ? usage.OutputTokens : attempt.Meter.OutputBytes / BytesPerToken,
-            IsRateLimited = attempt.UpstreamStatus == 429 && !IsOrdered(call, attempt),
-            IsServerError = attempt.UpstreamStatus >= 500 && !IsOrdered(call, attempt),
+            IsRateLimited = attempt.UpstreamStatus == 429 && !IsOrdered(call, attempt) && attempt.TryReport(),
+            IsServerError = attempt.UpstreamStatus >= 500 && !IsOrdered(call, attempt) && attempt.TryReport(),
         };
 
     private static bool IsOrdered(GatewayCall call, Attempt attempt) => attempt.Deployment.Provider?.IsFaultRequested(call) == true;

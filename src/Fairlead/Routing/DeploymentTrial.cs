@@ -99,7 +99,7 @@ internal sealed class DeploymentTrial(
             // 5.
             if (reply is not null)
             {
-                if (!kept) attempt.Health.Succeeded();
+                if (!kept && attempt.TryReport()) attempt.Health.Succeeded();
                 if (call.Model.Deployments.Count > 1) attempt.Health.Took(call.Time.GetElapsedTime(attempt.StartedAt), kept);
                 return reply;
             }
@@ -130,7 +130,7 @@ internal sealed class DeploymentTrial(
             var asked = failure.Status == 429 && scheduler.HasOtherKey(call, deployment) ? null : failure.Error.RetryAfter;
             if (RetryDelay.Of(retries + 1, asked, retry, chance.Next()) is not { } delay) return null;
             if (call.Deadline is { } deadline && call.Time.GetUtcNow() + delay >= deadline) return null;
-            if (!health.Retries.TryRetry(retry.Budget)) return null;
+            if (!health.Retries.TryRetry(attempt, retry.Budget)) return null;
             await Task.Delay(delay, call.Time, cancellationToken);
         }
     }

@@ -26,6 +26,8 @@ internal static class HealthVerdicts
     /// <param name="error">Its error.</param>
     public static HealthVerdict Of(GatewayCall call, Attempt attempt, GatewayError error) => error.Code switch
     {
+        // Another attempt of the same request reports it.
+        _ when !attempt.TryReport() => HealthVerdict.None,
         // The fault was ordered by the client, for itself only.
         _ when attempt.Deployment.Provider.IsFaultRequested(call) => HealthVerdict.None,
         // It is the key's fault, and another one is used from now on.

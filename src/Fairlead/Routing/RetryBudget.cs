@@ -1,3 +1,5 @@
+using Fairlead.Pipeline;
+
 namespace Fairlead.Routing;
 
 /// <summary>
@@ -16,6 +18,12 @@ internal sealed class RetryBudget(TimeProvider time)
 
     /// <summary>Counts a call that comes to the deployment.</summary>
     public void AddCall() => _calls.Add();
+
+    /// <summary>Takes a retry for an attempt that failed. Attempts that are sent together again need one for all of them.</summary>
+    /// <param name="attempt">The attempt that failed.</param>
+    /// <param name="share">Retries for each call, 0 or more.</param>
+    public bool TryRetry(Attempt attempt, double share) => attempt.SharedRequest is { } request && !SharedRequest.MayBeOfContent(attempt)
+        ? request.TryRetry(this, share) : TryRetry(share);
 
     /// <summary>Takes one retry; false if the budget is used up.</summary>
     /// <param name="share">Retries for each call, 0 or more.</param>

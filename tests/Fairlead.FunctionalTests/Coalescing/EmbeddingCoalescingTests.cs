@@ -210,6 +210,55 @@ public sealed class EmbeddingCoalescingTests : IAsyncLifetime
         foreach (var json in await Task.WhenAll(calls)) Assert.False(json.GetProperty("fairlead").GetProperty("coalesced").GetBoolean());
     }
 
+    [Theory]
+    [InlineData(false, false, false)]
+    [InlineData(true, false, false)]
+    [InlineData(false, true, false)]
+    [InlineData(true, true, true)]
+    public async Task Embeddings_OtherOrganization_IsSharedByConsentOfBoth(bool firstAgrees, bool secondAgrees, bool shared)
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml(""));
+        using var first = await ClientOfAsync("First", firstAgrees);
+        using var second = await ClientOfAsync("Second", secondAgrees);
+        const string body = """{"model":"vectors","input":"x"}""";
+        var calls = new List<Task<JsonElement>> { first.PostForJsonAsync("/v1/embeddings", body) };
+        await _upstream.ArrivedAsync(1, Token);
+        calls.Add(second.PostForJsonAsync("/v1/embeddings", body));
+        if (shared) await FollowedAsync(1);
+        else await _upstream.ArrivedAsync(2, Token);
+        _upstream.Release();
+        var responses = await Task.WhenAll(calls);
+        Assert.Equal([false, shared], responses.Select(json => json.GetProperty("fairlead").GetProperty("coalesced").GetBoolean()));
+        Assert.Equal(shared ? 1 : 2, _upstream.Requests.Count);
+        // Each sees its own records only, and pays only what it asked for first.
+        Assert.Equal([EmbeddingUpstream.UsdOf("x"), shared ? 0m : EmbeddingUpstream.UsdOf("x")], responses.Select(Cost));
+        AssertAtRest();
+    }
+
+    [Fact]
+    public async Task Organization_SharingIsWithdrawn_IsNotSharedAnyMore()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml(""));
+        var made = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", """{"name":"A","share_across_organizations":true}""");
+        Assert.True(made.GetProperty("share_across_organizations").GetBoolean());
+        var address = $"/admin/v1/organizations/{made.GetProperty("id").GetString()}";
+        foreach (var (change, expected) in new[] { ("""{"name":"B"}""", true), ("""{"share_across_organizations":null}""", false) })
+        {
+            using var content = new StringContent(change, System.Text.Encoding.UTF8, "application/json");
+            using var response = await _gateway.Admin.PatchAsync(new Uri(address, UriKind.Relative), content, Token);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            Assert.Equal(expected, (await _gateway.Admin.GetJsonAsync(address)).GetProperty("share_across_organizations").GetBoolean());
+        }
+    }
+
+    private async Task<HttpClient> ClientOfAsync(string name, bool agrees)
+    {
+        var organization = await _gateway.Admin.PostForJsonAsync("/admin/v1/organizations", $$"""{"name":"{{name}}","share_across_organizations":{{(agrees ? "true" : "false")}}}""");
+        var project = await _gateway.Admin.PostForJsonAsync("/admin/v1/projects", $$"""{"name":"p","organization_id":"{{organization.GetProperty("id").GetString()}}"}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project.GetProperty("id").GetString()}}","scopes":["embeddings"]}""");
+        return _gateway.MakeClient(key.GetProperty("secret").GetString());
+    }
+
     [Fact]
     public async Task Embeddings_SameInputInOtherForm_IsShared()
     {
@@ -219,7 +268,7 @@ public sealed class EmbeddingCoalescingTests : IAsyncLifetime
         var calls = new[]
         {
             _gateway.Client.PostForJsonAsync("/v1/embeddings", """{"input":"x\u0020y","user":"somebody","model":"vectors"}"""),
-            _gateway.Client.PostForJsonAsync("/v1/embeddings", """{ "fairlead": {"class":"bulk"}, "model": "vectors", "input": ["x y", "x y"] }"""),
+            _gateway.Client.PostForJsonAsync("/v1/embeddings", """{ "fairlead": {"class":"standard"}, "model": "vectors", "input": ["x y", "x y"] }"""),
         };
         await FollowedAsync(2);
         _upstream.Release();
@@ -269,6 +318,53 @@ public sealed class EmbeddingCoalescingTests : IAsyncLifetime
         await _upstream.ArrivedAsync(3, Token);
         _upstream.Release();
         foreach (var json in await Task.WhenAll(calls)) Assert.Equal(EmbeddingUpstream.UsdOf("x"), Cost(json));
+    }
+
+    [Fact]
+    public async Task Embeddings_NothingConfigured_AreShared()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml(""));
+        var first = EmbedAsync(["x"]);
+        await _upstream.ArrivedAsync(1, Token);
+        var second = EmbedAsync(["x"]);
+        await FollowedAsync(1);
+        _upstream.Release();
+        await first;
+        Assert.Equal(0m, Cost(await second));
+        Assert.Single(_upstream.Computed);
+    }
+
+    [Fact]
+    public async Task Embeddings_FirstKeyIsRejected_AllCallsGoOnWithTheOther()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("")
+            .Replace("apiKey: sk-upstream-secret", "apiKeys: [sk-old, sk-new]", StringComparison.Ordinal));
+        _upstream.StatusOfKey = key => key == "Bearer sk-old" ? 401 : null;
+        var calls = Enumerable.Range(0, 20).Select(i => EmbedAsync([$"text {i}", "common"])).ToList();
+        _upstream.Release();
+        for (var i = 0; i < calls.Count; i++) AssertVectors([$"text {i}", "common"], await calls[i]);
+        AssertAtRest();
+    }
+
+    [Fact]
+    public async Task Embeddings_SharedRequestFails_CountsAsOneFailureOfTheDeployment()
+    {
+        _gateway = await TestGateway.StartAsync(_upstream.Yaml("  breaker: { failures: 3 }\n  coalescing: { batchDelay: 100ms, batchInputs: 10 }"));
+        _upstream.StatusOf = inputs => inputs.Length > 1 ? 500 : null;
+        var first = EmbedAsync(["first"]);
+        await _upstream.ArrivedAsync(1, Token);
+        var calls = Enumerable.Range(0, 10).Select(i => _gateway.Client.PostJsonAsync("/v1/embeddings", Body([$"text {i}"]))).ToList();
+        await _upstream.ArrivedAsync(11, Token);
+        _upstream.Release();
+        await first;
+        foreach (var call in calls)
+        {
+            using var response = await call;
+            Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
+        }
+        Assert.Equal(2, _upstream.Requests.Count);
+        // The breaker is closed: the next call goes there.
+        AssertVectors(["next"], await EmbedAsync(["next"]));
     }
 
     private Task<JsonElement> EmbedAsync(string[] inputs, CancellationToken? cancellationToken = null) => SendAsync(Body(inputs), cancellationToken);

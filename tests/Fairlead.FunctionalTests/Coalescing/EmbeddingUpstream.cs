@@ -35,6 +35,9 @@ internal sealed class EmbeddingUpstream : IAsyncDisposable
     /// <summary>Status of requests with such an input; null for 200.</summary>
     public Func<string[], int?> StatusOf { get; set; } = _ => null;
 
+    /// <summary>Status of requests with such a key, at once; null for others.</summary>
+    public Func<string, int?> StatusOfKey { get; set; } = _ => null;
+
     public static async Task<EmbeddingUpstream> StartAsync()
     {
         var server = await FakeUpstream.StartAsync();
@@ -85,6 +88,11 @@ internal sealed class EmbeddingUpstream : IAsyncDisposable
 
     private async Task AnswerAsync(HttpContext context)
     {
+        if (StatusOfKey(context.Request.Headers.Authorization.ToString()) is { } rejected)
+        {
+            await FakeUpstream.Json(context, """{"error":{"message":"no","type":"invalid_request_error","code":"invalid_api_key"}}""", rejected);
+            return;
+        }
         var request = (JsonElement)context.Items[FakeUpstream.RequestItem]!;
         var isGemini = request.TryGetProperty("requests", out var parts);
         string[] inputs = isGemini

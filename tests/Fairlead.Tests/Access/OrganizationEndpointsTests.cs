@@ -23,7 +23,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
         Assert.Matches("^org_[0-9A-HJKMNP-TV-Z]{26}$", id);
         Assert.Equal("/admin/v1/organizations/" + id, made.Headers.Location?.ToString());
         Assert.Equal("no-store", made.Headers.CacheControl?.ToString());
-        Assert.Equal(["id", "object", "name", "weight", "limits", "created_at", "updated_at"], made.Json.AsObject().Select(field => field.Key));
+        Assert.Equal(["id", "object", "name", "weight", "share_across_organizations", "limits", "created_at", "updated_at"], made.Json.AsObject().Select(field => field.Key));
 
         Assert.Equal(made.Text, (await Host.GetAsync("/admin/v1/organizations/" + id)).Text);
         Assert.Equal("Beta", (await Host.PatchAsync("/admin/v1/organizations/" + id, """{"name":"Beta"}""")).Expect(HttpStatusCode.OK)["name"]!.GetValue<string>());
@@ -93,6 +93,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
     [InlineData("""{"name":"a","weight":1000.5}""", "invalid_parameter", "/weight")]
     [InlineData("""{"name":"a","weight":0.1234567}""", "invalid_parameter", "/weight")]
     [InlineData("""{"name":"a","weight":"2"}""", "invalid_parameter", "/weight")]
+    [InlineData("""{"name":"a","share_across_organizations":"yes"}""", "invalid_parameter", "/share_across_organizations")]
     [InlineData("""{"name":"a","a/b~c":2}""", "unsupported_parameter", "/a~1b~0c")]
     [InlineData("""{"name":"a","Name":"b"}""", "unsupported_parameter", "/Name")]
     public async Task Create_InvalidField_ReturnsItsPointer(string body, string code, string pointer) =>

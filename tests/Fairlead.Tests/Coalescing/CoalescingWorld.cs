@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using System.Text;
 using System.Text.Json;
@@ -13,6 +14,7 @@ using Fairlead.Errors;
 using Fairlead.Identity;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
+using Fairlead.Scheduling.Quotas;
 using Fairlead.Streaming;
 using Fairlead.Tests.Catalogue;
 using Fairlead.TokenCounting;
@@ -32,16 +34,19 @@ internal sealed class CoalescingWorld : IDisposable
     private readonly Deployment _deployment;
     private readonly AttemptCharge _charge = new(new TokenCounter());
     private readonly List<HeldRequest> _requests = [];
+    private readonly bool _hasDifferentModels;
     private int _calls;
 
-    public CoalescingWorld(CoalescingConfig? config = null, int? maxInputs = null)
+    public CoalescingWorld(CoalescingConfig? config = null, int? maxInputs = null, bool hasDifferentModels = false)
     {
         var configuration = new FakeConfigurationSource(new GatewayConfiguration().With((config ?? new CoalescingConfig()) with { Embeddings = true }));
-        var spool = new NoSpool();
+        _hasDifferentModels = hasDifferentModels;
         _metrics = new CoalescingMetrics(_services.GetRequiredService<IMeterFactory>());
         var batches = new EmbeddingBatches(configuration, Flights, new EmbeddingRequests(configuration, Flights, _charge, _metrics), Time);
         var identity = new RequestIdentity([new CallerIdentity(), new ModelIdentity(), new OutputIdentity()]);
-        _stage = new CoalescingStage(configuration, new EmbeddingKeys(identity), Flights, batches, new EmbeddingPayments(_charge, spool), spool, _metrics);
+        var takeovers = new EmbeddingTakeovers(Flights, _charge, Spool);
+        _stage = new CoalescingStage(
+            configuration, new EmbeddingKeys(identity), Flights, batches, takeovers, new EmbeddingPayments(_charge, takeovers), Spool, _metrics);
         _deployment = new Deployment
         {
             Name = "p/m",
@@ -50,6 +55,8 @@ internal sealed class CoalescingWorld : IDisposable
             Provider = new HeldProvider(this, new ProviderKind("held", (_, _, _) => throw new NotSupportedException()) { MaxEmbeddingInputs = maxInputs }),
         };
     }
+
+    public ProviderQuota Quota { get; } = new(TimeProvider.System);
 
     public FakeTimeProvider Time { get; } = new();
 
@@ -66,9 +73,22 @@ internal sealed class CoalescingWorld : IDisposable
 
     public HeldRequest[] Open => [.. Requests.Where(request => !request.HasEnded)];
 
+    public RecordingSpool Spool { get; } = new();
+
+    /// <summary>Retries of each call.</summary>
+    public int Retries { get; set; }
+
+    /// <summary>Refuses a call before its attempt, as a queue or a limit does.</summary>
+    public Func<GatewayCall, GatewayError?> Refusal { get; set; } = _ => null;
+
+    /// <summary>Holds a call before its attempt, as a queue does.</summary>
+    public Func<GatewayCall, Task> Queue { get; set; } = _ => Task.CompletedTask;
+
     public SentCall Send(params string[] inputs) => Send(user: null, inputs);
 
-    public SentCall Send(string? user, string[] inputs)
+    public SentCall Send(string? user, string[] inputs) => Send(user, CallClasses.Default, inputs);
+
+    public SentCall Send(string? user, string callClass, string[] inputs)
     {
         var n = Interlocked.Increment(ref _calls);
         var body = new PooledBuffer();
@@ -86,7 +106,9 @@ internal sealed class CoalescingWorld : IDisposable
         var call = new GatewayCall($"req_{n}", $"gen_{n}", Dialect, caller, Time)
         {
             Body = body,
-            Model = new CatalogueModel { Id = "m", OwnedBy = "o", Deployments = [_deployment] },
+            Class = callClass,
+            ProviderKey = 77,
+            Model = new CatalogueModel { Id = "m", OwnedBy = "o", Deployments = [_deployment], HasDifferentModels = _hasDifferentModels },
         };
         Assert.Null(Dialect.Requests.Read(call, RequestBounds.Default));
         var leave = new CancellationTokenSource();
@@ -113,11 +135,27 @@ internal sealed class CoalescingWorld : IDisposable
         _services.Dispose();
     }
 
-    // As routing does with one deployment and no retries.
+    // As routing does with one deployment.
     private async ValueTask<GatewayReply> RouteAsync(GatewayCall call, CancellationToken cancellationToken)
     {
-        var attempt = new Attempt(Attempt.IdOf(call, call.Attempts.Count + 1), call.Attempts.Count + 1, _deployment) { StartedAt = call.Timings.Now() };
+        await Queue(call).WaitAsync(cancellationToken);
+        if (Refusal(call) is { } refusal) return new GatewayReply.Refused(refusal);
+        for (var retries = 0; ; retries++)
+        {
+            var reply = await TryAsync(call, cancellationToken);
+            if (reply is not GatewayReply.Refused || retries == Retries) return reply;
+        }
+    }
+
+    private async ValueTask<GatewayReply> TryAsync(GatewayCall call, CancellationToken cancellationToken)
+    {
+        var attempt = new Attempt(Attempt.IdOf(call, call.Attempts.Count + 1), call.Attempts.Count + 1, _deployment)
+        {
+            StartedAt = call.Timings.Now(),
+            Quota = Quota,
+        };
         call.Attempts.Add(attempt);
+        await Spool.AttemptStartedAsync(call, attempt);
         switch (await call.Sender!.SendAsync(call, attempt, cancellationToken))
         {
             case GatewayReply.Embedded embedded:
@@ -141,7 +179,16 @@ internal sealed class CoalescingWorld : IDisposable
             var request = new HeldRequest([.. call.Embeddings.Inputs.Select(input => input.Text!)], call.Embeddings.EndUser);
             lock (world._requests) world._requests.Add(request);
             attempt.Sent = true;
-            if (await request.Reply.WaitAsync(cancellationToken) is { } error) return new GatewayReply.AttemptFailed(error, FailureClass.Failover);
+            attempt.KeyId = call.ProviderKey;
+            Assert.Same(world.Quota, attempt.Quota);
+            var error = await request.Reply.WaitAsync(cancellationToken);
+            attempt.HasOtherKey = request.HasOtherKey;
+            attempt.UpstreamStatus = request.Status;
+            if (error is not null)
+            {
+                var isRefusal = error.Code is ErrorCode.ProviderRejected;
+                return new GatewayReply.AttemptFailed(error, isRefusal ? FailureClass.GiveBack : FailureClass.Failover, request.Status);
+            }
             attempt.Meter.ReportUsage(UsageReport.Of(TokensOf(request.Inputs), 0));
             attempt.Meter.Finish(FinishReason.Stop, 0);
             return new GatewayReply.Embedded(new EmbeddingsResponse([.. request.Inputs.Select(text => (ReadOnlyMemory<float>)VectorOf(text))]));
@@ -149,21 +196,32 @@ internal sealed class CoalescingWorld : IDisposable
     }
 
     public static float[] VectorOf(string text) => [text.Length, text[0], text[^1]];
+}
 
-    private sealed class NoSpool : ISpool
+/// <summary>A spool that only notes what it is given.</summary>
+internal sealed class RecordingSpool : ISpool
+{
+    private readonly ConcurrentQueue<(string Kind, string GenerationId, string AttemptId, long? Share)> _records = new();
+
+    /// <summary>Starts and checkpoints, in order, with the share of the usage that the attempt would be charged.</summary>
+    public IReadOnlyList<(string Kind, string GenerationId, string AttemptId, long? Share)> Records => [.. _records];
+
+    public void Reserve(GatewayCall call)
     {
-        public void Reserve(GatewayCall call)
-        {
-        }
-
-        public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt) => default;
-
-        public void AttemptProgressed(GatewayCall call, Attempt attempt)
-        {
-        }
-
-        public ValueTask CallEndedAsync(GatewayCall call, int status) => default;
     }
+
+    public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt)
+    {
+        Add("start", call, attempt);
+        return default;
+    }
+
+    public void AttemptProgressed(GatewayCall call, Attempt attempt) => Add("progress", call, attempt);
+
+    public ValueTask CallEndedAsync(GatewayCall call, int status) => default;
+
+    private void Add(string kind, GatewayCall call, Attempt attempt) =>
+        _records.Enqueue((kind, call.GenerationId, attempt.Id, attempt.Share?.InputTokens));
 }
 
 /// <summary>A request at the provider.</summary>
@@ -180,6 +238,10 @@ internal sealed class HeldRequest(string[] inputs, string? user)
     public Task<GatewayError?> Reply => _reply.Task;
 
     public void Succeed() => _reply.TrySetResult(null);
+
+    public bool HasOtherKey { get; set; }
+
+    public int? Status { get; set; }
 
     public void Fail(ErrorCode code) => _reply.TrySetResult(new GatewayError(code, "no"));
 }

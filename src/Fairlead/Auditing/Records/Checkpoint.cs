@@ -14,6 +14,7 @@ internal static class Checkpoint
     /// </summary>
     public static Usage UsageOf(GatewayCall call, Attempt attempt)
     {
+        if (attempt.Share is { } share) return share;
         var usage = UsageResolver.Resolve(attempt.Meter.Report, AttemptCharge.KnownOf(call, attempt), new Estimates(call, attempt)).Usage;
         return attempt.Meter.FinishReason is null ? usage with { Basis = Basis.Estimated } : usage;
     }

@@ -37,13 +37,18 @@ internal sealed class UpstreamClient : IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
 
-    public UpstreamClient(ProviderConfig config, TimeProvider time, ILogger logger)
+    /// <param name="config">Timeouts and headers of the provider.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">The provider's log.</param>
+    /// <param name="redirect">Sends the requests elsewhere; null for the provider itself.</param>
+    public UpstreamClient(ProviderConfig config, TimeProvider time, ILogger logger,
+        Func<SocketsHttpHandler, HttpMessageHandler>? redirect = null)
     {
         _time = time;
         _logger = logger;
         _headers = [.. config.Headers];
         _connectTimeout = config.Timeouts.Connect;
-        _invoker = new HttpMessageInvoker(new SocketsHttpHandler
+        var network = new SocketsHttpHandler
         {
             AllowAutoRedirect = false,
             UseCookies = false,
@@ -68,7 +73,8 @@ internal sealed class UpstreamClient : IDisposable
                 if (context.InitialRequestMessage is UpstreamRequest request) request.ConnectedAt = time.GetTimestamp();
                 return ValueTask.FromResult(context.PlaintextStream);
             },
-        });
+        };
+        _invoker = new HttpMessageInvoker(redirect is null ? network : redirect(network));
     }
 
     internal TimeProvider Time => _time;

@@ -4,12 +4,14 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Providers.Http;
 
 /// <summary>Creates the HTTP client of a provider. Thread-safe.</summary>
-internal sealed class UpstreamClientFactory(TimeProvider time, ILoggerFactory loggers, RepeatedLines? lines = null)
+internal sealed class UpstreamClientFactory(
+    TimeProvider time, ILoggerFactory loggers, RepeatedLines? lines = null, UpstreamRedirect? redirect = null)
 {
     /// <param name="name">The provider's name in the configuration.</param>
     /// <param name="config">Its timeouts and headers.</param>
     public UpstreamClient Create(string name, ProviderConfig config) =>
-        new(config, time, LimitedLogger.Of(loggers.CreateLogger($"Fairlead.Providers.{name}"), lines));
+        new(config, time, LimitedLogger.Of(loggers.CreateLogger($"Fairlead.Providers.{name}"), lines),
+            redirect is null ? null : network => redirect.For(name, network));
 
     /// <summary>
     /// <paramref name="path"/> below the provider's base URL, whether or not that ends in a slash.
