@@ -30,7 +30,7 @@ internal sealed class CallEnder(
     {
         if (call.Ending is not null || call.HandedOver) return ValueTask.CompletedTask;
         // Another attempt might have succeeded, but no budget paid for it.
-        if (call.StoppedByBudget && outcome == Outcome.Failed) outcome = Outcome.Budget;
+        if (call.StoppedByBudget && outcome is (Outcome.Failed or Outcome.ProviderLost)) outcome = Outcome.Budget;
 
         // 1.
         CallEnding ending;

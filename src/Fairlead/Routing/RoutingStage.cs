@@ -8,6 +8,7 @@ using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Providers.Http;
 using Fairlead.Scheduling;
+using Fairlead.Streaming.Verification;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Fairlead.Validation;
@@ -67,6 +68,7 @@ internal sealed class RoutingStage(
 
         // 3.
         var (order, firstReason) = selector.Select(call);
+        if (call.Rescue is { IsRescuing: true } rescue) order = rescue.Select(call, order);
         for (var i = 0; i < order.Count || full is { Count: > 0 }; i++)
         {
             var waits = i >= order.Count;
@@ -175,7 +177,7 @@ internal sealed class RoutingStage(
                 {
                     if (failure.Error.IsContentRejection && call.Model.FailsOverContentRejections) break;
                     // A larger model has other deployments.
-                    return failure.Error.Code == ErrorCode.ContextLengthExceeded && larger.TryMove(call)
+                    return failure.Error.Code == ErrorCode.ContextLengthExceeded && call.Rescue is not { IsRescuing: true } && larger.TryMove(call)
                         ? await InvokeAsync(call, next, cancellationToken)
                         : new GatewayReply.Refused(failure.Error);
                 }
@@ -269,6 +271,7 @@ internal sealed class RoutingStage(
             Sending = commitsAtAcceptance ? call.Accept : null,
         };
         attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
+        if (call.Rescue is not null) attempt.Meter.Digest = new OutputDigest();
         call.Attempts.Add(attempt);
         return attempt;
     }

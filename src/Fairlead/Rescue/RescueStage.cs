@@ -1,0 +1,36 @@
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Pipeline;
+using Fairlead.Streaming;
+
+namespace Fairlead.Rescue;
+
+/// <summary>
+/// Continues the stream of a provider that was lost after content had been sent. Another run of the request must first reproduce all that
+/// was sent; what follows goes to the client.
+/// </summary>
+internal sealed class RescueStage(IConfigurationSource configuration, RescueStarter starter) : IGatewayStage
+{
+    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
+    {
+        if (!call.Streams || call.Operation != Operation.Chat) return next(call, cancellationToken);
+        var mode = ModeOf(call);
+        return mode == RescueMode.Off ? next(call, cancellationToken) : WatchAsync(call, mode, next, cancellationToken);
+    }
+
+    /// <summary>What the configuration allows; a key and a request can only narrow it.</summary>
+    private RescueMode ModeOf(GatewayCall call) =>
+        configuration.Current.Stream.MidStreamRescue.Narrow(call.Caller.Rescue).Narrow(call.Facts.Extension.Rescue);
+
+    private async ValueTask<GatewayReply> WatchAsync(GatewayCall call, RescueMode mode, GatewayStep next,
+        CancellationToken cancellationToken)
+    {
+        // A repair of the output runs this stage again.
+        var scope = call.Rescue ??= new RescueScope(mode);
+        scope.Reset();
+        var reply = await next(call, cancellationToken);
+        return reply is GatewayReply.Streaming streaming && call.Answering is { } first
+            ? new GatewayReply.Streaming(new RescuedEvents(call, first, streaming.Events, next, starter))
+            : reply;
+    }
+}
