@@ -25,6 +25,14 @@ internal sealed class RescueScope(RescueMode mode)
     /// <summary>The next run of the stages starts a response.</summary>
     public void Reset() => IsRescuing = false;
 
+    /// <summary>Whether another deployment than that of an attempt may continue its stream.</summary>
+    public bool HasOther(GatewayCall call, Attempt lost)
+    {
+        var isNative = lost.Deployment.Provider.WireOf(call) is not null;
+        return call.Model.Deployments.Any(deployment => deployment != lost.Deployment
+            && MayContinue(call, deployment, lost.Deployment.UpstreamModel, isNative));
+    }
+
     /// <summary>The attempts that follow rescue the stream of this one.</summary>
     /// <param name="call">The call.</param>
     /// <param name="lost">The attempt whose stream broke.</param>
@@ -47,10 +55,10 @@ internal sealed class RescueScope(RescueMode mode)
     /// </summary>
     public IReadOnlyList<Deployment> Select(GatewayCall call, IReadOnlyList<Deployment> order) =>
     [
-        .. order.Where(deployment => MayContinue(call, deployment) && !_lost.Contains(deployment)),
-        .. order.Where(deployment => MayContinue(call, deployment) && _lost.Contains(deployment)),
+        .. order.Where(deployment => MayContinue(call, deployment, _model, _isNative) && !_lost.Contains(deployment)),
+        .. order.Where(deployment => MayContinue(call, deployment, _model, _isNative) && _lost.Contains(deployment)),
     ];
 
-    private bool MayContinue(GatewayCall call, Deployment deployment) =>
-        (mode == RescueMode.Any || deployment.UpstreamModel == _model) && (!_isNative || deployment.Provider.WireOf(call) is not null);
+    private bool MayContinue(GatewayCall call, Deployment deployment, string? model, bool isNative) =>
+        (mode == RescueMode.Any || deployment.UpstreamModel == model) && (!isNative || deployment.Provider.WireOf(call) is not null);
 }

@@ -1,3 +1,4 @@
+using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
@@ -15,7 +16,23 @@ internal sealed class RescueStage(IConfigurationSource configuration, RescueStar
     {
         if (!call.Streams || call.Operation != Operation.Chat) return next(call, cancellationToken);
         var mode = ModeOf(call);
-        return mode == RescueMode.Off ? next(call, cancellationToken) : WatchAsync(call, mode, next, cancellationToken);
+        return mode != RescueMode.Off && HasOther(call.Model.Deployments, mode)
+            ? WatchAsync(call, mode, next, cancellationToken)
+            : next(call, cancellationToken);
+    }
+
+    /// <summary>Whether a deployment could stand in for another. A stream with a single one is not even measured.</summary>
+    private static bool HasOther(IReadOnlyList<Deployment> deployments, RescueMode mode)
+    {
+        if (mode == RescueMode.Any) return deployments.Count > 1;
+        for (var i = 1; i < deployments.Count; i++)
+        {
+            for (var j = 0; j < i; j++)
+            {
+                if (deployments[i].UpstreamModel == deployments[j].UpstreamModel) return true;
+            }
+        }
+        return false;
     }
 
     /// <summary>What the configuration allows; a key and a request can only narrow it.</summary>

@@ -37,6 +37,8 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
     {
         // An error that no other run can avoid is no loss of the provider.
         if (lost.Error is not { } error || !MayPass(error)) return null;
+        // Nothing was tried: the stream ends as it would without rescue.
+        if (call.Rescue!.Count == 0 && !call.Rescue.HasOther(call, lost)) return null;
         if (WhyNot(call, lost, sent) is { } reason)
         {
             GiveUp(call, reason);
@@ -45,7 +47,7 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
 
         RescueLog.Started(logger, call.RequestId, lost.Deployment.Name, error.Definition.Name);
         Conclude(call, lost, Outcome.ProviderLost);
-        call.Rescue!.Begin(call, lost);
+        call.Rescue.Begin(call, lost);
         var reply = await next(call, cancellationToken);
         if (reply is GatewayReply.Streaming streaming) return streaming.Events;
         call.Answering = lost;

@@ -22,7 +22,7 @@ internal sealed class ChoiceDigest
     private ulong _hash = 0xCBF29CE484222325;
     private long _nextCheckpoint = FirstCheckpoint;
     private Checkpoints _checkpoints;
-    private OutputPart _part;
+    private DigestPart _part;
     private long _marks;
     private int _index;
 
@@ -39,22 +39,22 @@ internal sealed class ChoiceDigest
     public ulong Hash => _hash;
 
     /// <summary>The part that is open.</summary>
-    public OutputPart Part => _part;
+    public DigestPart Part => _part;
 
     /// <summary>The hash at a checkpoint, from 0.</summary>
     public ulong HashAt(int checkpoint) => _checkpoints[checkpoint];
 
     /// <summary>Whether <see cref="Enter"/> would add a mark.</summary>
-    public bool IsIn(OutputPart part, int index) => part == _part && index == _index;
+    public bool IsIn(DigestPart part, int index) => part == _part && index == _index;
 
     /// <summary>Continues with a part; a mark is added if it is another one than before.</summary>
-    public void Enter(OutputPart part, int index = 0)
+    public void Enter(DigestPart part, int index = 0)
     {
         if (!IsIn(part, index)) Mark(part, index);
     }
 
     /// <summary>Adds a mark, also if the part before was the same.</summary>
-    public void Mark(OutputPart part, int index = 0)
+    public void Mark(DigestPart part, int index = 0)
     {
         (_part, _index) = (part, index);
         _marks++;

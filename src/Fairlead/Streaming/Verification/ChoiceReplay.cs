@@ -21,7 +21,7 @@ internal sealed class ChoiceReplay(ChoiceDigest? sent)
     public bool WasSent => sent is not null;
 
     /// <summary>The run continues with a part. True if that is new for the client, or no event at all.</summary>
-    public bool Enter(OutputPart part, int index = 0)
+    public bool Enter(DigestPart part, int index = 0)
     {
         if (IsCaughtUp) return true;
         if (!_now.IsIn(part, index)) Mark(part, index);
@@ -29,7 +29,7 @@ internal sealed class ChoiceReplay(ChoiceDigest? sent)
     }
 
     /// <summary>The run adds a mark. True if it is new for the client.</summary>
-    public bool Mark(OutputPart part, int index = 0)
+    public bool Mark(DigestPart part, int index = 0)
     {
         if (IsCaughtUp) return true;
         if (Differs) return false;
@@ -51,7 +51,7 @@ internal sealed class ChoiceReplay(ChoiceDigest? sent)
     }
 
     /// <summary>The run starts a part whose name is sent as a whole or not at all. True if it is new for the client.</summary>
-    public bool TakeStart(OutputPart part, int index, ReadOnlySpan<char> name)
+    public bool TakeStart(DigestPart part, int index, ReadOnlySpan<char> name)
     {
         if (Enter(part, index)) return true;
         if (Take(name) < name.Length) Differs = true;

@@ -78,20 +78,20 @@ internal sealed class OutputDigest
         var choice = generationEvent.Choice;
         switch (generationEvent)
         {
-            case TextDelta { Text.Length: > 0 } text: Add(choice, OutputPart.Text, 0, text.Text); break;
-            case RefusalDelta { Text.Length: > 0 } refusal: Add(choice, OutputPart.Refusal, 0, refusal.Text); break;
+            case TextDelta { Text.Length: > 0 } text: Add(choice, DigestPart.Text, 0, text.Text); break;
+            case RefusalDelta { Text.Length: > 0 } refusal: Add(choice, DigestPart.Refusal, 0, refusal.Text); break;
             case ReasoningDelta { Redacted: not null } or AnnotationsAdded or AudioDelta: Exclude(); break;
             case ReasoningDelta reasoning:
-                if (reasoning.Text.Length > 0) Add(choice, OutputPart.Reasoning, 0, reasoning.Text);
-                if (reasoning.Signature is { Length: > 0 }) Of(choice).Mark(OutputPart.Signature);
+                if (reasoning.Text.Length > 0) Add(choice, DigestPart.Reasoning, 0, reasoning.Text);
+                if (reasoning.Signature is { Length: > 0 }) Of(choice).Mark(DigestPart.Signature);
                 break;
-            case ToolCallStarted started: Add(choice, OutputPart.ToolCall, started.Index, started.Name); break;
-            case ToolCallDelta { Arguments.Length: > 0 } delta: Add(choice, OutputPart.ToolArguments, delta.Index, delta.Arguments); break;
-            case ChoiceFinished finished: Of(choice).Enter(OutputPart.Finish, (int)finished.Reason); break;
+            case ToolCallStarted started: Add(choice, DigestPart.ToolCall, started.Index, started.Name); break;
+            case ToolCallDelta { Arguments.Length: > 0 } delta: Add(choice, DigestPart.ToolArguments, delta.Index, delta.Arguments); break;
+            case ChoiceFinished finished: Of(choice).Enter(DigestPart.Finish, (int)finished.Reason); break;
         }
     }
 
-    private void Add(int choice, OutputPart part, int index, string text)
+    private void Add(int choice, DigestPart part, int index, string text)
     {
         var digest = Of(choice);
         digest.Enter(part, index);

@@ -33,7 +33,7 @@ internal sealed class OutputReplay(OutputDigest sent)
             case ResponseStarted: return null;
             case TextDelta text:
                 if (text.Text.Length == 0) return choice.IsCaughtUp ? text : null;
-                choice.Enter(OutputPart.Text);
+                choice.Enter(DigestPart.Text);
                 return choice.Take(text.Text) switch
                 {
                     0 => text,
@@ -44,18 +44,18 @@ internal sealed class OutputReplay(OutputDigest sent)
                 };
             case RefusalDelta refusal:
                 if (refusal.Text.Length == 0) return choice.IsCaughtUp ? refusal : null;
-                choice.Enter(OutputPart.Refusal);
+                choice.Enter(DigestPart.Refusal);
                 var refused = choice.Take(refusal.Text);
                 return refused == refusal.Text.Length ? null : refusal with { Text = refusal.Text[refused..] };
             case ReasoningDelta reasoning: return Take(reasoning, choice);
             case ToolCallStarted started:
-                return choice.TakeStart(OutputPart.ToolCall, started.Index, started.Name) ? started : null;
+                return choice.TakeStart(DigestPart.ToolCall, started.Index, started.Name) ? started : null;
             case ToolCallDelta delta:
                 if (delta.Arguments.Length == 0) return choice.IsCaughtUp ? delta : null;
-                choice.Enter(OutputPart.ToolArguments, delta.Index);
+                choice.Enter(DigestPart.ToolArguments, delta.Index);
                 var argued = choice.Take(delta.Arguments);
                 return argued == delta.Arguments.Length ? null : delta with { Arguments = delta.Arguments[argued..] };
-            case ChoiceFinished finished: return choice.Enter(OutputPart.Finish, (int)finished.Reason) ? finished : null;
+            case ChoiceFinished finished: return choice.Enter(DigestPart.Finish, (int)finished.Reason) ? finished : null;
             case AnnotationsAdded or AudioDelta: return choice.IsCaughtUp ? generationEvent : Failed(choice);
             default: return generationEvent;
         }
@@ -67,11 +67,11 @@ internal sealed class OutputReplay(OutputDigest sent)
         var known = 0;
         if (reasoning.Text.Length > 0)
         {
-            choice.Enter(OutputPart.Reasoning);
+            choice.Enter(DigestPart.Reasoning);
             known = choice.Take(reasoning.Text);
         }
         var isSealed = reasoning.Signature is { Length: > 0 };
-        var showsSeal = isSealed && choice.Mark(OutputPart.Signature);
+        var showsSeal = isSealed && choice.Mark(DigestPart.Signature);
         if (known == 0 && (showsSeal || (!isSealed && choice.IsCaughtUp))) return reasoning;
         var rest = reasoning.Text[known..];
         if (rest.Length == 0 && !showsSeal) return null;

@@ -1,7 +1,7 @@
 namespace Fairlead.Streaming.Verification;
 
 /// <summary>The kinds of output that a digest tells apart.</summary>
-internal enum OutputPart
+internal enum DigestPart
 {
     /// <summary>Nothing yet.</summary>
     None,
