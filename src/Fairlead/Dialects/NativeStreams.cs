@@ -30,6 +30,9 @@ internal abstract class NativeStreams
     /// <param name="createdAt">Creation time for events that lack one, in seconds of Unix time.</param>
     public virtual IEnumerable<byte[]>? EventsOf(ReadOnlyMemory<byte> document, long createdAt) => null;
 
+    /// <summary>Whether the writer of a forwarded stream can go on with translated events in the middle of a text.</summary>
+    public virtual bool ContinuesTranslated => false;
+
     /// <summary>
     /// Compares the events of another run with what a client has; null when the dialect cannot, so that its streams are not continued.
     /// </summary>

@@ -60,6 +60,9 @@ internal abstract class Provider(string name, string kind)
             && (WireOf(call) is not null || (call.Dialect.Native is { Family: ApiFamily.OpenAi } && OpenAiTypeOf(call) is not null))
             ? tier : null;
 
+    /// <summary>Whether its models continue a turn of their own at the end of a conversation, unless the catalogue says otherwise.</summary>
+    public virtual bool ContinuesAssistantTurn => false;
+
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 

@@ -39,13 +39,30 @@ internal sealed class RescueStage(IConfigurationSource configuration, RescueStar
     private RescueMode ModeOf(GatewayCall call) =>
         configuration.Current.Stream.MidStreamRescue.Narrow(call.Caller.Rescue).Narrow(call.Facts.Extension.Rescue);
 
+    // What an attempt that failed has sent, nobody has seen.
+    private static void DropTexts(GatewayCall call, Attempt? except)
+    {
+        foreach (var attempt in call.Attempts)
+        {
+            if (attempt != except) attempt.Meter.Digest?.Kept?.Drop();
+        }
+    }
+
     private async ValueTask<GatewayReply> WatchAsync(GatewayCall call, RescueMode mode, GatewayStep next,
         CancellationToken cancellationToken)
     {
         // A repair of the output runs this stage again.
-        var scope = call.Rescue ??= new RescueScope(mode);
+        var scope = call.Rescue ??= new RescueScope(mode) { KeepsText = PrefillRules.MayContinue(call) };
         scope.Reset();
-        var reply = await next(call, cancellationToken);
+        GatewayReply? reply = null;
+        try
+        {
+            reply = await next(call, cancellationToken);
+        }
+        finally
+        {
+            if (scope.KeepsText) DropTexts(call, except: reply is GatewayReply.Streaming ? call.Answering : null);
+        }
         return reply is GatewayReply.Streaming streaming && call.Answering is { } first
             ? new GatewayReply.Streaming(new RescuedEvents(call, first, streaming.Events, next, starter))
             : reply;

@@ -9,6 +9,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Rescue;
 
+/// <summary>A run that follows a lost one.</summary>
+/// <param name="Events">Its events.</param>
+/// <param name="IsContinuation">Whether they start where the lost one ended, and not at the beginning.</param>
+internal sealed record RescueRun(IEventSource Events, bool IsContinuation);
+
 /// <summary>
 /// Starts another run of a call whose stream was lost, and notes how it went. Each run is an attempt of the call: it reserves, is charged
 /// and is recorded like any other. Thread-safe.
@@ -17,6 +22,8 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
 {
     /// <summary>Maximum rescues of one call.</summary>
     public const int MaxRescues = 2;
+
+    private const string Incomparable = "a part of what was sent cannot be compared with another run";
 
     /// <summary>Code of the warning that the stream was continued by another run.</summary>
     public const string ContinuedCode = "stream_rescued";
@@ -32,7 +39,7 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
     /// <param name="sent">What the client has.</param>
     /// <param name="next">The stages that follow.</param>
     /// <param name="cancellationToken">Stops the call.</param>
-    public async ValueTask<IEventSource?> StartAsync(GatewayCall call, Attempt lost, OutputDigest sent, GatewayStep next,
+    public async ValueTask<RescueRun?> StartAsync(GatewayCall call, Attempt lost, OutputDigest sent, GatewayStep next,
         CancellationToken cancellationToken)
     {
         // An error that no other run can avoid is no loss of the provider.
@@ -48,12 +55,58 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
         RescueLog.Started(logger, call.RequestId, lost.Deployment.Name, error.Definition.Name);
         Conclude(call, lost, Outcome.ProviderLost);
         call.Rescue.Begin(call, lost);
+        if (await PrefillAsync(call, lost, sent, next, cancellationToken) is { } continued) return new RescueRun(continued, true);
+        if (!sent.IsComparable || !call.Rescue.HasCandidates(call))
+        {
+            call.Answering = lost;
+            GiveUp(call, sent.IsComparable ? "no other deployment may continue it" : Incomparable);
+            return null;
+        }
         var reply = await next(call, cancellationToken);
-        if (reply is GatewayReply.Streaming streaming) return streaming.Events;
+        if (reply is GatewayReply.Streaming streaming) return new RescueRun(streaming.Events, false);
         call.Answering = lost;
         GiveUp(call, reply is GatewayReply.Refused { Error: var refusal }
             ? call.StoppedByBudget ? "the budget does not allow another attempt" : $"no other attempt responded ({refusal.Definition.Name})"
             : "the other attempt returned no stream");
+        return null;
+    }
+
+    /// <summary>Has a model continue the text. Null when no deployment takes it, or none responded.</summary>
+    private async ValueTask<IEventSource?> PrefillAsync(GatewayCall call, Attempt lost, OutputDigest sent, GatewayStep next,
+        CancellationToken cancellationToken)
+    {
+        var scope = call.Rescue!;
+        if (sent.Kept?.Text is not { } text || !PrefillRules.MayTranslate(call, scope.IsNative)) return null;
+        ConversationRequest asked;
+        try
+        {
+            asked = call.Conversation;
+        }
+        catch (GatewayErrorException)
+        {
+            // A request that can only be forwarded.
+            return null;
+        }
+        if (PrefillRules.Make(asked, text, lost.Usage.OutputTokens) is not { } made) return null;
+        scope.UsePrefill(call, deployment => PrefillRules.Accepts(call, deployment));
+        if (!scope.HasCandidates(call))
+        {
+            scope.UsePrefill(call, null);
+            return null;
+        }
+        call.Conversation = made;
+        var reply = await next(call, cancellationToken);
+        call.Conversation = asked;
+        if (reply is GatewayReply.Streaming streaming)
+        {
+            scope.Continued = lost;
+            call.Answering!.Meter.Digest!.Exclude();
+            RescueLog.Continued(logger, call.RequestId, call.Answering.Deployment.Name);
+            call.Warn(ContinuedCode, "The provider was lost in the middle of the stream. Another attempt got the text that had been sent as "
+                + "the start of its answer, and continued it.");
+            return streaming.Events;
+        }
+        scope.UsePrefill(call, null);
         return null;
     }
 
@@ -100,7 +153,7 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
     {
         if (call.Cancellation.Reason != CancellationReason.None) return "the call was stopped";
         if (call.Rescue!.Count >= MaxRescues) return $"it was continued {MaxRescues} times already";
-        if (!sent.IsComparable) return "a part of what was sent cannot be compared with another run";
+        if (!sent.IsComparable && sent.Kept?.Text is null) return Incomparable;
         return call.Deadline is { } deadline && call.Time.GetUtcNow() + TimeToCatchUp(call, lost) >= deadline
             ? "another run could not reach the same point before the deadline"
             : null;

@@ -27,6 +27,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
     private NativeReplay? _native;
     private MemoryLease? _memory;
     private bool _isCaughtUp = true;
+    private bool _isContinuation;
     private bool _ended;
 
     public bool BuffersAhead => _source.BuffersAhead;
@@ -40,7 +41,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
             if (await _source.ReadAsync(batch, cancellationToken))
             {
                 // 1.
-                if (_replay is null) return true;
+                if (_replay is null && !_isContinuation) return true;
                 // 3. and 4.
                 if (!await TakeAsync(batch)) break;
                 if (batch.Items.Count > 0) return true;
@@ -56,6 +57,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
 
     public ValueTask DisposeAsync()
     {
+        first.Meter.Digest!.Kept?.Drop();
         _held.Dispose();
         _memory?.Dispose();
         return _source.DisposeAsync();
@@ -80,16 +82,22 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
             starter.Discard(call, lost, _answering, "the other run ended before it reached the same point");
             return false;
         }
-        if (await starter.StartAsync(call, lost, _sent, next, cancellationToken) is not { } events)
+        if (await starter.StartAsync(call, lost, _sent, next, cancellationToken) is not { } run)
         {
             call.Answering = _answering;
             return false;
         }
         await _source.DisposeAsync();
-        _source = events;
+        _source = run.Events;
         _run = call.Answering;
+        _isContinuation = run.IsContinuation;
+        _replay = null;
+        _native = null;
+        _isCaughtUp = true;
         // The client waited for the first token of the first run.
         call.Timings.SetTicks(Phase.FirstToken, first.FirstTokenAt - first.StartedAt);
+        first.Meter.Digest!.Kept?.Drop();
+        if (_isContinuation) return true;
         _replay = new OutputReplay(_sent);
         _native = call.Dialect.Native?.Streams?.CreateReplay(_replay);
         _isCaughtUp = false;
@@ -111,6 +119,12 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
 
     private string? Filter(EventBatch batch)
     {
+        if (_isContinuation)
+        {
+            // The response has started long ago.
+            batch.Items.RemoveAll(static item => item.Event is Conversation.ResponseStarted);
+            return null;
+        }
         using var all = new EventBatch();
         all.SwapWith(batch);
         batch.Clear();

@@ -8,7 +8,6 @@ using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Providers.Http;
 using Fairlead.Scheduling;
-using Fairlead.Streaming.Verification;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Fairlead.Validation;
@@ -271,7 +270,7 @@ internal sealed class RoutingStage(
             Sending = commitsAtAcceptance ? call.Accept : null,
         };
         attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
-        if (call.Rescue is not null) attempt.Meter.Digest = new OutputDigest();
+        if (call.Rescue is { } rescue) attempt.Meter.Digest = rescue.MakeDigest(call);
         call.Attempts.Add(attempt);
         return attempt;
     }

@@ -19,25 +19,29 @@ internal sealed class RescueWorld : IAsyncDisposable
     /// <param name="kind">Kind of both providers.</param>
     /// <param name="stream">Content of the section <c>stream</c>.</param>
     /// <param name="secondModel">Name of the second provider's model.</param>
-    public static async Task<RescueWorld> StartAsync(string kind = "openai", string stream = "", string secondModel = "up")
+    /// <param name="prefill">Whether the model states that it continues a turn of its own.</param>
+    /// <param name="secondKind">Kind of the second provider; null for that of the first.</param>
+    public static async Task<RescueWorld> StartAsync(string kind = "openai", string stream = "", string secondModel = "up", bool prefill = false,
+        string? secondKind = null)
     {
         var world = new RescueWorld(await FakeUpstream.StartAsync(), await FakeUpstream.StartAsync());
-        var path = kind == "anthropic" ? "" : "/v1";
+        static string PathOf(string kind) => kind == "anthropic" ? "" : "/v1";
+        secondKind ??= kind;
         world.Gateway = await TestGateway.StartAsync($$"""
             fairlead:
               breaker: { enabled: false }
               retry: { maxRetries: 0 }
               stream: { batchTokens: 1{{(stream.Length > 0 ? ", " + stream : "")}} }
               providers:
-                one: { kind: {{kind}}, baseUrl: {{world.First.Url}}{{path}}, apiKey: sk-1, timeouts: { streamIdle: 200ms } }
-                two: { kind: {{kind}}, baseUrl: {{world.Second.Url}}{{path}}, apiKey: sk-2 }
+                one: { kind: {{kind}}, baseUrl: {{world.First.Url}}{{PathOf(kind)}}, apiKey: sk-1, timeouts: { streamIdle: 200ms } }
+                two: { kind: {{secondKind}}, baseUrl: {{world.Second.Url}}{{PathOf(secondKind)}}, apiKey: sk-2 }
               models:
                 m:
                   contextWindow: 8000
                   maxOutputTokens: 2000
                   tokenizer: o200k
                   prices: { input: 1, output: 10 }
-                  capabilities: { tools: true, jsonSchema: true, logprobs: true, reasoning: true }
+                  capabilities: { tools: true, jsonSchema: true, logprobs: true, reasoning: true, prefill: {{(prefill ? "true" : "false")}} }
                   deployments: [{ provider: one, model: up, priority: 1 }, { provider: two, model: {{secondModel}}, priority: 2 }]
             """);
         return world;

@@ -15,7 +15,7 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
     private static readonly string Long = string.Concat(Enumerable.Range(0, 400).Select(i => $"word{i % 7} 漢字 😀{i}, "));
 
     private static readonly string[] Faults =
-        ["", "cut_after=1", "cut_after=7", "cut_after=40", "stall_after=5", "status=503", "reset", "no_done"];
+        ["ttft=0ms", "cut_after=1", "cut_after=7", "cut_after=40", "stall_after=5", "status=503", "reset", "no_done"];
 
     private TestGateway _gateway = null!;
 
@@ -60,11 +60,11 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
     [Theory]
     [InlineData("/v1/responses", "")]
     [InlineData("/v2/generations", "")]
-    [InlineData("/v2/generations", ",\"delivery\":{\"mode\":\"stream\",\"on_disconnect\":\"continue\"},\"store\":true")]
+    [InlineData("/v2/generations", ",\"delivery\":{\"mode\":\"stream\",\"on_disconnect\":\"continue\"}")]
     public async Task OwnAndResponses_StreamLost_NumbersAndTextAreWhole(string path, string more)
     {
         var stream = path == "/v1/responses" ? "\"stream\":true," : "";
-        var seen = await _gateway.Client.ReadStreamAsync(path, $$"""{"model":"cut",{{stream}}"input":{{JsonSerializer.Serialize(Long)}}{{more}}}""");
+        var seen = await _gateway.Client.PostForStreamAsync(path, $$"""{"model":"cut",{{stream}}"input":{{JsonSerializer.Serialize(Long)}}{{more}}}""");
         Assert.False(seen.Broken);
         var events = seen.Events.Where(one => one.Data != "[DONE]").Select(one => one.Json).ToList();
         Assert.Equal(Enumerable.Range(0, events.Count), events.Select(one => one.GetProperty("sequence_number").GetInt32()));
@@ -77,7 +77,7 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
     [Fact]
     public async Task Job_StreamLost_StoresWholeText()
     {
-        var job = await _gateway.Client.PostForJsonAsync("/v2/generations", $$"""{"model":"cut","input":{{JsonSerializer.Serialize(Long)}},"delivery":{"mode":"job"}}""", System.Net.HttpStatusCode.Accepted);
+        var job = await _gateway.Client.PostForJsonAsync("/v2/generations", $$"""{"model":"cut","input":{{JsonSerializer.Serialize(Long)}},"delivery":{"mode":"job"} }""", System.Net.HttpStatusCode.Accepted);
         using var response = await _gateway.Client.GetAsync($"/v2/generations/{job.GetProperty("id").GetString()}/events", Token);
         var seen = await SeenStream.ReadAsync(response, Token);
         var last = seen.Events[^1].Json;

@@ -28,7 +28,10 @@ internal static class MessagesDigest
         {
             case MessagesEventKind.BlockStart:
                 if (!IsComparableBlock(type)) digest.Exclude();
+                // Only the first block may be continued, and only if it is text.
+                if (choice.Length > 0 || !type.SequenceEqual("text"u8)) digest.Kept?.Drop();
                 choice.Mark(DigestPart.Event, EventMark.Of(type));
+                digest.Kept?.AddJson(text);
                 choice.AddJson(name);
                 choice.AddJson(text);
                 break;
@@ -38,8 +41,10 @@ internal static class MessagesDigest
             case MessagesEventKind.BlockDelta when type.SequenceEqual("text_delta"u8) || type.SequenceEqual("thinking_delta"u8)
                 || type.SequenceEqual("input_json_delta"u8):
                 choice.AddJson(text);
+                digest.Kept?.AddJson(text);
                 break;
             case MessagesEventKind.BlockStop:
+                digest.Kept?.Drop();
                 choice.Mark(DigestPart.Event, BlockEnd);
                 break;
             case MessagesEventKind.BlockDelta or MessagesEventKind.Unknown:

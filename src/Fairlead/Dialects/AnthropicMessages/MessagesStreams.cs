@@ -10,6 +10,8 @@ internal sealed class MessagesStreams : NativeStreams
 {
     public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) => new MessagesStreamScanner(meter);
 
+    public override bool ContinuesTranslated => true;
+
     public override NativeReplay CreateReplay(OutputReplay replay) => new MessagesReplay(replay);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) =>

@@ -11,6 +11,8 @@ internal sealed class ChatStreams : NativeStreams
     public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) =>
         new OpenAiStreamScanner(meter, isChat: true);
 
+    public override bool ContinuesTranslated => true;
+
     public override NativeReplay CreateReplay(OutputReplay replay) => new ChunkReplay(replay);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);

@@ -26,9 +26,7 @@ internal static class ChunkDigest
         for (var i = 0; i < found.Pieces.Count; i++)
         {
             var piece = found.Pieces[i];
-            var choice = digest.Of(piece.Choice);
-            choice.Enter(piece.Part, piece.Index);
-            choice.AddJson(data.Slice(piece.Start, piece.Length));
+            digest.AddJson(piece.Choice, piece.Part, piece.Index, data.Slice(piece.Start, piece.Length));
         }
         if (found.Finished is { } first) digest.Of(first.Choice).Enter(DigestPart.Finish, (int)first.Reason);
         foreach (var (choice, reason) in found.MoreFinished ?? []) digest.Of(choice).Enter(DigestPart.Finish, (int)reason);

@@ -29,6 +29,7 @@ internal static class ResponsesDigest
     /// <param name="delta">Where its <c>delta</c> is, with the quotes; empty for none.</param>
     public static void Add(OutputDigest digest, string type, ReadOnlySpan<byte> data, ByteRange delta)
     {
+        digest.Kept?.Drop();
         var choice = digest.Of(0);
         if (IsText(type))
         {

@@ -40,6 +40,8 @@ internal sealed class AnthropicProvider : Provider
 
     public override Uri? Endpoint => _messages;
 
+    public override bool ContinuesAssistantTurn => true;
+
     public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
 
     protected override bool HoldsToTheList => AnthropicProviderKind.Vendor.Owns(_messages.Host);

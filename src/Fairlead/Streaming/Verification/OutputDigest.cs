@@ -13,6 +13,9 @@ internal sealed class OutputDigest
     private List<SentItem>? _items;
     private bool _hasFirst;
 
+    /// <summary>The text itself, for a model that can continue it; null where none can.</summary>
+    public KeptText? Kept { get; init; }
+
     /// <summary>False once something was sent that another run cannot be compared with, such as audio or a sealed block.</summary>
     public bool IsComparable { get; private set; } = true;
 
@@ -60,7 +63,11 @@ internal sealed class OutputDigest
     }
 
     /// <summary>Notes that something was sent that cannot be compared.</summary>
-    public void Exclude() => IsComparable = false;
+    public void Exclude()
+    {
+        IsComparable = false;
+        Kept?.Drop();
+    }
 
     /// <summary>Notes an item with ids.</summary>
     public void AddItem(SentItem item) => (_items ??= []).Add(item);
@@ -83,6 +90,7 @@ internal sealed class OutputDigest
             case ReasoningDelta { Redacted: not null } or AnnotationsAdded or AudioDelta: Exclude(); break;
             case ReasoningDelta reasoning:
                 if (reasoning.Text.Length > 0) Add(choice, DigestPart.Reasoning, 0, reasoning.Text);
+                Kept?.Drop();
                 if (reasoning.Signature is { Length: > 0 }) Of(choice).Mark(DigestPart.Signature);
                 break;
             case ToolCallStarted started: Add(choice, DigestPart.ToolCall, started.Index, started.Name); break;
@@ -96,6 +104,23 @@ internal sealed class OutputDigest
         var digest = Of(choice);
         digest.Enter(part, index);
         digest.Add(text);
+        if (part == DigestPart.Text && choice == 0) Kept?.Add(text);
+        else Kept?.Drop();
+    }
+
+    /// <summary>Adds a piece of output from an event that is forwarded.</summary>
+    /// <param name="choice">The alternative that it belongs to.</param>
+    /// <param name="part">What it is part of.</param>
+    /// <param name="index">The tool call that it belongs to.</param>
+    /// <param name="json">The inside of its JSON string.</param>
+    public void AddJson(int choice, DigestPart part, int index, ReadOnlySpan<byte> json)
+    {
+        var digest = Of(choice);
+        digest.Enter(part, index);
+        digest.AddJson(json);
+        if (Kept is null) return;
+        if (part == DigestPart.Text && choice == 0) Kept.AddJson(json);
+        else Kept.Drop();
     }
 }
 

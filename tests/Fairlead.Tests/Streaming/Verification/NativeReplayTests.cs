@@ -16,8 +16,10 @@ namespace Fairlead.Tests.Streaming.Verification;
 /// <summary>The same in the events of each dialect: what the scanner measured of one run is found again in the events of another.</summary>
 public sealed partial class NativeReplayTests
 {
+    private static readonly string[] Letters = ["a", "b", " word", "é", "漢", "😀", "\n", "\"", "\\", "\u0001", "{\"k\":"];
+
     private static readonly Gen<string> Texts =
-        Gen.OneOfConst("a", "b", " word", "é", "漢", "😀", "\n", "\"", "\\", "\u0001", "{\"k\":").List[0, 25].Select(string.Concat);
+        Gen.Int[0, Letters.Length - 1].Select(i => Letters[i]).List[0, 25].Select(string.Concat);
 
     [Theory]
     [InlineData("chat")]
