@@ -138,7 +138,7 @@ public sealed class MessagesRescueTests
             if (all.Length == 0) continue;
             yield return $$$"""{"type":"content_block_start","index":{{{index}}},"content_block":{{{block}}}}""";
             var runes = all.EnumerateRunes().Select(rune => rune.ToString()).ToList();
-            foreach (var piece in runes.Chunk(size).Select(string.Concat))
+            foreach (var piece in runes.Chunk(size).Select(letters => string.Concat(letters)))
                 yield return $$$"""{"type":"content_block_delta","index":{{{index}}},"delta":{"type":"{{{type}}}","{{{member}}}":{{{JsonSerializer.Serialize(piece)}}}}}""";
             if (member == "thinking") yield return $$$"""{"type":"content_block_delta","index":{{{index}}},"delta":{"type":"signature_delta","signature":"sig_{{{run}}}"}}""";
             yield return $$$"""{"type":"content_block_stop","index":{{{index++}}}}""";

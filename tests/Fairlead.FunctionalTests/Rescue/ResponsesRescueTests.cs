@@ -52,7 +52,7 @@ public sealed class ResponsesRescueTests
         yield return $$"""{"type":"response.created","response":{"id":"resp_{{run}}","object":"response","created_at":1,"status":"in_progress","model":"up","output":[]} }""";
         yield return $$"""{"type":"response.output_item.added","output_index":0,"item":{"id":"msg_{{run}}","type":"message","status":"in_progress","role":"assistant","content":[]} }""";
         yield return $$"""{"type":"response.content_part.added","item_id":"msg_{{run}}","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[],"logprobs":[]} }""";
-        foreach (var piece in text.EnumerateRunes().Select(rune => rune.ToString()).Chunk(size).Select(string.Concat))
+        foreach (var piece in text.EnumerateRunes().Select(rune => rune.ToString()).Chunk(size).Select(letters => string.Concat(letters)))
             yield return $$"""{"type":"response.output_text.delta","item_id":"msg_{{run}}","output_index":0,"content_index":0,"delta":"{{piece}}","logprobs":[]}""";
         yield return $$"""{"type":"response.output_text.done","item_id":"msg_{{run}}","output_index":0,"content_index":0,"text":"{{text}}","logprobs":[]}""";
         yield return $$"""{"type":"response.content_part.done","item_id":"msg_{{run}}","output_index":0,"content_index":0,"part":{"type":"output_text","text":"{{text}}","annotations":[],"logprobs":[]} }""";

@@ -8,8 +8,8 @@ internal static class SimulatedContinuation
     /// <summary>Removes the assistant's turn at the end of the conversation, and returns its text.</summary>
     public static string? TakeText(ref ConversationRequest conversation)
     {
-        if (conversation.Messages is not [.. var before, { Role: Role.Assistant } last]) return null;
-        conversation = conversation with { Messages = before };
+        if (conversation.Messages is not [.., { Role: Role.Assistant } last]) return null;
+        conversation = conversation with { Messages = [.. conversation.Messages.SkipLast(1)] };
         return string.Concat(last.Parts.OfType<TextPart>().Select(part => part.Text));
     }
 
