@@ -1,4 +1,3 @@
-using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;

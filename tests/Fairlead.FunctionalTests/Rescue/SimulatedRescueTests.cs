@@ -91,11 +91,13 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
         var count = Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1" ? 1000 : 120;
         var (whole, lost) = (0, 0);
         var charged = 0m;
+        var (secret, _) = await _gateway.MakeKeyAsync("\"scopes\":[\"chat\",\"usage:read\"],\"limits\":{\"usd_per_day\":1000}");
+        using var client = _gateway.MakeClient(secret);
         await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = Token }, async (i, _) =>
         {
             var text = Long[..(20 + (i * 37 % 2000))];
             if (char.IsHighSurrogate(text[^1])) text = text[..^1];
-            using var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions",
+            using var response = await client.PostJsonAsync("/v1/chat/completions",
                 $$"""{"model":"r{{i % 40}}","stream":true,"messages":[{"role":"user","content":{{JsonSerializer.Serialize(text)}}}]}""");
             if (!response.IsSuccessStatusCode)
             {
@@ -124,7 +126,10 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
             }
         });
         Assert.True(whole > count / 2, $"{whole} whole, {lost} lost");
+        var limits = (await client.GetJsonAsync("/v2/limits")).GetProperty("limits").EnumerateArray();
+        var spent = limits.Single(limit => limit.GetProperty("name").GetString() == "usd_per_day" && limit.GetProperty("scope").GetString() == "key");
         Assert.True(charged > 0);
+        Assert.Equal((charged, 0m), (spent.GetProperty("used").GetDecimal(), spent.GetProperty("reserved").GetDecimal()));
     }
 
     /// <summary>The gap lasts as long as the other run needs to reach the same token: a second here.</summary>

@@ -25,9 +25,9 @@ internal sealed class ChunkReplay(OutputReplay replay) : NativeReplay
         }
 
         // How many units of each piece the client has; -1 for all.
-        Span<int> known = stackalloc int[found.Pieces.Count];
+        Span<int> known = stackalloc int[found.Pieces.IsOverfull ? 0 : found.Pieces.Count];
         var (anyNew, anyKnown) = (false, false);
-        for (var i = 0; i < Math.Min(known.Length, found.Pieces.IsOverfull ? 0 : known.Length); i++)
+        for (var i = 0; i < known.Length; i++)
         {
             var piece = found.Pieces[i];
             known[i] = Compare(piece, JsonUnits.Decode(data.Slice(piece.Start, piece.Length)));

@@ -38,9 +38,6 @@ internal sealed class ChoiceDigest
     /// <summary>The hash of everything so far.</summary>
     public ulong Hash => _hash;
 
-    /// <summary>The part that is open.</summary>
-    public DigestPart Part => _part;
-
     /// <summary>The hash at a checkpoint, from 0.</summary>
     public ulong HashAt(int checkpoint) => _checkpoints[checkpoint];
 
