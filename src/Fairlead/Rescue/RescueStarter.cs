@@ -8,11 +8,6 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Rescue;
 
-/// <summary>A run that follows a lost one.</summary>
-/// <param name="Events">Its events.</param>
-/// <param name="IsContinuation">Whether they start where the lost one ended, and not at the beginning.</param>
-internal sealed record RescueRun(IEventSource Events, bool IsContinuation);
-
 /// <summary>
 /// Starts another run of a call whose stream was lost, and notes how it went. Each run is an attempt of the call: it reserves, is charged
 /// and is recorded like any other. Thread-safe.
@@ -101,8 +96,8 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
             scope.Continued = lost;
             call.Answering!.Meter.Digest!.Exclude();
             RescueLog.Continued(logger, call.RequestId, call.Answering.Deployment.Name);
-            call.Warn(ContinuedCode, "The provider was lost in the middle of the stream. Another attempt got the text that had been sent as "
-                + "the start of its answer, and continued it.");
+            call.Warn(ContinuedCode, "The provider was lost in the middle of the stream. Another attempt got the text that had been sent "
+                + "as the start of its answer, and continued it.");
             return streaming.Events;
         }
         scope.UsePrefill(call, null);
@@ -153,14 +148,18 @@ internal sealed class RescueStarter(AttemptCharge charge, ILogger<RescueStarter>
         if (call.Cancellation.Reason != CancellationReason.None) return "the call was stopped";
         if (call.Rescue!.Count >= MaxRescues) return $"it was continued {MaxRescues} times already";
         if (!sent.IsComparable && sent.Kept?.Text is null) return Incomparable;
-        return call.Deadline is { } deadline && call.Time.GetUtcNow() + TimeToCatchUp(call, lost) >= deadline
+        return call.Deadline is { } deadline && call.Time.GetUtcNow() + TimeToCatchUp(call, lost, sent) >= deadline
             ? "another run could not reach the same point before the deadline"
             : null;
     }
 
-    /// <summary>Another run needs about as long as the lost one did, without the silence at its end.</summary>
-    private static TimeSpan TimeToCatchUp(GatewayCall call, Attempt lost)
+    /// <summary>
+    /// Another run needs about as long as the lost one did, without the silence at its end. A model that continues the text needs only the
+    /// time to its first token.
+    /// </summary>
+    private static TimeSpan TimeToCatchUp(GatewayCall call, Attempt lost, OutputDigest sent)
     {
+        if (sent.Kept?.Text is not null) return call.Time.GetElapsedTime(lost.StartedAt, lost.FirstTokenAt);
         var elapsed = call.Time.GetElapsedTime(lost.StartedAt);
         var silence = lost.Error?.Code == ErrorCode.ProviderTimeout ? lost.Deployment.Timeouts.StreamIdle : TimeSpan.Zero;
         return elapsed > silence ? elapsed - silence : TimeSpan.Zero;

@@ -164,7 +164,8 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
         }
         if (batch.Items.Count == 0) return null;
         _memory ??= new MemoryLease(call.Memory);
-        if (_held.Size + batch.Size > MaxHeldBytes || !_memory.TryTake(batch.Size)) return "the events of the other run need too much memory";
+        if (_held.Size + batch.Size > MaxHeldBytes || !_memory.TryTake(batch.Size))
+            return "the events of the other run need too much memory";
         _held.Append(batch);
         batch.Clear();
         return null;

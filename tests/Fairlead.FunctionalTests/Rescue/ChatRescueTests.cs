@@ -108,6 +108,28 @@ public sealed class ChatRescueTests
         Assert.Equal("""{"city":"Oslo"}""", string.Concat(calls.Select(call => call.GetProperty("function").GetProperty("arguments").GetString())));
     }
 
+    [Fact]
+    public async Task TwoChoices_OtherRunInAnotherOrder_BothAreWhole()
+    {
+        static string Of(int choice, string delta, string finish = "null") =>
+            $$$"""{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":{{{choice}}},"delta":{{{delta}}},"finish_reason":{{{finish}}}}]}""";
+
+        await using var world = await RescueWorld.StartAsync();
+        world.First.Answer = RescueWorld.Losing("end", Of(0, """{"role":"assistant","content":"Hel"}"""), Of(1, """{"role":"assistant","content":"Wor"}"""));
+        world.Second.Answer = RescueWorld.Serving(
+            Of(1, """{"role":"assistant","content":"World"}"""), Of(1, "{}", "\"stop\""), Of(0, """{"role":"assistant","content":"Hello"}"""), Of(0, "{}", "\"stop\""), UsageChunk(), "[DONE]");
+        var seen = await world.StreamAsync("/v1/chat/completions", Request.Replace("{\"model\"", "{\"n\":2,\"model\"", StringComparison.Ordinal));
+        Assert.False(seen.Broken, seen.Raw);
+        var choices = seen.Events.SkipLast(1).Select(one => one.Json.GetProperty("choices")[0]).ToList();
+        foreach (var (index, text) in new[] { (0, "Hello"), (1, "World") })
+        {
+            var own = choices.Where(choice => choice.GetProperty("index").GetInt32() == index).ToList();
+            Assert.Equal(text, string.Concat(own.Select(choice => choice.GetProperty("delta").TryGetProperty("content", out var piece) ? piece.GetString() : "")));
+            Assert.Single(own, choice => choice.GetProperty("delta").TryGetProperty("role", out _));
+            Assert.Single(own, choice => choice.GetProperty("finish_reason").ValueKind == JsonValueKind.String);
+        }
+    }
+
     [Theory]
     [InlineData("midStreamRescue: off", "", "up", false)]
     [InlineData("", "\"fairlead\":{\"rescue\":\"off\"},", "up", false)]

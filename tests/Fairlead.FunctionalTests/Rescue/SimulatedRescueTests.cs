@@ -32,6 +32,7 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
             + "    slow: { kind: simulated, simulation: { firstToken: 1ms, tokensPerSecond: 500, faults: \"cut_after=500\" } }\n"
             + "    slow2: { kind: simulated, simulation: { firstToken: 1ms, tokensPerSecond: 500 } }\n"
             + "  models:\n" + Model("cut", 3, 0, 0) + models
+            + "    json: { contextWindow: 100000, maxOutputTokens: 20000, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: p2, model: sim-fast, priority: 1 }, { provider: p0, model: sim-fast, priority: 2 }] }\n"
             + "    figure: { contextWindow: 100000, maxOutputTokens: 20000, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: slow, model: sim-echo, priority: 1 }, { provider: slow2, model: sim-echo, priority: 2 }] }\n");
     }
 
@@ -72,6 +73,24 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
             || one.GetProperty("type").GetString() == "output.text.delta").Select(one => (one.TryGetProperty("delta", out var delta) ? delta : one.GetProperty("text")).GetString())));
         Assert.EndsWith(".completed", events[^1].GetProperty("type").GetString(), StringComparison.Ordinal);
         Assert.Contains("stream_rescued", seen.Raw, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task StructuredOutput_StreamLost_DocumentIsWholeAndValid()
+    {
+        var seen = await _gateway.Client.PostForStreamAsync("/v1/chat/completions", """
+            {"model":"json","stream":true,"messages":[{"role":"user","content":"x"}],"fairlead":{"structured":"partial"},
+             "response_format":{"type":"json_schema","json_schema":{"name":"o","strict":true,"schema":{"type":"object","additionalProperties":false,
+              "properties":{"a":{"type":"string","minLength":40},"b":{"type":"string","minLength":40},"c":{"type":"string","minLength":40}},"required":["a","b","c"]}}}}
+            """);
+        Assert.False(seen.Broken, seen.Raw);
+        var chunks = seen.Events.SkipLast(1).Select(one => one.Json).ToList();
+        var text = string.Concat(chunks.Where(chunk => chunk.GetProperty("choices").GetArrayLength() > 0)
+            .Select(chunk => chunk.GetProperty("choices")[0].GetProperty("delta").TryGetProperty("content", out var piece) ? piece.GetString() : ""));
+        Assert.Equal(3, JsonDocument.Parse(text).RootElement.EnumerateObject().Count());
+        var last = chunks[^1].GetProperty("fairlead");
+        Assert.True(last.GetProperty("quality").GetProperty("schema_valid").GetBoolean());
+        Assert.Contains("stream_rescued", last.GetProperty("warnings").EnumerateArray().Select(warning => warning.GetProperty("code").GetString()));
     }
 
     [Fact]

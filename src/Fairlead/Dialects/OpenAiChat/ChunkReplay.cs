@@ -36,7 +36,8 @@ internal sealed class ChunkReplay(OutputReplay replay) : NativeReplay
         }
         // The probabilities belong to whole tokens.
         if (anyNew && anyKnown && found.Logprobs is not null) replay.Of(found.Choice).Fail();
-        var finishes = IsNewFinish(found.Finished) | (found.MoreFinished ?? []).Aggregate(false, (any, finish) => any | IsNewFinish(finish));
+        var finishes = IsNewFinish(found.Finished);
+        foreach (var finish in found.MoreFinished ?? []) finishes |= IsNewFinish(finish);
         var startsChoice = found.Choices > 0 && known.Length == 0 && !found.Finishes && !replay.Of(found.Choice).WasSent;
         var isRest = found.Choices > 0 && known.Length == 0 && !found.Finishes && !found.HasRole && replay.Of(found.Choice).IsCaughtUp;
         if (!anyNew && !finishes && !startsChoice && !isRest && (found.Choices > 0 || !found.HasUsage)) return;
@@ -105,7 +106,9 @@ internal sealed class ChunkReplay(OutputReplay replay) : NativeReplay
     private static void CutCall(JsonObject? delta, in ChunkPiece piece, int known)
     {
         var index = piece.Index;
-        var call = index < 0 ? null : (delta?["tool_calls"] as JsonArray)?.OfType<JsonObject>().FirstOrDefault(node => Is(node["index"], index));
+        var call = index < 0
+            ? null
+            : (delta?["tool_calls"] as JsonArray)?.OfType<JsonObject>().FirstOrDefault(node => Is(node["index"], index));
         var body = call?["function"] as JsonObject ?? call?["custom"] as JsonObject ?? delta?["function_call"] as JsonObject;
         if (piece.Part == DigestPart.ToolCall)
         {
@@ -124,5 +127,6 @@ internal sealed class ChunkReplay(OutputReplay replay) : NativeReplay
         parent[name] = known < 0 ? "" : text[Math.Min(known, text.Length)..];
     }
 
-    private static bool Is(JsonNode? node, int number) => node is JsonValue value && value.TryGetValue<int>(out var index) && index == number;
+    private static bool Is(JsonNode? node, int number) =>
+        node is JsonValue value && value.TryGetValue<int>(out var index) && index == number;
 }

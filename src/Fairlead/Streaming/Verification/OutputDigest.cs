@@ -32,7 +32,8 @@ internal sealed class OutputDigest
     public IReadOnlyList<SentItem> Items => _items ?? (IReadOnlyList<SentItem>)[];
 
     /// <summary>The choices with output.</summary>
-    public IEnumerable<int> Choices => (_hasFirst ? (IEnumerable<int>)[0] : []).Concat((_others ?? []).Select(static other => other.Choice));
+    public IEnumerable<int> Choices =>
+        (_hasFirst ? (IEnumerable<int>)[0] : []).Concat((_others ?? []).Select(static other => other.Choice));
 
     /// <summary>UTF-16 units of all choices.</summary>
     public long TextLength => Choices.Sum(choice => Find(choice)!.TextLength);
