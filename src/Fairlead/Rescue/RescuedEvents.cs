@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Fairlead.Dialects;
+using Fairlead.Errors;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Streaming;
@@ -17,6 +18,9 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
 {
     /// <summary>Maximum bytes of new events that wait until the other choices are reproduced.</summary>
     private const int MaxHeldBytes = 4 * 1024 * 1024;
+
+    private static readonly GatewayError Truncated = new(ErrorCode.ProviderError,
+        "The model's provider ended the stream before the response was complete.");
 
     private readonly EventBatch _held = new();
     private IEventSource _source = source;
@@ -67,6 +71,8 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
     private async ValueTask<bool> ContinueAsync(CancellationToken cancellationToken)
     {
         var lost = _run ?? _answering;
+        // It ended without a reason: the delivery would end the call as lost.
+        if (_isCaughtUp && lost.Meter.FinishReason is null) lost.Error ??= Truncated;
         if (_isCaughtUp)
         {
             if (lost.Error is null) return false;
@@ -102,6 +108,8 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
         _native = call.Dialect.Native?.Streams?.CreateReplay(_replay);
         _isCaughtUp = false;
         _held.Clear();
+        _memory?.Dispose();
+        _memory = null;
         return true;
     }
 
@@ -160,6 +168,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
             batch.Clear();
             batch.SwapWith(_held);
             _memory?.Dispose();
+            _memory = null;
             return null;
         }
         if (batch.Items.Count == 0) return null;
