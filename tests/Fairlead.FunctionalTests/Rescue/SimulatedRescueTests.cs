@@ -32,7 +32,7 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
             + "    slow: { kind: simulated, simulation: { firstToken: 1ms, tokensPerSecond: 500, faults: \"cut_after=500\" } }\n"
             + "    slow2: { kind: simulated, simulation: { firstToken: 1ms, tokensPerSecond: 500 } }\n"
             + "  models:\n" + Model("cut", 3, 0, 0) + models
-            + "    json: { contextWindow: 100000, maxOutputTokens: 20000, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: p2, model: sim-fast, priority: 1 }, { provider: p0, model: sim-fast, priority: 2 }] }\n"
+            + "    json: { contextWindow: 100000, maxOutputTokens: 20000, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: p2, model: sim-json, priority: 1 }, { provider: p0, model: sim-json, priority: 2 }] }\n"
             + "    figure: { contextWindow: 100000, maxOutputTokens: 20000, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: slow, model: sim-echo, priority: 1 }, { provider: slow2, model: sim-echo, priority: 2 }] }\n");
     }
 
@@ -80,8 +80,8 @@ public sealed class SimulatedRescueTests : IAsyncLifetime
     {
         var seen = await _gateway.Client.PostForStreamAsync("/v1/chat/completions", """
             {"model":"json","stream":true,"messages":[{"role":"user","content":"x"}],"fairlead":{"structured":"partial"},
-             "response_format":{"type":"json_schema","json_schema":{"name":"o","strict":true,"schema":{"type":"object","additionalProperties":false,
-              "properties":{"a":{"type":"string","minLength":40},"b":{"type":"string","minLength":40},"c":{"type":"string","minLength":40}},"required":["a","b","c"]}}}}
+             "response_format":{"type":"json_schema","json_schema":{"name":"o","schema":{"type":"object","additionalProperties":false,
+              "properties":{"a":{"type":"string"},"b":{"type":"string"},"c":{"type":"string"}},"required":["a","b","c"]}}}}
             """);
         Assert.False(seen.Broken, seen.Raw);
         var chunks = seen.Events.SkipLast(1).Select(one => one.Json).ToList();
