@@ -22,6 +22,7 @@ using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Responses;
+using Fairlead.Rescue;
 using Fairlead.Routing;
 using Fairlead.Scheduling;
 using Fairlead.Storage;
@@ -74,6 +75,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddStructuredOutput();
         services.AddRequestIdentity();
         services.AddCoalescing();
+        services.AddStreamRescue();
         services.AddScheduling();
         services.AddDeploymentRouting();
         services.AddProviders();

@@ -20,7 +20,7 @@ internal static class QuirksPage
             | Treatment | Meaning |
             |---|---|
             | repaired | The client gets what a server without the quirk would have sent. |
-            | failed attempt | Before content, Fairlead makes another attempt, or the call fails with a provider error. After content, the stream ends with the outcome `provider_lost`. |
+            | failed attempt | Before content, Fairlead makes another attempt, or the call fails with a provider error. After content, the stream is [continued](rescue.md) by another attempt, or ends with the outcome `provider_lost`. |
             | refused | The request is refused with an error that names the field. |
             | dropped | The part is left out, and a warning says so. |
 

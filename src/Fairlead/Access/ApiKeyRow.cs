@@ -35,6 +35,9 @@ internal sealed class ApiKeyRow
     /// <summary>Longest wait for them in milliseconds; null for the server's setting.</summary>
     public int? BatchDelayMs { get; set; }
 
+    /// <summary>A name of <see cref="Streaming.RescueModes"/>; null for the server's setting.</summary>
+    public string? Rescue { get; set; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; set; }
 

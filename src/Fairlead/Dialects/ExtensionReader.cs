@@ -22,7 +22,7 @@ internal static class ExtensionReader
     private static readonly string[] Classes = [.. CallClasses.All];
 
     private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook",
-        "structured", "budget_usd", "route"];
+        "structured", "budget_usd", "route", "rescue"];
 
     // Reserved names that this version does not support. They are rejected: a wish that is not met would be worse than none.
     private static readonly string[] Later = ["cache"];
@@ -99,6 +99,9 @@ internal static class ExtensionReader
                 case 9:
                     extension = extension with { Route = RouteReader.Read(ref json) };
                     break;
+                case 10:
+                    extension = extension with { Rescue = RescueModes.Parse(json.Word(path, RescueModes.Names)) };
+                    break;
             }
         }
         return extension;
@@ -115,7 +118,8 @@ internal static class ExtensionReader
         6 => "webhook"u8,
         7 => "structured"u8,
         8 => "budget_usd"u8,
-        _ => "route"u8,
+        9 => "route"u8,
+        _ => "rescue"u8,
     };
 
     // Whether the address is allowed depends on the configuration, which is checked later.

@@ -1,5 +1,6 @@
 using Fairlead.Memory;
 using Fairlead.Streaming;
+using Fairlead.Streaming.Verification;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects;
@@ -28,6 +29,15 @@ internal abstract class NativeStreams
     /// <param name="document">The provider's body.</param>
     /// <param name="createdAt">Creation time for events that lack one, in seconds of Unix time.</param>
     public virtual IEnumerable<byte[]>? EventsOf(ReadOnlyMemory<byte> document, long createdAt) => null;
+
+    /// <summary>Whether the writer of a forwarded stream can go on with translated events in the middle of a text.</summary>
+    public virtual bool ContinuesTranslated => false;
+
+    /// <summary>
+    /// Compares the events of another run with what a client has; null when the dialect cannot, so that its streams are not continued.
+    /// </summary>
+    /// <param name="replay">The comparison.</param>
+    public virtual NativeReplay? CreateReplay(OutputReplay replay) => null;
 
     /// <summary>The whole response that the last event of a stream contains; null when there is none.</summary>
     public virtual byte[]? WholeOf(ReadOnlySpan<byte> events) => null;

@@ -44,6 +44,7 @@ internal static class WorstCase
         }
 
         // A repair attempt also reads the first response, and is the last.
+        if (call.Rescue is { IsPrefill: true }) input += output;
         if (call.IsRepair) input += output + RepairRequest.MaxTokens;
         else if (call.Facts.Structured is { Repairs: true }) (input, output) = ((2 * input) + output + RepairRequest.MaxTokens, 2 * output);
         return (input, output);

@@ -30,7 +30,7 @@ internal sealed class CallEnder(
     {
         if (call.Ending is not null || call.HandedOver) return ValueTask.CompletedTask;
         // Another attempt might have succeeded, but no budget paid for it.
-        if (call.StoppedByBudget && outcome == Outcome.Failed) outcome = Outcome.Budget;
+        if (call.StoppedByBudget && outcome is (Outcome.Failed or Outcome.ProviderLost)) outcome = Outcome.Budget;
 
         // 1.
         CallEnding ending;
@@ -74,7 +74,7 @@ internal sealed class CallEnder(
         }
         if (call.Answering is { } answering)
         {
-            usage = answering.Usage;
+            usage = call.Rescue is { Continued: { } before } ? Joined(before.Usage, answering.Usage) : answering.Usage;
             if (usage.Basis == Basis.Estimated) basis = Basis.Estimated;
             if (answering.Meter.SkippedEvents is > 0 and var skipped)
             {
@@ -108,6 +108,14 @@ internal sealed class CallEnder(
 
         return new CallEnding(outcome, usage, new Cost(usd, basis)) { Error = error, Used = SumOf(call) };
     }
+
+    /// <summary>The client has the output of both, and sent its input once.</summary>
+    private static Usage Joined(in Usage before, in Usage after) => before with
+    {
+        OutputTokens = before.OutputTokens + after.OutputTokens,
+        ReasoningTokens = before.ReasoningTokens + after.ReasoningTokens,
+        Basis = Basis.Estimated,
+    };
 
     private static Usage SumOf(GatewayCall call)
     {

@@ -194,6 +194,9 @@ public sealed class GatewayCall
     /// <summary>Whether the next attempt repairs the output of the last one.</summary>
     internal bool IsRepair { get; set; }
 
+    /// <summary>Where its stream may be continued if the provider is lost; null for calls that are not rescued.</summary>
+    internal RescueScope? Rescue { get; set; }
+
     /// <summary>Whether a budget did not allow another attempt, so that the call ended.</summary>
     internal bool StoppedByBudget { get; set; }
 

@@ -2,6 +2,7 @@ using Fairlead.Catalogue;
 using Fairlead.Coalescing;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
+using Fairlead.Rescue;
 using Fairlead.Routing;
 using Fairlead.StructuredOutput;
 using Fairlead.Validation;
@@ -25,7 +26,8 @@ internal sealed class GatewayPipeline
         [typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)];
 
     /// <summary>Runs the call at a provider.</summary>
-    public static readonly IReadOnlyList<Type> Execution = [typeof(StructuredOutputStage), typeof(CoalescingStage), typeof(RoutingStage)];
+    public static readonly IReadOnlyList<Type> Execution = 
+        [typeof(StructuredOutputStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)];
 
     private readonly GatewayStep _all;
     private readonly GatewayStep _admission;

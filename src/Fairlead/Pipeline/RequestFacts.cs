@@ -243,6 +243,9 @@ internal sealed record CallExtension
     /// <summary>Which deployments it wants; null for no wishes.</summary>
     public RouteHints? Route { get; init; }
 
+    /// <summary>By which deployments its stream may be continued; null for the key's own setting.</summary>
+    public Streaming.RescueMode? Rescue { get; init; }
+
     /// <summary>
     /// The URL that is called at the end of the generation, as sent; null for none. Only for generations that outlive their request.
     /// </summary>

@@ -72,6 +72,9 @@ internal abstract class Provider(string name, string kind)
     public virtual ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         throw new NotSupportedException($"The provider {Name} has no address.");
 
+    /// <summary>Whether its models continue a turn of their own at the end of a conversation, unless the catalogue says otherwise.</summary>
+    public virtual bool ContinuesAssistantTurn => false;
+
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>
     public virtual GatewayError? Refuse(GatewayCall call) => null;
 

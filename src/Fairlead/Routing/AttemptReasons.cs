@@ -54,10 +54,14 @@ internal static class AttemptReasons
     /// <summary>The output of the last attempt violated its schema.</summary>
     public const string Repair = "repair";
 
+    /// <summary>The stream of the last attempt was lost, and this one continues it.</summary>
+    public const string Rescue = "rescue";
+
     /// <summary>Why another attempt follows the earlier ones; null for the first.</summary>
     /// <param name="call">The call, with the new attempt.</param>
     public static string? AfterOthers(GatewayCall call) => call.Attempts is [.., var last, _]
         ? last.HasOtherKey ? OtherKey
+            : call.Rescue is { IsRescuing: true } ? Rescue
             : call.IsRepair && last.Error is null ? Repair
             : last.Error is { Code: ErrorCode.ContextLengthExceeded } ? Overflow
             : Failover

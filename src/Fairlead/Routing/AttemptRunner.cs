@@ -33,6 +33,7 @@ internal sealed class AttemptRunner(
             Sending = call.Dialect.Streams is { CommitsAtAcceptance: true } ? call.Accept : null,
         };
         attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
+        if (call.Rescue is { } rescue) attempt.Meter.Digest = rescue.MakeDigest(call);
         call.Attempts.Add(attempt);
         return attempt;
     }

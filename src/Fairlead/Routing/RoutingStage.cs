@@ -39,6 +39,7 @@ internal sealed class RoutingStage(
         // 3.
         var selection = selector.Select(call);
         var order = selection.Deployments;
+        if (call.Rescue is { IsRescuing: true } rescue) order = rescue.Select(call, order);
         var search = new DeploymentSearch(selection.Reason);
         if (selection.HasDrained) search.AddDrained();
         for (var i = 0; i < order.Count || search.Full is { Count: > 0 }; i++)
@@ -73,7 +74,7 @@ internal sealed class RoutingStage(
             if (await trial.TryAsync(call, deployment, search, visit, cancellationToken) is not { } reply) continue;
 
             // 6. It has other deployments.
-            return search.IsTooLarge && larger.TryMove(call) ? await InvokeAsync(call, next, cancellationToken) : reply;
+            return search.IsTooLarge && call.Rescue is not { IsRescuing: true } && larger.TryMove(call) ? await InvokeAsync(call, next, cancellationToken) : reply;
         }
 
         // 7.

@@ -8,7 +8,7 @@ internal sealed record StreamConfig
     internal static readonly StreamConfig Default = new();
 
     /// <summary>Its keys in the configuration file.</summary>
-    internal static readonly ConfigObjectType<StreamConfig> Keys = new(() => new StreamConfig(), ["resumeWindow", "midStreamRescue"],
+    internal static readonly ConfigObjectType<StreamConfig> Keys = new(() => new StreamConfig(), ["resumeWindow"],
         new("keepAlive", new ConfigDuration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), s => s.KeepAlive,
             (s, v) => s with { KeepAlive = (TimeSpan)v },
             "Pause of a stream after which a comment is sent, so that proxies keep it open."),
@@ -21,7 +21,11 @@ internal sealed record StreamConfig
             "Maximum tokens joined into one chunk of a stream; 1 joins nothing. A key or a request may override it."),
         new("batchDelay", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromMilliseconds(BatchSettings.MaxDelayMs)), s => s.BatchDelay,
             (s, v) => s with { BatchDelay = (TimeSpan)v },
-            "Longest wait for them. The first token never waits, and no token does while the model itself is slower."));
+            "Longest wait for them. The first token never waits, and no token does while the model itself is slower."),
+        new("midStreamRescue", new ConfigChoice(RescueModes.Names), s => RescueModes.NameOf(s.MidStreamRescue),
+            (s, v) => s with { MidStreamRescue = RescueModes.Parse((string)v)!.Value },
+            "By which deployments a stream is continued after its provider was lost: by none, by those with the same model of a "
+            + "provider, or by all that serve the name. A key or a request can only narrow it."));
 
     /// <summary>Its place in the configuration file.</summary>
     internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key("stream", Keys, c => c.Stream,
@@ -38,6 +42,9 @@ internal sealed record StreamConfig
 
     /// <summary>Longest wait for them. Default 20 ms.</summary>
     public TimeSpan BatchDelay { get; init; } = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>By which deployments a stream is continued after its provider was lost. Default the same model.</summary>
+    public RescueMode MidStreamRescue { get; init; } = RescueMode.SameModel;
 }
 
 /// <summary>The section in the whole configuration.</summary>

@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Streaming.Verification;
 
 namespace Fairlead.TokenCounting;
 
@@ -32,6 +33,9 @@ internal sealed class OutputMeter
     /// The output itself where another component keeps it anyway: an <see cref="ModelResponse"/> or a text. Null otherwise.
     /// </summary>
     public object? Kept { get; set; }
+
+    /// <summary>What the stream has sent, for calls whose stream may be continued by another run; null for others.</summary>
+    public OutputDigest? Digest { get; set; }
 
     /// <summary>
     /// The most specific reason so far: with several choices, a truncated or filtered one has precedence over a plain stop.
@@ -109,6 +113,7 @@ internal sealed class OutputMeter
     /// <summary>Adds an event of the inner language.</summary>
     public void Observe(GenerationEvent generationEvent)
     {
+        Digest?.Observe(generationEvent);
         switch (generationEvent)
         {
             case TextDelta text:

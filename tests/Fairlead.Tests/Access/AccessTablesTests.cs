@@ -34,7 +34,7 @@ public abstract class AccessTablesTests : IDisposable
             {
                 Id = "key_1", ProjectId = "proj_1", Name = "k", Scopes = ["chat", "models:read"], Models = ["a\"b", "c,d"], Classes = ["bulk"],
                 DefaultClass = "bulk", Addresses = ["10.0.0.0/8"], ExpiresAt = at.AddDays(1), ApiVersion = "2026-11-23", Extensions = false,
-                BatchTokens = 9, BatchDelayMs = 0, Limits = """{"tokens_per_day":0}""", RevokedAt = at.AddDays(2), CreatedAt = at, UpdatedAt = at,
+                BatchTokens = 9, BatchDelayMs = 0, Rescue = "off", Limits = """{"tokens_per_day":0}""", RevokedAt = at.AddDays(2), CreatedAt = at, UpdatedAt = at,
             };
             key.Secrets.Add(new ApiKeySecretRow { PublicId = "pub", KeyId = "key_1", Hash = [1, 2, 3], CreatedAt = at, RetiresAt = at.AddMinutes(3) });
             await KeyTable.InsertAsync(change.Connection, key, Cancellation);
@@ -53,7 +53,7 @@ public abstract class AccessTablesTests : IDisposable
         Assert.Equal(["bulk"], read.Classes);
         Assert.Equal(["10.0.0.0/8"], read.Addresses);
         Assert.Equal((at.AddDays(1), "2026-11-23", false, at.AddDays(2)), (read.ExpiresAt, read.ApiVersion, read.Extensions, read.RevokedAt));
-        Assert.Equal((9, 0, """{"tokens_per_day":0}"""), (read.BatchTokens, read.BatchDelayMs, read.Limits));
+        Assert.Equal((9, 0, "off", """{"tokens_per_day":0}"""), (read.BatchTokens, read.BatchDelayMs, read.Rescue, read.Limits));
         Assert.Equal((at, at), (read.CreatedAt, read.UpdatedAt));
         var secret = Assert.Single(read.Secrets);
         Assert.Equal(("pub", "key_1", at, at.AddMinutes(3)), (secret.PublicId, secret.KeyId, secret.CreatedAt, secret.RetiresAt));

@@ -28,6 +28,7 @@ public sealed class RequestIdentityTests
     [
         nameof(CallExtension.Class), nameof(CallExtension.Deadline), nameof(CallExtension.OnDisconnect), nameof(CallExtension.Task),
         nameof(CallExtension.BatchTokens), nameof(CallExtension.BatchDelay), nameof(CallExtension.BudgetUsd), nameof(CallExtension.Webhook),
+        nameof(CallExtension.Rescue),
     ];
 
     /// <summary>What a call has beside its body that shapes the output.</summary>
@@ -44,7 +45,7 @@ public sealed class RequestIdentityTests
         nameof(GatewayCall.IdempotencyKey), nameof(GatewayCall.Idempotency), nameof(GatewayCall.RepeatTimeout), nameof(GatewayCall.QueuedRun), nameof(GatewayCall.ProviderKey),
         nameof(GatewayCall.Session), nameof(GatewayCall.Turn), nameof(GatewayCall.Class), nameof(GatewayCall.Deadline), nameof(GatewayCall.MustTranslate),
         nameof(GatewayCall.RunLease), nameof(GatewayCall.HandedOver), nameof(GatewayCall.MaxInputTokens), nameof(GatewayCall.InputEstimate),
-        nameof(GatewayCall.Reservation), nameof(GatewayCall.Limits), nameof(GatewayCall.IsRepair), nameof(GatewayCall.RunsLater),
+        nameof(GatewayCall.Reservation), nameof(GatewayCall.Limits), nameof(GatewayCall.IsRepair), nameof(GatewayCall.Rescue), nameof(GatewayCall.RunsLater),
         nameof(GatewayCall.StoppedByBudget), nameof(GatewayCall.RecordRoom), nameof(GatewayCall.Sender), nameof(GatewayCall.IsCoalesced),
         nameof(GatewayCall.Answering), nameof(GatewayCall.Cancellation), nameof(GatewayCall.Ending), nameof(GatewayCall.SuppressedRefusals),
         nameof(GatewayCall.Trace), nameof(GatewayCall.ServerSpan), nameof(GatewayCall.IncomingTrace), nameof(GatewayCall.Conversation),

@@ -4,6 +4,7 @@ using Fairlead.Conversation;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Rescue;
 using Fairlead.Routing;
 using Fairlead.StructuredOutput;
 using Fairlead.Validation;
@@ -16,7 +17,7 @@ public sealed class PipelineTests
     public void PipelineStages_Order_MatchesDesign()
     {
         Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)], GatewayPipeline.Admission);
-        Assert.Equal([typeof(StructuredOutputStage), typeof(CoalescingStage), typeof(RoutingStage)], GatewayPipeline.Execution);
+        Assert.Equal([typeof(StructuredOutputStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)], GatewayPipeline.Execution);
     }
 
     [Fact]

@@ -50,7 +50,7 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
             else if (json.ValueTextEquals("delta"u8) || json.ValueTextEquals("content_block"u8))
             {
                 json.Read();
-                ReadPiece(ref json, ref seen);
+                ReadPiece(ref json, data, ref seen);
             }
             else if (json.ValueTextEquals("message"u8))
             {
@@ -76,6 +76,8 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
         }
         // A second document in one event is malformed.
         if (json.Read()) throw new JsonException();
+        if (meter.Digest is { } digest && kind is not MessagesEventKind.Ping)
+            MessagesDigest.Add(digest, kind, seen.Type, seen.Name, seen.Text);
         error = kind == MessagesEventKind.Error ? new UpstreamError(seen.ErrorType, seen.ErrorMessage) : null;
         if (kind == MessagesEventKind.MessageDelta && seen.StopReason is not FinishMeaning.None)
         {
@@ -119,7 +121,7 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
     }
 
     // A delta, or a block that starts.
-    private void ReadPiece(ref Utf8JsonReader json, ref Seen seen)
+    private void ReadPiece(ref Utf8JsonReader json, ReadOnlySpan<byte> data, ref Seen seen)
     {
         if (json.TokenType != JsonTokenType.StartObject)
         {
@@ -129,8 +131,8 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
         while (json.Read() && json.TokenType == JsonTokenType.PropertyName)
         {
             var isArguments = json.ValueTextEquals("partial_json"u8);
-            var isOutput = isArguments || json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8)
-                || json.ValueTextEquals("name"u8);
+            var isName = !isArguments && json.ValueTextEquals("name"u8);
+            var isOutput = isArguments || isName || json.ValueTextEquals("text"u8) || json.ValueTextEquals("thinking"u8);
             var isData = !isOutput && json.ValueTextEquals("data"u8);
             var isType = !isOutput && !isData && json.ValueTextEquals("type"u8);
             var isStop = !isOutput && !isData && !isType && json.ValueTextEquals("stop_reason"u8);
@@ -142,6 +144,9 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
             else if (isOutput)
             {
                 seen.Output.Add(json.ValueSpan, json.ValueIsEscaped, isArguments);
+                var value = data.Slice((int)json.TokenStartIndex + 1, json.ValueSpan.Length);
+                if (isName) seen.Name = value;
+                else seen.Text = value;
             }
             else if (isData)
             {
@@ -150,6 +155,7 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
             }
             else if (isType)
             {
+                seen.Type = data.Slice((int)json.TokenStartIndex + 1, json.ValueSpan.Length);
                 var isCall = json.ValueTextEquals("tool_use"u8);
                 _hasCalls |= isCall;
                 seen.IsContent |= isCall || json.ValueTextEquals("server_tool_use"u8);
@@ -212,6 +218,9 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
     private ref struct Seen
     {
         public OutputTally Output;
+        public ReadOnlySpan<byte> Type;
+        public ReadOnlySpan<byte> Name;
+        public ReadOnlySpan<byte> Text;
         public bool IsContent;
         public UsageReport? Usage;
         public FinishMeaning StopReason;

@@ -19,6 +19,8 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
     private byte[]? _heldDelta;
     private byte[]? _heldStop;
     private bool _started;
+    private int _block = -1;
+    private bool _isBlockOpen;
 
     public override void Write(EventBatch batch, IBufferWriter<byte> output)
     {
@@ -27,7 +29,7 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
         {
             if (item.Event is { } generationEvent)
             {
-                (_translation ??= new MessagesTranslation(call, _frame)).Write(ref json, generationEvent);
+                (_translation ??= StartTranslation()).Write(ref json, generationEvent);
             }
             else WriteNative(ref json, item.Kind, batch.DataOf(item));
         }
@@ -69,10 +71,23 @@ internal sealed class MessagesStreamWriter(GatewayCall call) : DialectStreamWrit
             case MessagesEventKind.Unknown:
                 WriteUnknown(ref json, data);
                 break;
+            case MessagesEventKind.BlockStart or MessagesEventKind.BlockStop:
+                if (kind == MessagesEventKind.BlockStart) _block++;
+                _isBlockOpen = kind == MessagesEventKind.BlockStart;
+                WriteWhole(ref json, kind, data);
+                break;
             default:
                 WriteWhole(ref json, kind, data);
                 break;
         }
+    }
+
+    // After forwarded events: their open block is a text that goes on.
+    private MessagesTranslation StartTranslation()
+    {
+        var translation = new MessagesTranslation(call, _frame);
+        if (_started) translation.ContinueText(_block, _isBlockOpen);
+        return translation;
     }
 
     private void WriteWhole(ref JsonAppender json, int kind, scoped ReadOnlySpan<byte> data,

@@ -29,6 +29,16 @@ internal sealed class MessagesTranslation(GatewayCall call, MessagesEventFrame f
 
     public bool HasRefusal { get; private set; }
 
+    /// <summary>The message has started, with other events than those of this.</summary>
+    /// <param name="block">Index of its last block; -1 for none.</param>
+    /// <param name="isOpen">Whether that is an open block of text.</param>
+    public void ContinueText(int block, bool isOpen)
+    {
+        _started = true;
+        _block = block;
+        _open = isOpen ? OpenBlock.Text : OpenBlock.None;
+    }
+
     public void Write(ref JsonAppender json, GenerationEvent generationEvent)
     {
         // The dialect has one choice per request.

@@ -41,7 +41,8 @@ internal sealed class FairleadDialect
             BudgetField = "budget_usd",
             // The members of 'fairlead' are at the top here.
             FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
-                "model", "stream", "delivery", "class", "deadline_ms", "budget_usd", "task", "metadata"),
+                "model", "stream", "delivery", "class", "deadline_ms", "budget_usd", "task", "metadata",
+                "rescue"),
             Requests = parts,
             Conversations = parts,
             Responses = parts,

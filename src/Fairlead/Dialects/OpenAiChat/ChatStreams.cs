@@ -1,5 +1,6 @@
 using Fairlead.Memory;
 using Fairlead.Streaming;
+using Fairlead.Streaming.Verification;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
@@ -9,6 +10,10 @@ internal sealed class ChatStreams : NativeStreams
 {
     public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) =>
         new OpenAiStreamScanner(meter, isChat: true);
+
+    public override bool ContinuesTranslated => true;
+
+    public override NativeReplay CreateReplay(OutputReplay replay) => new ChunkReplay(replay);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 }

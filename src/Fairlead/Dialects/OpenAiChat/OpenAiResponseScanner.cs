@@ -2,6 +2,7 @@ using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Dialects.Quirks;
 using Fairlead.Streaming;
+using Fairlead.Streaming.Verification;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiChat;
@@ -25,6 +26,12 @@ internal static class OpenAiResponseScanner
         public int Choices;
         public bool HasContent;
         public OutputTally Output;
+
+        /// <summary>Where the output is.</summary>
+        public ChunkPieces Pieces;
+
+        /// <summary>Output that another run cannot be compared with.</summary>
+        public bool IsIncomparable;
         public UsageReport? Usage;
         public string? ServiceTier;
         public string? Model;
@@ -214,7 +221,7 @@ internal static class OpenAiResponseScanner
             var index = found.Choices++;
             FinishReason? finish = null;
             var (hasIndex, isWhole, hasBody, hasReason) = (false, false, false, false);
-            var (callsBefore, legacyBefore) = (found.Calls, found.HasLegacyCall);
+            var (callsBefore, legacyBefore, piecesBefore) = (found.Calls, found.HasLegacyCall, found.Pieces.Count);
             found.HasRole = false;
             if (reader.TokenType != JsonTokenType.StartObject)
             {
@@ -259,7 +266,7 @@ internal static class OpenAiResponseScanner
                 {
                     reader.Read();
                     hasBody |= reader.TokenType == JsonTokenType.String;
-                    Text(ref reader, ref found);
+                    Text(ref reader, ref found, DigestPart.Text);
                 }
                 else if (reader.ValueTextEquals("logprobs"u8))
                 {
@@ -280,6 +287,7 @@ internal static class OpenAiResponseScanner
                 }
             }
             found.Choice = index;
+            found.Pieces.SetChoice(piecesBefore, index);
             found.HasQuirk |= !hasIndex || !hasBody;
             found.LacksBody |= !hasBody;
             // In a whole body the end is known; in a stream the normaliser knows what came before.
@@ -304,9 +312,10 @@ internal static class OpenAiResponseScanner
                 || reader.ValueTextEquals("reasoning"u8)
                 || reader.ValueTextEquals("refusal"u8))
             {
+                var part = PartOf(reader.ValueSpan);
                 reader.Read();
                 found.HasQuirk |= reader.TokenType is not (JsonTokenType.String or JsonTokenType.Null);
-                if (reader.TokenType == JsonTokenType.String) Text(ref reader, ref found);
+                if (reader.TokenType == JsonTokenType.String) Text(ref reader, ref found, part);
                 else if (reader.TokenType == JsonTokenType.StartArray) Parts(ref reader, ref found);
                 else reader.Skip();
             }
@@ -346,7 +355,9 @@ internal static class OpenAiResponseScanner
                 if (reader.TokenType == JsonTokenType.StartObject)
                 {
                     found.HasLegacyCall = true;
+                    var before = found.Pieces.Count;
                     _ = Call(ref reader, ref found);
+                    found.Pieces.SetIndex(before, -1);
                 }
                 else
                 {
@@ -357,17 +368,31 @@ internal static class OpenAiResponseScanner
             {
                 reader.Read();
                 found.HasContent |= reader.TokenType == JsonTokenType.StartObject;
+                found.IsIncomparable |= reader.TokenType == JsonTokenType.StartObject;
                 reader.Skip();
             }
             else
             {
                 reader.Read();
+                var start = reader.TokenStartIndex;
+                var isNull = reader.TokenType == JsonTokenType.Null;
                 reader.Skip();
+                // Annotations and additions of a server; an empty one says nothing.
+                found.IsIncomparable |= !isNull && reader.BytesConsumed - start > 2;
             }
         }
     }
 
-    private static void Text(ref Utf8JsonReader reader, ref Found found, bool isArguments = false)
+    // By the length of its name: the members of text that OpenAI and its relatives have.
+    private static DigestPart PartOf(ReadOnlySpan<byte> name) => name.Length switch
+    {
+        17 => DigestPart.Reasoning,
+        9 => DigestPart.ReasoningCopy,
+        7 when name[0] == (byte)'r' => DigestPart.Refusal,
+        _ => DigestPart.Text,
+    };
+
+    private static void Text(ref Utf8JsonReader reader, ref Found found, DigestPart part, bool isArguments = false)
     {
         if (reader.TokenType != JsonTokenType.String)
         {
@@ -377,6 +402,7 @@ internal static class OpenAiResponseScanner
         if (reader.ValueSpan.IsEmpty) return;
         found.HasContent = true;
         found.Output.Add(reader.ValueSpan, reader.ValueIsEscaped, isArguments);
+        found.Pieces.Add(new ChunkPiece(part, (int)reader.TokenStartIndex + 1, reader.ValueSpan.Length));
     }
 
     // Mistral's reasoning models respond with a list of parts.
@@ -387,7 +413,7 @@ internal static class OpenAiResponseScanner
         {
             if (reader.TokenType != JsonTokenType.PropertyName || !reader.ValueTextEquals("text"u8)) continue;
             reader.Read();
-            Text(ref reader, ref found);
+            Text(ref reader, ref found, DigestPart.Text);
         }
     }
 
@@ -397,6 +423,7 @@ internal static class OpenAiResponseScanner
         found.Calls++;
         (found.CallIndex, found.CallId, found.CallHasName, found.CallName, found.CallHasType) = (-1, null, false, null, false);
         var hasBody = false;
+        var piecesBefore = found.Pieces.Count;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (reader.ValueTextEquals("function"u8) || reader.ValueTextEquals("custom"u8))
@@ -433,6 +460,7 @@ internal static class OpenAiResponseScanner
                 reader.Skip();
             }
         }
+        found.Pieces.SetIndex(piecesBefore, found.CallIndex);
         found.HasQuirk |= !hasBody || (isWhole && !(found.CallId is not null && found.CallHasName && found.CallHasType));
     }
 
@@ -454,7 +482,7 @@ internal static class OpenAiResponseScanner
             if (isName) named = reader.TokenType == JsonTokenType.String && !reader.ValueSpan.IsEmpty;
             else found.HasQuirk |= reader.TokenType != JsonTokenType.String;
             if (isName && named && keepsName) found.CallName = reader.GetString();
-            Text(ref reader, ref found, isArguments: true);
+            Text(ref reader, ref found, isName ? DigestPart.ToolCall : DigestPart.ToolArguments, isArguments: true);
         }
         return named;
     }

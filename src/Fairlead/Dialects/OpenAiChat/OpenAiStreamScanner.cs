@@ -36,6 +36,7 @@ internal sealed class OpenAiStreamScanner(OutputMeter meter, bool isChat) : Nati
         if (ChatNormaliser.IsEmptyEvent(found)) return null;
         found.Report(meter);
         Repaired = repaired;
+        if (meter.Digest is { } digest) ChunkDigest.Add(digest, repaired ?? data, found);
         return (0, found.Traits);
     }
 }

@@ -200,7 +200,8 @@ internal abstract class OpenAiStreamWriter : DialectStreamWriter
     {
         if (_started.Contains(choice)) return;
         _started.Add(choice);
-        WriteChoiceStart(choice, output);
+        // A stream that was forwarded so far has started its choice.
+        if (!_nativeSeen) WriteChoiceStart(choice, output);
     }
 
     // A provider ended the stream without a finish reason: clients need one for every choice, and the outcome has it.

@@ -2,6 +2,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.Quirks;
 using Fairlead.Memory;
 using Fairlead.Streaming;
+using Fairlead.Streaming.Verification;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiCompletions;
@@ -11,6 +12,8 @@ internal sealed class CompletionsStreams : NativeStreams
 {
     public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) =>
         new OpenAiStreamScanner(meter, isChat: false);
+
+    public override NativeReplay CreateReplay(OutputReplay replay) => new ChunkReplay(replay);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) => OpenAiDelta.TryFind(data, out shape);
 

@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Dialects.Quirks;
 using Fairlead.Memory;
+using Fairlead.Pipeline;
 using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
@@ -71,9 +72,11 @@ internal sealed class ResponsesStreamScanner(OutputMeter meter, MemoryLease? mem
             case "response.created" or "response.queued" or "response.in_progress":
                 return (ResponsesEventKind.Lifecycle, NativeEventTraits.None);
             case "response.output_item.added":
+                Digest("response.output_item.added", data);
                 return (ResponsesEventKind.Item, NativeEventTraits.None);
             case "response.output_item.done":
                 // An item without deltas (a call of a tool that the provider runs) is content too.
+                Digest("response.output_item.done", data);
                 return (ResponsesEventKind.Item, NativeEventTraits.Content);
             case "response.completed" or "response.incomplete":
                 return Finished(data);
@@ -83,6 +86,7 @@ internal sealed class ResponsesStreamScanner(OutputMeter meter, MemoryLease? mem
                 return null;
             case var type when type.EndsWith(".delta", StringComparison.Ordinal):
                 var delta = NativeChunk.Find(data, "delta"u8, JsonTokenType.String);
+                Digest(type, data, delta);
                 var made = new OutputTally();
                 // The base64 length of audio does not indicate its tokens.
                 if (delta.Length > 2 && !type.EndsWith("audio.delta", StringComparison.Ordinal))
@@ -93,9 +97,15 @@ internal sealed class ResponsesStreamScanner(OutputMeter meter, MemoryLease? mem
                 }
                 meter.AddOutput(made);
                 return (ResponsesEventKind.Other, NativeEventTraits.Content);
-            default:
+            case var type:
+                Digest(type, data);
                 return (ResponsesEventKind.Other, NativeEventTraits.None);
         }
+    }
+
+    private void Digest(string type, ReadOnlySpan<byte> data, ByteRange delta = default)
+    {
+        if (meter.Digest is { } digest) ResponsesDigest.Add(digest, type, data, delta);
     }
 
     private (int Kind, NativeEventTraits Traits) Finished(ReadOnlySpan<byte> data)

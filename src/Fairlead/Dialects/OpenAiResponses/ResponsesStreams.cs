@@ -3,6 +3,7 @@ using Fairlead.Pipeline;
 using Fairlead.Responses;
 using Fairlead.Memory;
 using Fairlead.Streaming;
+using Fairlead.Streaming.Verification;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Dialects.OpenAiResponses;
@@ -15,6 +16,8 @@ internal sealed class ResponsesStreams(ResponseKeeper? keeper) : NativeStreams, 
 
     public override NativeStreamScanner CreateScanner(OutputMeter meter, MemoryLease? memory = null) =>
         new ResponsesStreamScanner(meter, memory);
+
+    public override NativeReplay CreateReplay(OutputReplay replay) => new ResponsesReplay(replay);
 
     public override bool TryFindDelta(ReadOnlySpan<byte> data, int kind, out DeltaShape shape) =>
         ResponsesDelta.TryFind(data, kind, out shape);

@@ -45,6 +45,8 @@ internal sealed class AnthropicProvider : Provider
     public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         PathRequest.SendAsync(_client, new Uri(_messages, path), _keys, AnthropicProviderKind.KeyHeader, timeout, cancellationToken);
 
+    public override bool ContinuesAssistantTurn => true;
+
     public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
 
     protected override bool HoldsToTheList => AnthropicProviderKind.Vendor.Owns(_messages.Host);

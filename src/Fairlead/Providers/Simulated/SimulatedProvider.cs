@@ -86,9 +86,11 @@ internal sealed class SimulatedProvider : Provider
         {
             return new GatewayReply.AttemptFailed(refused.Error, FailureClass.GiveBack);
         }
+        var given = call.Rescue is { IsPrefill: true } ? SimulatedContinuation.TakeText(ref conversation) : null;
         var seed = SimulatedRandom.SeedOf(conversation, model.Name, _config.Seed);
         var max = Math.Max(0, conversation.MaxOutputTokens ?? BuiltInModels.Find(model.Name)?.MaxOutputTokens ?? DefaultMaxTokens);
         var plan = SimulatedResponsePlanner.Plan(conversation, model, seed, max, isInvalid: attempt.Number <= directives.InvalidOutput);
+        if (given is not null) plan = SimulatedContinuation.After(plan, given);
         var facts = BuiltInModels.Find(model.Name) ?? call.Model;
         var input = _counter.CountConversation(conversation, facts, framed: call.Dialect.HasMessages, call.Facts.InputTokenIds).Tokens;
         var usage = new Usage(input, plan.OutputTokens) { ReasoningTokens = plan.ReasoningTokens };
