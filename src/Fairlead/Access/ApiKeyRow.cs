@@ -35,6 +35,9 @@ internal sealed class ApiKeyRow
     /// <summary>Longest wait for them in milliseconds; null for the server's setting.</summary>
     public int? BatchDelayMs { get; set; }
 
+    /// <summary>One of <see cref="Pipeline.CacheModes"/>; null for that of the project.</summary>
+    public string? Cache { get; set; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; set; }
 

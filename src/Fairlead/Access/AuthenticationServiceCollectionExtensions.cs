@@ -14,6 +14,7 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, AccessSchema>();
         services.AddSingleton<ISchemaStep, KeyBatchingSchema>();
         services.AddSingleton<ISchemaStep, LimitsSchema>();
+        services.AddSingleton<ISchemaStep, CacheModeSchema>();
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
         services.AddSingleton(provider =>
             new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));

@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Net;
 using Fairlead.Limits;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Access;
 
@@ -48,6 +49,9 @@ public sealed class Caller
 
     /// <summary>Longest wait for them; null for the server's setting.</summary>
     public TimeSpan? BatchDelay { get; init; }
+
+    /// <summary>What its calls may do with the cache of responses, by the key, else by the project; null for nothing.</summary>
+    internal CacheMode? Cache { get; init; }
 
     /// <summary>Limits of the organization. Equal limits are one object, also in the next snapshot.</summary>
     internal LimitSet OrganizationLimits { get; init; } = LimitSet.None;

@@ -26,6 +26,7 @@ internal static class KeyJson
         json.WriteString("extensions", row.Extensions ? "all" : "none");
         json.WriteOptionalNumber("batch_tokens", row.BatchTokens);
         json.WriteOptionalNumber("batch_delay_ms", row.BatchDelayMs);
+        json.WriteString("cache", row.Cache);
         LimitsField.Write(json, row.Limits);
         json.WriteStartArray("secrets");
         foreach (var known in row.Secrets.OrderBy(known => known.CreatedAt).ThenBy(known => known.PublicId, StringComparer.Ordinal))

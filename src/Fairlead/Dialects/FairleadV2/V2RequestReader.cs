@@ -22,7 +22,7 @@ internal sealed class V2RequestReader
     private static readonly string[] Known =
     [
         "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "output", "sampling", "reasoning",
-        "delivery", "stream", "metadata", "class", "deadline_ms", "task", "prompt", "budget_usd", "route",
+        "delivery", "stream", "metadata", "class", "deadline_ms", "task", "prompt", "budget_usd", "route", "cache",
     ];
 
     private readonly RequestFacts _facts;
@@ -104,6 +104,7 @@ internal sealed class V2RequestReader
                 case "task": extension = extension with { Task = value.Text(64) }; break;
                 case "prompt": prompt = Prompt(value); break;
                 case "route": extension = extension with { Route = RouteReader.Read(value) }; break;
+                case "cache": extension = extension with { Cache = CacheWishReader.Read(value) }; break;
                 case "budget_usd": extension = extension with { BudgetUsd = value.Money() }; break;
             }
         }

@@ -19,6 +19,12 @@ internal sealed class RedisConnection(string? connectionString) : IAsyncDisposab
     public IDatabaseAsync Database => _connection?.GetDatabase()
         ?? throw new RedisConnectionException(ConnectionFailureType.UnableToConnect, "Not connected.");
 
+    /// <summary>Its servers; empty if the connection has not been opened.</summary>
+    public IServer[] Servers => _connection?.GetServers() ?? [];
+
+    /// <summary>Number of <see cref="Database"/>.</summary>
+    public int DatabaseNumber => _connection?.GetDatabase().Database ?? 0;
+
     /// <summary>Opens the connection if that was not done. A Redis that is unavailable is no error here.</summary>
     public async Task OpenAsync(CancellationToken cancellationToken)
     {
