@@ -31,6 +31,7 @@ public sealed class LogEventIdTests
         ["FilesLog"] = 15000,
         ["BatchesLog"] = 16000,
         ["SchedulingLog"] = 17000,
+        ["CacheLog"] = 18000,
     };
 
     private static readonly List<(string Type, string Method, int Id)> Messages =
