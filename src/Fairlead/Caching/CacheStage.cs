@@ -74,7 +74,8 @@ internal sealed class CacheStage(IConfigurationSource configuration, CacheKeys k
 
         // 3.
         OutputRecorder? recorder = null;
-        if (mode.Writes() && TryTranslate(call))
+        // A response that is kept is in the canonical form.
+        if (mode.Writes() && LosslessTranslation.TryPrepare(call))
         {
             var ttl = call.Facts.Extension.Cache?.Ttl is { } wanted && wanted < config.Ttl ? wanted : config.Ttl;
             var maxBytes = Math.Min(MaxOutputBytes, config.MaxBytes / MaxPart);
@@ -113,16 +114,6 @@ internal sealed class CacheStage(IConfigurationSource configuration, CacheKeys k
         return call.Streams
             ? new GatewayReply.Streaming(new CachedEvents(found, config.Pacing, time))
             : new GatewayReply.Complete(found.ToResponse());
-    }
-
-    /// <summary>
-    /// A response that is kept is in the canonical form. If the provider speaks the client's dialect, the request is translated, unless
-    /// that loses something.
-    /// </summary>
-    private static bool TryTranslate(GatewayCall call)
-    {
-        if (call.MustTranslate || !call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect))) return true;
-        return call.MustTranslate = LosslessTranslation.TryTranslate(call);
     }
 
     private static Deployment? DeploymentOf(GatewayCall call, CachedOutput found)

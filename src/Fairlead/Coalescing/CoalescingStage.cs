@@ -15,12 +15,17 @@ namespace Fairlead.Coalescing;
 /// A call reserves all that it may cost before this stage, and keeps it until its end, so it can pay for what an earlier one leaves.
 /// </remarks>
 internal sealed class CoalescingStage(IConfigurationSource configuration, EmbeddingKeys keys, EmbeddingFlights flights,
-    EmbeddingBatches batches, EmbeddingPayments payments, ISpool spool, CoalescingMetrics metrics) : IGatewayStage
+    EmbeddingBatches batches, EmbeddingPayments payments, GenerationSharing generations, ISpool spool, CoalescingMetrics metrics)
+    : IGatewayStage
 {
-    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken) =>
-        call.Operation == Operation.Embeddings && configuration.Current.Coalescing.Embeddings
-            ? ShareAsync(call, next, cancellationToken)
+    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
+    {
+        var config = configuration.Current.Coalescing;
+        if (config.Embeddings && call.Operation == Operation.Embeddings) return ShareAsync(call, next, cancellationToken);
+        return config.Generations && GenerationSharing.CanShare(call)
+            ? generations.ShareAsync(call, next, cancellationToken)
             : next(call, cancellationToken);
+    }
 
     private async ValueTask<GatewayReply> ShareAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {

@@ -36,6 +36,7 @@ internal sealed class CallEnder(
         CallEnding ending;
         try
         {
+            call.Share?.Leave(call);
             ending = Conclude(call, outcome, error);
         }
         catch (Exception exception)

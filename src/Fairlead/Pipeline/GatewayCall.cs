@@ -205,6 +205,9 @@ public sealed class GatewayCall
     /// <summary>Sends its attempts instead of the providers; null for most calls.</summary>
     internal IAttemptSender? Sender { get; set; }
 
+    /// <summary>Its part in work that it shares with other calls; null if it shares none.</summary>
+    internal ICallShare? Share { get; set; }
+
     /// <summary>Whether another call paid for its response, or for a part of it.</summary>
     internal bool IsCoalesced { get; set; }
 

@@ -9,6 +9,20 @@ namespace Fairlead.Pipeline;
 /// </summary>
 internal static class LosslessTranslation
 {
+    /// <summary>
+    /// Has the response of the call come in the canonical form: it does anyway, or the request is translated without a loss. False if that
+    /// is impossible; then nothing changes.
+    /// </summary>
+    public static bool TryPrepare(GatewayCall call)
+    {
+        if (call.MustTranslate) return true;
+        foreach (var deployment in call.Model.Deployments)
+        {
+            if (deployment.Provider.Speaks(call.Dialect)) return call.MustTranslate = TryTranslate(call);
+        }
+        return true;
+    }
+
     /// <summary>Translates the request, if nothing is lost. Tried on another call, so that this one gets no warnings.</summary>
     public static bool TryTranslate(GatewayCall call)
     {

@@ -37,7 +37,7 @@ public sealed class CacheTests
         Assert.Equal(("miss", null), (first.Cache, first.Age));
         Assert.Equal(firstStreams, !first.Body.StartsWith('{'));
         Assert.StartsWith("one two three number ", first.Text, StringComparison.Ordinal);
-        Assert.False(first.Fairlead.GetProperty("cached").GetBoolean());
+        Assert.False(first.Is("cached"));
         var calls = world.Calls;
 
         var second = await CacheWorld.SendAsync(world.Gateway.Client, path, Body(path, secondStreams));
@@ -48,8 +48,8 @@ public sealed class CacheTests
         Assert.Equal(calls, world.Calls);
 
         var fairlead = second.Fairlead;
-        Assert.True(fairlead.GetProperty("cached").GetBoolean());
-        Assert.False(fairlead.GetProperty("coalesced").GetBoolean());
+        Assert.True(second.Is("cached"));
+        Assert.False(second.Is("coalesced"));
         Assert.Equal(0m, fairlead.GetProperty("cost").GetProperty("usd").GetDecimal());
         Assert.Equal(0, fairlead.GetProperty("attempts").GetArrayLength());
         Assert.Equal(0, fairlead.GetProperty("usage").GetProperty("output_tokens").GetInt64());
@@ -276,7 +276,7 @@ public sealed class CacheTests
     {
         await using var world = await CacheWorld.StartAsync();
         world.Upstream.Answer = context => CacheWorld.AnswerAsync(context, "not json");
-        const string Body = """{"model":"m","input":"x","sampling":{"temperature":0},"output":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}},"delivery":{"mode":"sync"},"cache":{"mode":"on"}}""";
+        const string Body = """{"model":"m","input":"x","sampling":{"temperature":0},"output":{"format":"json_schema","structured":"partial","schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}},"delivery":{"mode":"sync"},"cache":{"mode":"on"}}""";
         Assert.Equal("miss", (await CacheWorld.SendAsync(world.Gateway.Client, "/v2/generations", Body)).Cache);
         world.Upstream.Answer = context => CacheWorld.AnswerAsync(context, """{"a":1}""");
         var second = await CacheWorld.SendAsync(world.Gateway.Client, "/v2/generations", Body);

@@ -106,6 +106,9 @@ internal sealed record Seen(int Status, string? Cache, string? Age, string Body)
     /// <summary>The last <c>fairlead</c> object, of a whole response or a stream.</summary>
     public JsonElement Fairlead => Objects().Select(Find).Last(one => one is not null)!.Value;
 
+    /// <summary>Whether its metadata has the member, and it is true.</summary>
+    public bool Is(string name) => Fairlead.TryGetProperty(name, out var value) && value.GetBoolean();
+
     /// <summary>All text of the model, in each dialect, whole or streamed.</summary>
     public string Text
     {
@@ -126,7 +129,7 @@ internal sealed record Seen(int Status, string? Cache, string? Age, string Body)
 
     private static JsonElement? Find(JsonElement json)
     {
-        if (json.TryGetProperty("cached", out _) && json.TryGetProperty("coalesced", out _)) return json;
+        if (json.TryGetProperty("attempts", out _) && json.TryGetProperty("cost", out _)) return json;
         foreach (var member in json.EnumerateObject())
         {
             if (member.Value.ValueKind == JsonValueKind.Object && member.Name is "fairlead" or "response" or "generation" or "metadata"

@@ -10,6 +10,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Errors;
+using Fairlead.Generations.Events;
 using Fairlead.Identity;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
@@ -41,7 +42,8 @@ internal sealed class CoalescingWorld : IDisposable
         _metrics = new CoalescingMetrics(_services.GetRequiredService<IMeterFactory>());
         var batches = new EmbeddingBatches(configuration, Flights, new EmbeddingRequests(configuration, Flights, _charge, _metrics), Time);
         var identity = new RequestIdentity([new CallerIdentity(), new ModelIdentity(), new OutputIdentity()]);
-        _stage = new CoalescingStage(configuration, new EmbeddingKeys(identity), Flights, batches, new EmbeddingPayments(_charge, spool), spool, _metrics);
+        _stage = new CoalescingStage(configuration, new EmbeddingKeys(identity), Flights, batches, new EmbeddingPayments(_charge, spool),
+            new GenerationSharing(identity, new GenerationFlights(new EventMemory(), _charge), configuration, _charge, spool, _metrics), spool, _metrics);
         _deployment = new Deployment
         {
             Name = "p/m",
