@@ -136,7 +136,6 @@ public sealed class ConfigurationReaderTests
     }
 
     [Theory]
-    [InlineData("fairlead: { cache: { enabled: true } }", "fairlead.cache")]
     [InlineData("fairlead: { prompts: {} }", "fairlead.prompts")]
     [InlineData("fairlead: { stream: { midStreamRescue: any } }", "fairlead.stream.midStreamRescue")]
     [InlineData("fairlead: { audit: { content: full } }", "fairlead.audit.content")]
