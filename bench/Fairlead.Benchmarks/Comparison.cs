@@ -42,12 +42,14 @@ internal static class Comparison
             string Configuration(string more) => $$"""
                 fairlead:
                   {{more}}
+                {{(only == "cache" ? "  cache: { enabled: true }" : "")}}
                   providers:
                     bench: { kind: openai, baseUrl: {{upstreamUrl}}/v1, apiKey: none }
                   models:
                     m-sync: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-100ms-50: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-20ms-100: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
+                    m-5ms-500: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                     m-5ms-600: { contextWindow: 1050000, maxOutputTokens: 16000, prices: { input: 1, output: 5 }, tokenizer: o200k, capabilities: { tools: true, jsonSchema: true, logprobs: true }, deployments: [{ provider: bench }] }
                 """;
             await File.WriteAllTextAsync(config, Configuration(""));
@@ -102,6 +104,12 @@ internal static class Comparison
                 var organizations = int.Parse(options.GetValueOrDefault("organizations", "10000"), CultureInfo.InvariantCulture);
                 await LimitLoad.MeasureAsync(report, Key, Body("m-sync", false, 2_000), fairlead, organizations, rounds, seconds, WarmUp);
                 await LimitStores.MeasureAsync(report, StartAsync, Key, Body("m-sync", false, 2_000), rounds, seconds, WarmUp / 2);
+                Console.WriteLine(report);
+                return 0;
+            }
+            if (only == "cache")
+            {
+                await CacheLoad.MeasureAsync(report, rounds, seconds, WarmUp, key, fairlead);
                 Console.WriteLine(report);
                 return 0;
             }

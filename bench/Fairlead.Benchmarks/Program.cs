@@ -18,7 +18,7 @@ static int Usage()
     Console.Error.WriteLine("""
         Measures Fairlead beside bare YARP and a direct call, on loopback, in one run.
 
-          run --server <path of the published Fairlead.Server.dll> [--seconds 10] [--rounds 3] [--streams 1000] [--starts 7] [--only start|jobs|chat|batching|limits|limit-stores] [--organizations 10000] [--beside <another published Fairlead.Server.dll>] [--out RESULTS.md]
+          run --server <path of the published Fairlead.Server.dll> [--seconds 10] [--rounds 3] [--streams 1000] [--starts 7] [--only start|jobs|chat|batching|limits|limit-stores|cache] [--organizations 10000] [--beside <another published Fairlead.Server.dll>] [--out RESULTS.md]
 
           limits    Measures the reservation and settlement of one call with eight limits, in process.
 

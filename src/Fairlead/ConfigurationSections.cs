@@ -1,4 +1,5 @@
 using Fairlead.Auditing;
+using Fairlead.Caching;
 using Fairlead.Catalogue;
 using Fairlead.Coalescing;
 using Fairlead.Files;
@@ -24,7 +25,7 @@ internal static class ConfigurationSections
 {
     private static readonly string[] Later =
     [
-        "cache", "contentPolicy", "prompts", "flags", "versions", "batches",
+        "contentPolicy", "prompts", "flags", "versions", "batches",
         "console", "oidc", "organizations", "projects", "keys",
     ];
 
@@ -50,6 +51,7 @@ internal static class ConfigurationSections
             LimitsConfig.Section,
             SchedulingConfig.Section,
             CoalescingConfig.Section,
+            CacheConfig.Section,
             RequestBounds.Section,
             JobsConfig.Section,
             FilesConfig.Section,

@@ -2,6 +2,7 @@ using Fairlead.Access;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing;
 using Fairlead.Batches;
+using Fairlead.Caching;
 using Fairlead.Catalogue;
 using Fairlead.Coalescing;
 using Fairlead.Configuration;
@@ -74,6 +75,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddLimits();
         services.AddStructuredOutput();
         services.AddRequestIdentity();
+        services.AddCaching();
         services.AddCoalescing();
         services.AddStreamRescue();
         services.AddScheduling();

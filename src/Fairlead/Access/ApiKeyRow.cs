@@ -38,6 +38,9 @@ internal sealed class ApiKeyRow
     /// <summary>A name of <see cref="Streaming.RescueModes"/>; null for the server's setting.</summary>
     public string? Rescue { get; set; }
 
+    /// <summary>One of <see cref="Pipeline.CacheModes"/>; null for that of the project.</summary>
+    public string? Cache { get; set; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; set; }
 

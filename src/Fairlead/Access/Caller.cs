@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Net;
 using Fairlead.Limits;
+using Fairlead.Pipeline;
 using Fairlead.Streaming;
 
 namespace Fairlead.Access;
@@ -52,6 +53,9 @@ public sealed class Caller
 
     /// <summary>By which deployments its streams may be continued; null for the server's setting, which it can only narrow.</summary>
     internal RescueMode? Rescue { get; init; }
+
+    /// <summary>What its calls may do with the cache of responses, by the key, else by the project; null for nothing.</summary>
+    internal CacheMode? Cache { get; init; }
 
     /// <summary>Limits of the organization. Equal limits are one object, also in the next snapshot.</summary>
     internal LimitSet OrganizationLimits { get; init; } = LimitSet.None;

@@ -1,6 +1,7 @@
 using System.Collections.Frozen;
 using System.Net;
 using System.Text.Json;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Fairlead.Streaming;
 using Microsoft.Extensions.Logging;
@@ -15,8 +16,8 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     private const string SelectAll = """
         SELECT r.revision, s.public_id, s.hash, s.retires_at,
                k.id AS key_id, k.name AS key_name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version,
-               k.extensions, k.batch_tokens, k.batch_delay_ms, k.rescue, k.limits AS key_limits, k.revoked_at,
-               p.id AS project_id, p.name AS project_name, p.limits AS project_limits,
+               k.extensions, k.batch_tokens, k.batch_delay_ms, k.rescue, k.cache AS key_cache, k.limits AS key_limits, k.revoked_at,
+               p.id AS project_id, p.name AS project_name, p.cache AS project_cache, p.limits AS project_limits,
                o.id AS organization_id, o.name AS organization_name, o.limits AS organization_limits, o.weight_millionths,
                o.share_across_organizations
         FROM access_revision r
@@ -93,6 +94,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
                 ? TimeSpan.FromMilliseconds(Math.Clamp(delay, 0, BatchSettings.MaxDelayMs))
                 : null,
             Rescue = RescueModes.Parse(row.TextOrNull("rescue")),
+            Cache = CacheModes.Find(row.TextOrNull("key_cache")) ?? CacheModes.Find(row.TextOrNull("project_cache")),
             OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
             ProjectLimits = limits.Of(row.TextOrNull("project_limits")),
             KeyLimits = limits.Of(row.TextOrNull("key_limits")),

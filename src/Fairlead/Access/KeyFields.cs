@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Fairlead.Http;
+using Fairlead.Pipeline;
 using Fairlead.Security;
 using Fairlead.Streaming;
 
@@ -15,7 +16,7 @@ internal sealed partial class KeyFields
     private static readonly string[] Names =
     [
         "name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions",
-        "batch_tokens", "batch_delay_ms", "rescue", LimitsField.Name,
+        "batch_tokens", "batch_delay_ms", "rescue", "cache", LimitsField.Name,
     ];
 
     /// <summary>Fields of the body that creates a key.</summary>
@@ -58,6 +59,8 @@ internal sealed partial class KeyFields
 
     public string? Rescue { get; private set; }
 
+    public string? Cache { get; private set; }
+
     public string? Limits { get; private set; }
 
     public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
@@ -74,7 +77,7 @@ internal sealed partial class KeyFields
         {
             Name = row.Name, Scopes = row.Scopes, Models = row.Models, Classes = row.Classes, DefaultClass = row.DefaultClass,
             Addresses = row.Addresses, ExpiresAt = row.ExpiresAt, ApiVersion = row.ApiVersion, Extensions = row.Extensions,
-            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs, Rescue = row.Rescue, Limits = row.Limits,
+            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs, Rescue = row.Rescue, Cache = row.Cache, Limits = row.Limits,
         };
         if (body.Has("name") && !body.HasValue("name")) body.Invalid("name", "Must not be null.");
         key.Read(body, now, isNew: false);
@@ -86,7 +89,7 @@ internal sealed partial class KeyFields
         Name != row.Name || !Scopes.SequenceEqual(row.Scopes) || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes)
         || DefaultClass != row.DefaultClass || !Addresses.SequenceEqual(row.Addresses) || ExpiresAt != row.ExpiresAt
         || ApiVersion != row.ApiVersion || Extensions != row.Extensions || BatchTokens != row.BatchTokens
-        || BatchDelayMs != row.BatchDelayMs || Rescue != row.Rescue || Limits != row.Limits;
+        || BatchDelayMs != row.BatchDelayMs || Rescue != row.Rescue || Cache != row.Cache || Limits != row.Limits;
 
     /// <summary>A new key without secrets.</summary>
     public ApiKeyRow ToRow(string id, string projectId, DateTimeOffset now)
@@ -123,6 +126,7 @@ internal sealed partial class KeyFields
         row.BatchTokens = BatchTokens;
         row.BatchDelayMs = BatchDelayMs;
         row.Rescue = Rescue;
+        row.Cache = Cache;
         row.Limits = Limits;
     }
 
@@ -145,6 +149,7 @@ internal sealed partial class KeyFields
         if (body.Has("batch_tokens")) BatchTokens = body.Integer("batch_tokens", 1, BatchSettings.MaxTokens);
         if (body.Has("batch_delay_ms")) BatchDelayMs = body.Integer("batch_delay_ms", 0, BatchSettings.MaxDelayMs);
         if (body.Has("rescue")) Rescue = body.OneOf("rescue", RescueModes.Names);
+        if (body.Has("cache")) Cache = body.OneOf("cache", CacheModes.All);
         Limits = LimitsField.Read(body)(Limits);
     }
 

@@ -27,6 +27,7 @@ internal static class KeyJson
         json.WriteOptionalNumber("batch_tokens", row.BatchTokens);
         json.WriteOptionalNumber("batch_delay_ms", row.BatchDelayMs);
         json.WriteString("rescue", row.Rescue);
+        json.WriteString("cache", row.Cache);
         LimitsField.Write(json, row.Limits);
         json.WriteStartArray("secrets");
         foreach (var known in row.Secrets.OrderBy(known => known.CreatedAt).ThenBy(known => known.PublicId, StringComparer.Ordinal))

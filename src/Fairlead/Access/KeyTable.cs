@@ -8,7 +8,7 @@ internal static class KeyTable
 {
     private const string Columns = """
         id, project_id, name, scopes, models, classes, default_class, addresses, expires_at, api_version, extensions, batch_tokens,
-        batch_delay_ms, rescue, limits, revoked_at, created_at, updated_at
+        batch_delay_ms, rescue, cache, limits, revoked_at, created_at, updated_at
         """;
 
     public static async Task<ApiKeyRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
@@ -46,7 +46,7 @@ internal static class KeyTable
             $"""
             INSERT INTO api_keys ({Columns})
             VALUES (@id, @project, @name, @scopes, @models, @classes, @default_class, @addresses, @expires_at, @api_version, @extensions,
-                @batch_tokens, @batch_delay_ms, @rescue, @limits, @revoked_at, @created_at, @updated_at)
+                @batch_tokens, @batch_delay_ms, @rescue, @cache, @limits, @revoked_at, @created_at, @updated_at)
             """,
             [.. Fields(row), ("@project", row.ProjectId), ("@revoked_at", row.RevokedAt), ("@created_at", row.CreatedAt)],
             cancellationToken);
@@ -59,7 +59,7 @@ internal static class KeyTable
             """
             UPDATE api_keys SET name = @name, scopes = @scopes, models = @models, classes = @classes, default_class = @default_class,
                 addresses = @addresses, expires_at = @expires_at, api_version = @api_version, extensions = @extensions,
-                batch_tokens = @batch_tokens, batch_delay_ms = @batch_delay_ms, rescue = @rescue, limits = @limits,
+                batch_tokens = @batch_tokens, batch_delay_ms = @batch_delay_ms, rescue = @rescue, cache = @cache, limits = @limits,
                 updated_at = @updated_at
             WHERE id = @id
             """,
@@ -137,6 +137,7 @@ internal static class KeyTable
         BatchTokens = row.Int32OrNull("batch_tokens"),
         BatchDelayMs = row.Int32OrNull("batch_delay_ms"),
         Rescue = row.TextOrNull("rescue"),
+        Cache = row.TextOrNull("cache"),
         Limits = row.TextOrNull("limits"),
         RevokedAt = row.TimeOrNull("revoked_at"),
         CreatedAt = row.Time("created_at"),
@@ -158,6 +159,6 @@ internal static class KeyTable
         ("@models", row.Models is { } models ? StringList.Write(models) : null), ("@classes", StringList.Write(row.Classes)),
         ("@default_class", row.DefaultClass), ("@addresses", StringList.Write(row.Addresses)), ("@expires_at", row.ExpiresAt),
         ("@api_version", row.ApiVersion), ("@extensions", row.Extensions), ("@batch_tokens", row.BatchTokens),
-        ("@batch_delay_ms", row.BatchDelayMs), ("@rescue", row.Rescue), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt),
+        ("@batch_delay_ms", row.BatchDelayMs), ("@rescue", row.Rescue), ("@cache", row.Cache), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt),
     ];
 }

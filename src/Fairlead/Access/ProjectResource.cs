@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Errors;
 using Fairlead.Http;
+using Fairlead.Pipeline;
 
 namespace Fairlead.Access;
 
@@ -10,9 +11,9 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
 {
     public override string[] Filters { get; } = ["organization_id"];
 
-    public override FieldSet NewFields { get; } = new(["name", "organization_id", LimitsField.Name]);
+    public override FieldSet NewFields { get; } = new(["name", "organization_id", "cache", LimitsField.Name]);
 
-    public override FieldSet ChangeFields { get; } = new(["name", LimitsField.Name], new Dictionary<string, string>
+    public override FieldSet ChangeFields { get; } = new(["name", "cache", LimitsField.Name], new Dictionary<string, string>
     {
         ["organization_id"] = "A project stays with its organization; create a new project in the other one.",
     });
@@ -24,6 +25,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
         Id = "",
         Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
         OrganizationId = fields.RequiredText("organization_id", FieldLengths.Id) ?? "",
+        Cache = fields.OneOf("cache", CacheModes.All),
         Limits = LimitsField.Read(fields)(null),
         CreatedAt = default,
         UpdatedAt = default,
@@ -32,8 +34,12 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     public override Func<ProjectRow, ProjectRow> ReadChange(BodyFields fields)
     {
         var name = fields.OptionalText("name", FieldLengths.Name);
+        var cache = fields.OneOf("cache", CacheModes.All);
         var limits = LimitsField.Read(fields);
-        return row => row with { Name = name ?? row.Name, Limits = limits(row.Limits) };
+        return row => row with
+        {
+            Name = name ?? row.Name, Cache = fields.Has("cache") ? cache : row.Cache, Limits = limits(row.Limits),
+        };
     }
 
     public override async Task CheckParentAsync(
@@ -72,6 +78,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     protected override void WriteFields(Utf8JsonWriter json, ProjectRow row)
     {
         json.WriteString("organization_id", row.OrganizationId);
+        json.WriteString("cache", row.Cache);
         LimitsField.Write(json, row.Limits);
     }
 }

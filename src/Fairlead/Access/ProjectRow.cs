@@ -5,6 +5,9 @@ internal sealed record ProjectRow : AdminRow
 {
     public required string OrganizationId { get; init; }
 
+    /// <summary>One of <see cref="Pipeline.CacheModes"/>; null for none.</summary>
+    public string? Cache { get; init; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; init; }
 }

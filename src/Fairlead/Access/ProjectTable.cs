@@ -6,7 +6,7 @@ namespace Fairlead.Access;
 /// <summary>SQL of the table <c>projects</c>.</summary>
 internal static class ProjectTable
 {
-    private const string Columns = "id, organization_id, name, limits, created_at, updated_at";
+    private const string Columns = "id, organization_id, name, cache, limits, created_at, updated_at";
 
     public static Task<ProjectRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM projects WHERE id = @id", [("@id", id)], Read, cancellationToken);
@@ -37,18 +37,21 @@ internal static class ProjectTable
 
     public static Task InsertAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            $"INSERT INTO projects ({Columns}) VALUES (@id, @organization, @name, @limits, @created_at, @updated_at)",
+            $"INSERT INTO projects ({Columns}) VALUES (@id, @organization, @name, @cache, @limits, @created_at, @updated_at)",
             [
-                ("@id", row.Id), ("@organization", row.OrganizationId), ("@name", row.Name), ("@limits", row.Limits),
-                ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
+                ("@id", row.Id), ("@organization", row.OrganizationId), ("@name", row.Name), ("@cache", row.Cache),
+                ("@limits", row.Limits), ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
             ],
             cancellationToken);
 
     /// <summary>Stores the fields that a change may set, and the time of the change.</summary>
     public static Task UpdateAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            "UPDATE projects SET name = @name, limits = @limits, updated_at = @updated_at WHERE id = @id",
-            [("@name", row.Name), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt), ("@id", row.Id)], cancellationToken);
+            "UPDATE projects SET name = @name, cache = @cache, limits = @limits, updated_at = @updated_at WHERE id = @id",
+            [
+                ("@name", row.Name), ("@cache", row.Cache), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt), ("@id", row.Id),
+            ],
+            cancellationToken);
 
     public static Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.ExecuteAsync("DELETE FROM projects WHERE id = @id", [("@id", id)], cancellationToken);
@@ -58,6 +61,7 @@ internal static class ProjectTable
         Id = row.Text("id"),
         OrganizationId = row.Text("organization_id"),
         Name = row.Text("name"),
+        Cache = row.TextOrNull("cache"),
         Limits = row.TextOrNull("limits"),
         CreatedAt = row.Time("created_at"),
         UpdatedAt = row.Time("updated_at"),

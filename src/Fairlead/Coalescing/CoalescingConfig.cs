@@ -8,9 +8,11 @@ internal sealed record CoalescingConfig
     internal static readonly CoalescingConfig Default = new();
 
     /// <summary>Its keys in the configuration file.</summary>
-    internal static readonly ConfigObjectType<CoalescingConfig> Keys = new(() => new CoalescingConfig(), ["generations"],
+    internal static readonly ConfigObjectType<CoalescingConfig> Keys = new(() => new CoalescingConfig(), [],
         new("embeddings", ConfigTypes.Switch, c => c.Embeddings, (c, v) => c with { Embeddings = (bool)v },
             "Whether equal inputs of embeddings that are in progress in a project are computed once."),
+        new("generations", ConfigTypes.Switch, c => c.Generations, (c, v) => c with { Generations = (bool)v },
+            "Whether identical generations that are in progress in a project share one output, if they have `temperature: 0` or a `seed`."),
         new("batchDelay", new ConfigDuration(TimeSpan.Zero, TimeSpan.FromMilliseconds(100)), c => c.BatchDelay,
             (c, v) => c with { BatchDelay = (TimeSpan)v },
             "Longest wait of inputs for others, to be sent in one request. They wait only while a request of the same kind is in progress; "
@@ -28,6 +30,9 @@ internal sealed record CoalescingConfig
 
     /// <summary>Whether equal inputs of embeddings are computed once, and inputs of several calls sent together. Default true.</summary>
     public bool Embeddings { get; init; } = true;
+
+    /// <summary>Whether identical deterministic generations share one output. Default false.</summary>
+    public bool Generations { get; init; }
 
     /// <summary>Longest wait of inputs for others. 0 to 100 ms. Default 2 ms.</summary>
     public TimeSpan BatchDelay { get; init; } = TimeSpan.FromMilliseconds(2);

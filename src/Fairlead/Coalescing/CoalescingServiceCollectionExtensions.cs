@@ -16,6 +16,8 @@ internal static class CoalescingServiceCollectionExtensions
         services.AddSingleton<EmbeddingPayments>();
         services.AddSingleton<EmbeddingRequests>();
         services.AddSingleton<EmbeddingBatches>();
+        services.AddSingleton<GenerationFlights>();
+        services.AddSingleton<GenerationSharing>();
         services.AddSingleton<IGatewayStage, CoalescingStage>();
         return services;
     }

@@ -16,12 +16,16 @@ namespace Fairlead.Coalescing;
 /// </remarks>
 internal sealed class CoalescingStage(
     IConfigurationSource configuration, EmbeddingKeys keys, EmbeddingFlights flights, EmbeddingBatches batches, EmbeddingTakeovers takeovers,
-    EmbeddingPayments payments, ISpool spool, CoalescingMetrics metrics) : IGatewayStage
+    EmbeddingPayments payments, GenerationSharing generations, ISpool spool, CoalescingMetrics metrics) : IGatewayStage
 {
-    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken) =>
-        call.Operation == Operation.Embeddings && configuration.Current.Coalescing.Embeddings
-            ? ShareAsync(call, next, cancellationToken)
+    public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
+    {
+        var config = configuration.Current.Coalescing;
+        if (config.Embeddings && call.Operation == Operation.Embeddings) return ShareAsync(call, next, cancellationToken);
+        return config.Generations && GenerationSharing.CanShare(call)
+            ? generations.ShareAsync(call, next, cancellationToken)
             : next(call, cancellationToken);
+    }
 
     private async ValueTask<GatewayReply> ShareAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {

@@ -56,6 +56,7 @@ internal sealed class CallReader(IConfigurationSource configuration, MemoryBudge
         }
         if (call.Dialect.HasSessions) call.Session = request.Session;
         call.IncomingTrace = IncomingTrace.Of(headers);
+        if (headers.TryGetValue("Cache-Control", out var cacheControl)) call.CacheControl = cacheControl.ToString();
         if (headers.TryGetValue("Fairlead-Simulate", out var simulate)) call.Simulate = simulate.ToString();
         if (call.Operation == Operation.CountTokens) return null;
 

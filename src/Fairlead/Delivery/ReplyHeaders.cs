@@ -25,6 +25,11 @@ internal static class ReplyHeaders
             headers["Fairlead-Model"] = Ascii(call.ReportedModel);
             headers["Fairlead-Provider"] = Ascii(answering.Deployment.ProviderName);
         }
+        if (call.Cache is { } cache)
+        {
+            headers["Fairlead-Cache"] = cache.ToWire();
+            if (cache.Status == CacheStatus.Hit) headers.Age = ((long)cache.Age.TotalSeconds).ToString(CultureInfo.InvariantCulture);
+        }
         headers["Server-Timing"] = ServerTiming(call);
         WriteNotices(headers, call, error);
     }

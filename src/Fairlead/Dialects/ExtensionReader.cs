@@ -22,10 +22,7 @@ internal static class ExtensionReader
     private static readonly string[] Classes = [.. CallClasses.All];
 
     private static readonly string[] Known = ["class", "deadline_ms", "on_disconnect", "task", "batch_tokens", "batch_delay_ms", "webhook",
-        "structured", "budget_usd", "route", "rescue"];
-
-    // Reserved names that this version does not support. They are rejected: a wish that is not met would be worse than none.
-    private static readonly string[] Later = ["cache"];
+        "structured", "budget_usd", "route", "rescue", "cache"];
 
     /// <summary>Reads the value at the position of <paramref name="json"/>; null counts as an empty object.</summary>
     /// <exception cref="GatewayErrorException">A field is unknown, not available or has a wrong value.</exception>
@@ -102,6 +99,9 @@ internal static class ExtensionReader
                 case 10:
                     extension = extension with { Rescue = RescueModes.Parse(json.Word(path, RescueModes.Names)) };
                     break;
+                case 11:
+                    extension = extension with { Cache = CacheWishReader.Read(ref json) };
+                    break;
             }
         }
         return extension;
@@ -119,7 +119,8 @@ internal static class ExtensionReader
         7 => "structured"u8,
         8 => "budget_usd"u8,
         9 => "route"u8,
-        _ => "rescue"u8,
+        10 => "rescue"u8,
+        _ => "cache"u8,
     };
 
     // Whether the address is allowed depends on the configuration, which is checked later.
@@ -147,11 +148,6 @@ internal static class ExtensionReader
 
     private static GatewayErrorException Unknown(string name)
     {
-        if (Later.Contains(name, StringComparer.Ordinal))
-        {
-            return new GatewayErrorException(GatewayError.Unsupported($"fairlead.{name}",
-                $"The field 'fairlead.{name}' is not available in this version. Leave it out."));
-        }
         var shown = name.Length > 64 ? name[..64] : name;
         return RequestErrors.Invalid($"fairlead.{shown}",
             $"The field 'fairlead.{shown}' is unknown; accepted are {string.Join(", ", Known.Select(k => $"'{k}'"))}.",

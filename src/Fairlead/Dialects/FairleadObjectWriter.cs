@@ -42,7 +42,13 @@ internal static class FairleadObjectWriter
         json.Raw(",\"outcome\":"u8);
         json.String(ending.Outcome.ToWire());
         json.Raw(",\"usage\":"u8);
-        UsageJson.Append(ref json, ending.Usage);
+        // What was used for a response of the cache was used earlier.
+        UsageJson.Append(ref json, call.IsCached ? default : ending.Usage);
+        if (call.IsCached)
+        {
+            json.Raw(",\"original_usage\":"u8);
+            UsageJson.Append(ref json, ending.Usage);
+        }
         json.Raw(",\"cost\":{\"usd\":"u8);
         json.Number(ending.Cost.Usd);
         json.Raw(",\"basis\":"u8);
@@ -80,7 +86,8 @@ internal static class FairleadObjectWriter
                 json.Raw("}"u8);
             }
         }
-        json.Raw(call.IsCoalesced ? "],\"coalesced\":true,\"cached\":false}"u8 : "],\"coalesced\":false,\"cached\":false}"u8);
+        json.Raw(call.IsCoalesced ? "],\"coalesced\":true"u8 : "],\"coalesced\":false"u8);
+        json.Raw(call.IsCached ? ",\"cached\":true}"u8 : ",\"cached\":false}"u8);
     }
 
     /// <summary>OpenAI's value for a finish reason, which Fairlead's own objects use too.</summary>

@@ -42,6 +42,9 @@ internal static class ErrorCatalogue
             "Wait as long as `retry_after_ms` says, then repeat the request: the response is that of the first request."),
         Request(ErrorCode.IdempotencyConflict, "idempotency_conflict", 422, "The Idempotency-Key belongs to another request",
             "Send a new key with every new request; repeat a request with the same body and address."),
+        new(ErrorCode.NotCached, "not_cached", ErrorGroup.Request, 504, 504, Invalid, Invalid, false,
+            "The cache has no response to the request",
+            "Leave out Cache-Control: only-if-cached, so that a model answers."),
 
         Access(ErrorCode.MissingApiKey, "missing_api_key", 401, "No API key was sent",
             "Send the key as Authorization: Bearer, x-api-key or api-key."),

@@ -21,6 +21,7 @@ public enum ErrorCode
     Conflict,
     IdempotencyInProgress,
     IdempotencyConflict,
+    NotCached,
 
     MissingApiKey,
     InvalidApiKey,

@@ -45,6 +45,12 @@ internal static class GenerationDetails
             using var metadata = new PooledBuffer();
             FairleadObjectWriter.WriteFinal(call, metadata);
             foreach (var name in FromMetadata) WriteCopy(json, name, metadata.WrittenSpan);
+            if (call.IsCoalesced) json.WriteBoolean("coalesced", true);
+            if (call.IsCached)
+            {
+                json.WriteBoolean("cached", true);
+                WriteCopy(json, "original_usage", metadata.WrittenSpan);
+            }
             if (call.Violations is { } violations) WriteViolations(json, violations);
             WriteError(json, call.RequestId, call.Site, error);
             json.WriteEndObject();

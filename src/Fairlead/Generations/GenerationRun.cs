@@ -87,6 +87,7 @@ internal sealed class GenerationRun : IDisposable
         Call.Site = accepted.Site;
         Call.Reservation = accepted.Reservation;
         Call.Limits = accepted.Limits;
+        Call.CacheControl = accepted.CacheControl;
         foreach (var warning in accepted.Warnings) Call.Warn(warning.Code, warning.Message);
         accepted.Reservation = null;
         accepted.HandedOver = true;

@@ -83,7 +83,7 @@ internal sealed class GenerationRunner(
         if (unresolved is not null) return await FailAsync(run, Outcome.Failed, unresolved);
 
         // 2.
-        call.MustTranslate = TranslatesLosslessly(call);
+        call.MustTranslate = LosslessTranslation.TryTranslate(call);
         call.Streams = call.MustTranslate || call.Dialect.Native?.Streams?.Collector is not null;
 
         // 3.
@@ -197,35 +197,5 @@ internal sealed class GenerationRunner(
         ErrorBodyWriter.WriteBody(body, error, call.Dialect.ErrorShape, call.RequestId, call.Site);
         var details = GenerationDetails.Of(call, partial.Choices.Count > 0 ? partial : null, error);
         return new RunResult(call.Ending!.Outcome, status, body.WrittenSpan.ToArray(), details, error, stopped);
-    }
-
-    /// <summary>Whether the canonical form expresses the whole request. Tried on another call, so that this one gets no warnings.</summary>
-    private static bool TranslatesLosslessly(GatewayCall call)
-    {
-        if (call.Dialect.Conversations is not { WarnsOfEveryLoss: true }) return false;
-        var trial = new GatewayCall(call.RequestId, call.GenerationId, call.Dialect, call.Caller, call.Time)
-        {
-            Memory = call.Memory,
-            Body = call.Body,
-            Facts = call.Facts,
-            AnthropicVersion = call.AnthropicVersion,
-            AnthropicBeta = call.AnthropicBeta,
-        };
-        try
-        {
-            // Fields that only the native server knows may produce output that only the native form expresses.
-            if (trial.Conversation.Extra is null or { Count: 0 } && trial.Warnings.Count == 0)
-            {
-                // Translated once: the conversation of a large request is large.
-                call.Conversation = trial.Conversation;
-                return true;
-            }
-            call.Body.Uncount(call.ConversationBytes);
-            return false;
-        }
-        catch (GatewayErrorException refused) when (refused is not MemoryExhaustedException)
-        {
-            return false;
-        }
     }
 }

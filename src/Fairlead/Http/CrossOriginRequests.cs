@@ -16,7 +16,7 @@ internal sealed class CrossOriginRequests(IConfigurationSource configuration) : 
     /// <summary>Response headers that scripts may read in addition to the few that browsers always expose.</summary>
     internal const string Exposed =
         "x-request-id, request-id, Retry-After, retry-after-ms, x-should-retry, Location, Allow, Server-Timing, Preference-Applied, "
-        + "Idempotent-Replayed, Api-Version, Fairlead-Generation, Fairlead-Model, Fairlead-Provider, Fairlead-Warning";
+        + "Idempotent-Replayed, Api-Version, Fairlead-Generation, Fairlead-Model, Fairlead-Provider, Fairlead-Warning, Fairlead-Cache, Age";
 
     public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
     {

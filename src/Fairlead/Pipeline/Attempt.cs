@@ -28,7 +28,8 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
 
     public Deployment Deployment { get; } = deployment;
 
-    public OutputMeter Meter { get; } = new();
+    /// <summary>What is known of the output. An attempt that shows the output of another one has that one's meter.</summary>
+    public OutputMeter Meter { get; init; } = new();
 
     /// <summary>Counts the memory of its response; null to count nothing.</summary>
     public Memory.MemoryBudget? Memory { get; init; }

@@ -36,6 +36,7 @@ internal sealed class CallEnder(
         CallEnding ending;
         try
         {
+            call.Share?.Leave(call);
             ending = Conclude(call, outcome, error);
         }
         catch (Exception exception)
@@ -46,6 +47,7 @@ internal sealed class CallEnder(
             ending = new CallEnding(outcome, call.Answering?.Usage ?? default, cost) { Error = error, Used = SumOf(call) };
         }
         call.Ending = ending;
+        call.Cache?.Recorder?.Ended(call);
 
         // 2.
         if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Used, ending.Cost);
@@ -155,6 +157,8 @@ internal sealed class CallEnder(
     /// </summary>
     private void Calibrate(GatewayCall call)
     {
+        // What was generated earlier was counted then.
+        if (call.IsCached) return;
         // A call that was refused early has no model.
         if (call.Answering is not { Usage: { Basis: Basis.Measured, InputTokens: > 0 } usage } answering) return;
         if (call.Model.Tokenizer != TokenizerFamily.Estimated) return;

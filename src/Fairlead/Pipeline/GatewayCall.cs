@@ -208,8 +208,23 @@ public sealed class GatewayCall
     /// <summary>Sends its attempts instead of the providers; null for most calls.</summary>
     internal IAttemptSender? Sender { get; set; }
 
+    /// <summary>Its part in work that it shares with other calls; null if it shares none.</summary>
+    internal ICallShare? Share { get; set; }
+
     /// <summary>Whether another call paid for its response, or for a part of it.</summary>
     internal bool IsCoalesced { get; set; }
+
+    /// <summary>The Cache-Control header, or null.</summary>
+    internal string? CacheControl { get; set; }
+
+    /// <summary>How it uses the cache of responses; null if the cache is off.</summary>
+    internal CacheUse? Cache { get; set; }
+
+    /// <summary>Whether its response is from the cache.</summary>
+    internal bool IsCached => Cache is { Status: CacheStatus.Hit };
+
+    /// <summary>Whether its response must not be kept in the cache, nor come from it. A stage that checks content sets it.</summary>
+    internal bool ForbidsCache { get; set; }
 
     /// <summary>
     /// The attempt whose response the client gets; null until one has responded. Not one of <see cref="Attempts"/> if another call made it.

@@ -1,3 +1,4 @@
+using Fairlead.Caching;
 using Fairlead.Catalogue;
 using Fairlead.Coalescing;
 using Fairlead.Idempotency;
@@ -26,8 +27,9 @@ internal sealed class GatewayPipeline
         [typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)];
 
     /// <summary>Runs the call at a provider.</summary>
-    public static readonly IReadOnlyList<Type> Execution = 
-        [typeof(StructuredOutputStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)];
+    /// <remarks>The cache is before coalescing: a call that gets a stored response need not wait for another call.</remarks>
+    public static readonly IReadOnlyList<Type> Execution =
+        [typeof(StructuredOutputStage), typeof(CacheStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)];
 
     private readonly GatewayStep _all;
     private readonly GatewayStep _admission;

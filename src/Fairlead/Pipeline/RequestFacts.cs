@@ -149,6 +149,9 @@ internal sealed class RequestFacts
 
     public long? Seed { get; set; }
 
+    /// <summary>Whether the request asks for the same output every time: the likeliest one, or that of a seed.</summary>
+    public bool IsDeterministic => Temperature == 0 || Seed is not null;
+
     public string? ReasoningEffort { get; set; }
 
     /// <summary>The service tier that the request names, under the provider's name for it; null for none.</summary>
@@ -245,6 +248,9 @@ internal sealed record CallExtension
 
     /// <summary>By which deployments its stream may be continued; null for the key's own setting.</summary>
     public Streaming.RescueMode? Rescue { get; init; }
+
+    /// <summary>What it wants of the cache of responses; null for nothing of its own.</summary>
+    public CacheWish? Cache { get; init; }
 
     /// <summary>
     /// The URL that is called at the end of the generation, as sent; null for none. Only for generations that outlive their request.

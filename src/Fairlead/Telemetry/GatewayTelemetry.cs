@@ -184,7 +184,7 @@ internal sealed class GatewayTelemetry : IDisposable
         }
         var generate = call.Timings.Milliseconds(Phase.Generate);
         var firstToken = call.Timings.Milliseconds(Phase.FirstToken);
-        if (call.Answering is { } streamed && call.Streams && firstToken > 0)
+        if (call.Answering is { } streamed && call.Streams && firstToken > 0 && !call.IsCached)
         {
             // From arrival: the time before the attempt counts for the waiting client.
             var before = (streamed.StartedAt - call.Timings.StartedAt) * 1000.0 / call.Time.TimestampFrequency;

@@ -108,6 +108,10 @@ internal static class Provocations
                 return new(gateway, Repeated(Post(door, door.Body(simple)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key", Waits = true };
             case ErrorCode.IdempotencyConflict:
                 return new(gateway, Repeated(Post(door, door.Body(simple, door == Door.Generations ? ""","task":"another" """ : ""","user":"another" """)), ErrorWorld.BusyKey(door)), known) { Parameter = "Idempotency-Key" };
+            case ErrorCode.NotCached:
+                var only = Post(door, door.Body(simple, stream: stream));
+                only.Headers.TryAddWithoutValidation("Cache-Control", "only-if-cached");
+                return new(gateway, only, known);
 
             case ErrorCode.MissingApiKey:
                 return new(gateway, Usual(door, simple), null);

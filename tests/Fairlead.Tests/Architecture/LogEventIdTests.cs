@@ -32,6 +32,7 @@ public sealed class LogEventIdTests
         ["BatchesLog"] = 16000,
         ["SchedulingLog"] = 17000,
         ["RescueLog"] = 18000,
+        ["CacheLog"] = 19000,
     };
 
     private static readonly List<(string Type, string Method, int Id)> Messages =

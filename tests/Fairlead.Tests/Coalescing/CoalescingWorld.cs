@@ -11,6 +11,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Errors;
+using Fairlead.Generations.Events;
 using Fairlead.Identity;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
@@ -46,7 +47,8 @@ internal sealed class CoalescingWorld : IDisposable
         var identity = new RequestIdentity([new CallerIdentity(), new ModelIdentity(), new OutputIdentity()]);
         var takeovers = new EmbeddingTakeovers(Flights, _charge, Spool);
         _stage = new CoalescingStage(
-            configuration, new EmbeddingKeys(identity), Flights, batches, takeovers, new EmbeddingPayments(_charge, takeovers), Spool, _metrics);
+            configuration, new EmbeddingKeys(identity), Flights, batches, takeovers, new EmbeddingPayments(_charge, takeovers),
+            new GenerationSharing(identity, new GenerationFlights(new EventMemory(), _charge), configuration, _charge, Spool, _metrics), Spool, _metrics);
         _deployment = new Deployment
         {
             Name = "p/m",

@@ -29,6 +29,7 @@ public sealed class RequestIdentityTests
         nameof(CallExtension.Class), nameof(CallExtension.Deadline), nameof(CallExtension.OnDisconnect), nameof(CallExtension.Task),
         nameof(CallExtension.BatchTokens), nameof(CallExtension.BatchDelay), nameof(CallExtension.BudgetUsd), nameof(CallExtension.Webhook),
         nameof(CallExtension.Rescue),
+        nameof(CallExtension.Cache),
     ];
 
     /// <summary>What a call has beside its body that shapes the output.</summary>
@@ -47,6 +48,7 @@ public sealed class RequestIdentityTests
         nameof(GatewayCall.RunLease), nameof(GatewayCall.HandedOver), nameof(GatewayCall.MaxInputTokens), nameof(GatewayCall.InputEstimate),
         nameof(GatewayCall.Reservation), nameof(GatewayCall.Limits), nameof(GatewayCall.IsRepair), nameof(GatewayCall.Rescue), nameof(GatewayCall.RunsLater),
         nameof(GatewayCall.StoppedByBudget), nameof(GatewayCall.RecordRoom), nameof(GatewayCall.Sender), nameof(GatewayCall.IsCoalesced),
+        nameof(GatewayCall.CacheControl), nameof(GatewayCall.Share), nameof(GatewayCall.Cache), nameof(GatewayCall.ForbidsCache),
         nameof(GatewayCall.Answering), nameof(GatewayCall.Cancellation), nameof(GatewayCall.Ending), nameof(GatewayCall.SuppressedRefusals),
         nameof(GatewayCall.Trace), nameof(GatewayCall.ServerSpan), nameof(GatewayCall.IncomingTrace), nameof(GatewayCall.Conversation),
         nameof(GatewayCall.Violations), nameof(GatewayCall.StartedAt), nameof(GatewayCall.Memory), nameof(GatewayCall.Run), nameof(GatewayCall.Delivery),
@@ -179,6 +181,7 @@ public sealed class RequestIdentityTests
         if (type == typeof(decimal)) return 7m;
         if (type == typeof(TimeSpan)) return TimeSpan.FromSeconds(7);
         if (type == typeof(RouteHints)) return new RouteHints { Exclude = ["a"] };
+        if (type == typeof(CacheWish)) return new CacheWish { Mode = CacheMode.On };
         return type.IsEnum ? Enum.GetValues(type).GetValue(1)! : throw new NotSupportedException($"Extend this test for {type.Name}.");
     }
 }

@@ -1,4 +1,5 @@
 using Fairlead.Catalogue;
+using Fairlead.Caching;
 using Fairlead.Coalescing;
 using Fairlead.Conversation;
 using Fairlead.Idempotency;
@@ -17,7 +18,7 @@ public sealed class PipelineTests
     public void PipelineStages_Order_MatchesDesign()
     {
         Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)], GatewayPipeline.Admission);
-        Assert.Equal([typeof(StructuredOutputStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)], GatewayPipeline.Execution);
+        Assert.Equal([typeof(StructuredOutputStage), typeof(CacheStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)], GatewayPipeline.Execution);
     }
 
     [Fact]

@@ -38,7 +38,7 @@ internal static class AuditRecordWriter
         AppendParameters(ref json, call);
         json.Raw(",\"prompt\":null,\"policy\":null"u8);
         AppendAttempts(ref json, call, except: null);
-        AppendUsage(ref json, ending.Usage, ending.Cost.Usd);
+        AppendUsage(ref json, call.IsCached ? default : ending.Usage, ending.Cost.Usd);
         json.Raw(AuditRecordMembers.Outcome);
         json.String(ending.Outcome.ToWire());
         json.Raw(",\"error_code\":"u8);
@@ -46,6 +46,11 @@ internal static class AuditRecordWriter
         json.Raw(",\"status\":"u8);
         json.Number((long)status);
         if (call.IsCoalesced) json.Raw(",\"coalesced\":true"u8);
+        if (call.IsCached)
+        {
+            json.Raw(",\"cached\":true,\"original_usage\":"u8);
+            UsageJson.Append(ref json, ending.Usage);
+        }
         if (call.SuppressedRefusals > 0)
         {
             json.Raw(",\"suppressed\":"u8);

@@ -22,7 +22,7 @@ internal sealed class V2RequestReader
     private static readonly string[] Known =
     [
         "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "output", "sampling", "reasoning",
-        "delivery", "stream", "metadata", "class", "deadline_ms", "task", "prompt", "budget_usd", "route", "rescue",
+        "delivery", "stream", "metadata", "class", "deadline_ms", "task", "prompt", "budget_usd", "route", "rescue", "cache",
     ];
 
     private readonly RequestFacts _facts;
@@ -105,6 +105,7 @@ internal sealed class V2RequestReader
                 case "prompt": prompt = Prompt(value); break;
                 case "route": extension = extension with { Route = RouteReader.Read(value) }; break;
                 case "rescue": extension = extension with { Rescue = RescueModes.Parse(value.Word(RescueModes.Names)) }; break;
+                case "cache": extension = extension with { Cache = CacheWishReader.Read(value) }; break;
                 case "budget_usd": extension = extension with { BudgetUsd = value.Money() }; break;
             }
         }

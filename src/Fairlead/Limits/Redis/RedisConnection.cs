@@ -20,6 +20,12 @@ internal sealed class RedisConnection(string? connectionString) : IAsyncDisposab
         ?? throw new RedisConnectionException(
             ConnectionFailureType.UnableToConnect, CommandFlags.None, "Not connected.", null, CommandStatus.WaitingToBeSent);
 
+    /// <summary>Its servers; empty if the connection has not been opened.</summary>
+    public IServer[] Servers => _connection?.GetServers() ?? [];
+
+    /// <summary>Number of <see cref="Database"/>.</summary>
+    public int DatabaseNumber => _connection?.GetDatabase().Database ?? 0;
+
     /// <summary>Opens the connection if that was not done. A Redis that is unavailable is no error here.</summary>
     public async Task OpenAsync(CancellationToken cancellationToken)
     {
