@@ -53,25 +53,33 @@ internal sealed class FailoverWorld : IAsyncDisposable
         GatewayConfiguration configuration, FailoverCase test, TimeProvider time, CancellationToken cancellationToken)
     {
         FailoverWorld? world = null;
+        WebApplication? app = null;
         var folder = Directory.CreateTempSubdirectory("fairlead-failover-");
         var upstream = await SimulatedUpstream.StartAsync(
             request => test.IsFlapping && world is { HasRecovered: true } ? SimulatedFault.None : test.Script(request),
             time, cancellationToken);
-        var (key, adminKey) = (RandomNumberGenerator.GetHexString(48), RandomNumberGenerator.GetHexString(48));
-        var builder = LoopbackHost.CreateBuilder();
-        builder.Configuration.AddInMemoryCollection([new(ClientKey.Variable, key), new(Access.AdminKey.Variable, adminKey)]);
-        builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(
-            new FixedConfigurationSource(FailoverConfiguration.Of(configuration, Path.Combine(folder.FullName, "data"))));
-        builder.Services.AddSingleton(new UpstreamRedirect(upstream.Address));
-        // The first kind of a name counts.
-        builder.Services.AddSingleton(RedirectedSimulatedKind.Create());
-        builder.AddFairlead(new ConfigurationInput { WorkingDirectory = folder.FullName });
-        var app = builder.Build();
-        DataDirectory.Prepare(Path.Combine(folder.FullName, "data"));
-        app.MapFairlead();
-        await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
-        await app.StartAsync(cancellationToken);
-        return world = new FailoverWorld(app, folder, upstream, key, adminKey);
+        try
+        {
+            var (key, adminKey) = (RandomNumberGenerator.GetHexString(48), RandomNumberGenerator.GetHexString(48));
+            var builder = LoopbackHost.CreateBuilder();
+            builder.Configuration.AddInMemoryCollection([new(ClientKey.Variable, key), new(Access.AdminKey.Variable, adminKey)]);
+            builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(
+                new FixedConfigurationSource(FailoverConfiguration.Of(configuration, Path.Combine(folder.FullName, "data"))));
+            builder.Services.AddSingleton(new UpstreamRedirect(upstream.Address));
+            // The first kind of a name counts.
+            builder.Services.AddSingleton(RedirectedSimulatedKind.Create());
+            builder.AddFairlead(new ConfigurationInput { WorkingDirectory = folder.FullName });
+            app = builder.Build();
+            DataDirectory.Prepare(Path.Combine(folder.FullName, "data"));
+            app.MapFairlead();
+            await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
+            await app.StartAsync(cancellationToken);
+            return world = new FailoverWorld(app, folder, upstream, key, adminKey);
+        }
+        finally
+        {
+            if (world is null) await DisposeAsync(upstream, app, folder);
+        }
     }
 
     /// <summary>Whether the flapping deployment has recovered.</summary>
@@ -86,10 +94,16 @@ internal sealed class FailoverWorld : IAsyncDisposable
         // First: a stop waits for requests that the providers hold.
         await Upstream.DisposeAsync();
         await _app.StopAsync(CancellationToken.None);
-        await _app.DisposeAsync();
+        await DisposeAsync(Upstream, _app, _folder);
+    }
+
+    private static async Task DisposeAsync(SimulatedUpstream upstream, WebApplication? app, DirectoryInfo folder)
+    {
+        await upstream.DisposeAsync();
+        if (app is not null) await app.DisposeAsync();
         try
         {
-            _folder.Delete(recursive: true);
+            folder.Delete(recursive: true);
         }
         catch (IOException)
         {
