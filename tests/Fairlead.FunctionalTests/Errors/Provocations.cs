@@ -57,9 +57,11 @@ internal static class Provocations
             case ErrorCode.MissingParameter:
                 return new(gateway, Post(door, "{}"), known) { Parameter = "/name" };
             case ErrorCode.UnsupportedParameter when door.Generates:
-                // What other dialects know, and what is promised for later.
-                var unsupported = door == Door.Generations ? "logprobs" : "cache";
-                return new(gateway, Post(door, door.Body(simple, door.Own($"\"{unsupported}\":1"))), known) { Parameter = door.OwnName(unsupported) };
+                // What the model cannot do, what other dialects know, and what this one cannot show.
+                if (door == Door.Chat) return new(gateway, Post(door, door.Body("tiny", ",\"logprobs\":true", stream)), known) { Parameter = "logprobs", AlsoStreamed = true };
+                if (door == Door.Responses) return new(gateway, Post(door, door.Body("tiny", ",\"top_logprobs\":1", stream)), known) { Parameter = "top_logprobs", AlsoStreamed = true };
+                var unsupported = door == Door.Generations ? "logprobs" : "structured";
+                return new(gateway, Post(door, door.Body(simple, door.Own($"\"{unsupported}\":\"partial\""))), known) { Parameter = door.OwnName(unsupported) };
             case ErrorCode.UnsupportedParameter:
                 return new(gateway, Post(door, """{"name":"x","nonsense":1}"""), known) { Parameter = "/nonsense" };
             case ErrorCode.ContextLengthExceeded:
