@@ -67,19 +67,19 @@ internal sealed class RedisLevel(RedisConnection connection, RedisCircuit circui
 
     public Task RefreshAsync(string key, CancellationToken token = default) => Task.CompletedTask;
 
-    public byte[]? Get(string key) => GetAsync(key).GetAwaiter().GetResult();
+    // The cache calls the asynchronous forms only. A thread that waits for Redis could be missing elsewhere.
+    public byte[]? Get(string key) => throw new NotSupportedException();
 
-    public void Set(string key, byte[] value, DistributedCacheEntryOptions options) =>
-        SetAsync(key, value, options).GetAwaiter().GetResult();
+    public void Set(string key, byte[] value, DistributedCacheEntryOptions options) => throw new NotSupportedException();
 
     public void Refresh(string key)
     {
     }
 
-    public void Remove(string key) => RemoveAsync(key).GetAwaiter().GetResult();
+    public void Remove(string key) => throw new NotSupportedException();
 
     // One by one: keys of a cluster are in different slots.
-    private Task RemoveAsync(List<RedisKey> keys) => Task.WhenAll(keys.Select(key => connection.Database.KeyDeleteAsync(key)));
+    private Task<bool[]> RemoveAsync(List<RedisKey> keys) => Task.WhenAll(keys.Select(key => connection.Database.KeyDeleteAsync(key)));
 
     private async Task<T> SentAsync<TState, T>(Func<IDatabaseAsync, TState, Task<T>> send, TState state, CancellationToken cancellationToken)
     {

@@ -67,6 +67,7 @@ internal sealed class ChoiceDigest
     /// <summary>Adds the inside of a JSON string in its escaped form.</summary>
     public void AddJson(ReadOnlySpan<byte> json)
     {
+        Span<char> units = stackalloc char[2];
         for (var i = 0; i < json.Length;)
         {
             var letter = json[i];
@@ -83,7 +84,6 @@ internal sealed class ChoiceDigest
             else
             {
                 Rune.DecodeFromUtf8(json[i..], out var rune, out var length);
-                Span<char> units = stackalloc char[2];
                 Add(units[..rune.EncodeToUtf16(units)]);
                 i += length;
             }
