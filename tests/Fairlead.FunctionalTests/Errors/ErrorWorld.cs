@@ -179,7 +179,7 @@ public sealed class ErrorWorld : IAsyncLifetime
             up: { kind: openai, baseUrl: {{Upstream.Url}}/v1, apiKey: {{Secrets.UpstreamKey}} }
             cl: { kind: anthropic, baseUrl: {{Upstream.Url}}, apiKey: {{Secrets.UpstreamKey}} }
           models:
-            tiny: { contextWindow: 60, maxOutputTokens: 20, tokenizer: o200k, modalities: { input: [text], output: [text] }, deployments: [{ provider: simulated, model: sim-fast }] }
+            tiny: { contextWindow: 60, maxOutputTokens: 20, tokenizer: o200k, capabilities: { logprobs: false }, modalities: { input: [text], output: [text] }, deployments: [{ provider: simulated, model: sim-fast }] }
             tiny-embed: { contextWindow: 60, deployments: [{ provider: simulated, model: sim-embed }] }
             gone: { lifecycle: { state: retired, replacement: sim-fast }, deployments: [{ provider: simulated, model: sim-fast }] }
             up: { contextWindow: 8000, maxOutputTokens: 2000, capabilities: { tools: true }, tokenizer: o200k, prices: { input: 1, output: 10 }, deployments: [{ provider: up, model: upstream-m }] }
