@@ -258,7 +258,7 @@ public sealed class CacheTests
         {
             await FakeUpstream.BeginAsync(context);
             await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("{\"content\":\"half\"}"));
-            await Task.Delay(Timeout.Infinite, context.RequestAborted);
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         };
         using (var leave = new CancellationTokenSource())
         {

@@ -136,7 +136,8 @@ public sealed class EmbeddingSharingTests
             foreach (var request in world.Open) request.Succeed();
             await Task.Yield();
         }
-        Assert.Equal(together ? 0 : 1, calls.Count(call => call.Reply.Result is GatewayReply.Refused));
+        var replies = await Task.WhenAll(calls.Select(call => call.Reply));
+        Assert.Equal(together ? 0 : 1, replies.Count(reply => reply is GatewayReply.Refused));
         await first.AssertVectorsAsync();
     }
 

@@ -48,5 +48,5 @@ public sealed class UrlHostTests
 
     [Fact]
     public void Read_EndlessHost_IsRefused() =>
-        Assert.NotNull(UrlHost.Read(Encoding.UTF8.GetBytes("http://" + new string('a', 500))[..UrlHost.PrefixLength]).Fault);
+        Assert.NotNull(UrlHost.Read(Encoding.UTF8.GetBytes("http://" + new string('a', 500)).AsSpan(0, UrlHost.PrefixLength)).Fault);
 }

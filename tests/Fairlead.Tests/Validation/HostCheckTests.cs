@@ -119,7 +119,7 @@ public sealed class HostCheckTests : IDisposable
         {
             Asked.Enqueue(host);
             Entered.TrySetResult();
-            if (Waits) await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken);
+            if (Waits) await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken);
             return Known.TryGetValue(host, out var found) ? found : throw new SocketException((int)SocketError.HostNotFound);
         }
     }
