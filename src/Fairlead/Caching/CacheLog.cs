@@ -4,23 +4,23 @@ namespace Fairlead.Caching;
 
 internal static partial class CacheLog
 {
-    [LoggerMessage(18001, LogLevel.Warning, "Call {RequestId}: the response could not be kept in the cache")]
+    [LoggerMessage(19001, LogLevel.Warning, "Call {RequestId}: the response could not be kept in the cache")]
     public static partial void NotKept(ILogger logger, string requestId, Exception exception);
 
-    [LoggerMessage(18002, LogLevel.Information, "The cache was deleted for {Project} and {Model} by key {KeyId}")]
+    [LoggerMessage(19002, LogLevel.Information, "The cache was deleted for {Project} and {Model} by key {KeyId}")]
     public static partial void Deleted(ILogger logger, string project, string model, string keyId);
 
-    [LoggerMessage(18003, LogLevel.Warning,
+    [LoggerMessage(19003, LogLevel.Warning,
         "The deletions of the cache cannot be read ({Error}); the cache is used with those that are known; retrying")]
     public static partial void DeletionsUnavailable(ILogger logger, string error);
 
-    [LoggerMessage(18004, LogLevel.Information, "The deletions of the cache can be read again")]
+    [LoggerMessage(19004, LogLevel.Information, "The deletions of the cache can be read again")]
     public static partial void DeletionsAvailable(ILogger logger);
 
-    [LoggerMessage(18005, LogLevel.Warning,
+    [LoggerMessage(19005, LogLevel.Warning,
         "Kept responses could not be removed from Redis ({Error}). No call gets them, and they expire by themselves")]
     public static partial void NotRemoved(ILogger logger, string error);
 
-    [LoggerMessage(18006, LogLevel.Information, "The cache of responses has {MaxBytes} bytes of memory; second level in Redis: {HasRedis}")]
+    [LoggerMessage(19006, LogLevel.Information, "The cache of responses has {MaxBytes} bytes of memory; second level in Redis: {HasRedis}")]
     public static partial void LevelsMade(this ILogger logger, long maxBytes, bool hasRedis);
 }

@@ -284,7 +284,7 @@ internal ref struct BodyCursor
     /// <summary>Records the current string if it is a URL that the provider will fetch.</summary>
     public readonly void NoteAddress(FieldPath path)
     {
-        if (_facts is not null && Token == JsonTokenType.String) RequestHosts.Note(_facts, Value, IsEscaped, path);
+        if (_facts is not null && Token == JsonTokenType.String) _facts.NoteAddress(Value, IsEscaped, path);
     }
 
     /// <summary>Skips the current value, which only other servers know, and records the URLs in it.</summary>

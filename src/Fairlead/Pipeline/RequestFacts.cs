@@ -1,6 +1,8 @@
 using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Errors;
+using Fairlead.Security;
+using Fairlead.Streaming;
 
 namespace Fairlead.Pipeline;
 
@@ -181,7 +183,7 @@ internal sealed class RequestFacts
     public int? Dimensions { get; set; }
 
     /// <summary>Hosts of the URLs that the provider is asked to fetch; null if there are none.</summary>
-    public RequestHosts? Hosts { get; set; }
+    public RequestHosts? Hosts { get; private set; }
 
     public CallExtension Extension { get; set; } = CallExtension.None;
 
@@ -198,6 +200,19 @@ internal sealed class RequestFacts
     public Dialects.FairleadV2.V2Request? V2 { get; set; }
 
     public bool Has(RequestFeatures feature) => (Features & feature) != 0;
+
+    /// <summary>Records a string of the body if it is a URL of HTTP.</summary>
+    /// <param name="text">The string, as it is in the body.</param>
+    /// <param name="isEscaped">Whether it has JSON escapes.</param>
+    /// <param name="path">Its field.</param>
+    /// <exception cref="GatewayErrorException">The host is ambiguous, or there are too many hosts.</exception>
+    public void NoteAddress(ReadOnlySpan<byte> text, bool isEscaped, Dialects.FieldPath path)
+    {
+        if (text.Length < 7) return;
+        Span<byte> prefix = stackalloc byte[UrlHost.PrefixLength];
+        var url = isEscaped ? JsonEscapes.DecodePrefix(text, prefix) : text[..Math.Min(prefix.Length, text.Length)];
+        if (UrlHost.IsHttp(url)) (Hosts ??= new RequestHosts()).Add(url, path);
+    }
 
     /// <summary>Records a feature and, the first time, its path.</summary>
     public void Note(RequestFeatures feature, string? path = null)

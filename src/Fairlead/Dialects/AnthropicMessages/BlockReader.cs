@@ -295,7 +295,7 @@ internal static class BlockReader
                 {
                     throw RequestErrors.Value(place.Field("source.url"), "the address must start with https:// or http://.");
                 }
-                RequestHosts.Note(pass.Facts, url, source.Url.Escaped, place.Field("source.url"));
+                pass.Facts.NoteAddress(url, source.Url.Escaped, place.Field("source.url"));
                 if (!isImage) pass.Note(RequestFeatures.PdfFiles, place.Field(null));
                 break;
 

@@ -268,7 +268,7 @@ internal sealed class V2InputReader(RequestFacts facts, RequestBounds bounds, Re
         {
             throw value.Invalid("expected an https address; send bytes as 'data', in base64, with their 'media_type'");
         }
-        RequestHosts.Note(facts, Encoding.UTF8.GetBytes(text), isEscaped: false, value.At);
+        facts.NoteAddress(Encoding.UTF8.GetBytes(text), isEscaped: false, value.At);
         return text;
     }
 

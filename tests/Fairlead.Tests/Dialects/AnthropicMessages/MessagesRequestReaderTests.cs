@@ -185,7 +185,7 @@ public sealed class MessagesRequestReaderTests
         { With("""  "service_tier":"gold" """), "invalid_parameter", "service_tier" },
         { With("""  "cache_control":{}"""), "missing_parameter", "cache_control.type" },
         { With("""  "fairlead":{"class":"x"}"""), "invalid_parameter", "fairlead.class" },
-        { With("""  "fairlead":{"cache":1}"""), "unsupported_parameter", "fairlead.cache" },
+        { With("""  "fairlead":{"cache":1}"""), "invalid_parameter", "fairlead.cache" },
         { With("""  "fairlead":{"route":1}"""), "invalid_parameter", "fairlead.route" },
         { With("""  "fairlead":{"budget_usd":0}"""), "invalid_parameter", "fairlead.budget_usd" },
         { With("""  "fairlead":{"budget_usd":"1"}"""), "invalid_parameter", "fairlead.budget_usd" },

@@ -162,12 +162,12 @@ public sealed class ChatRequestReaderTests
     }
 
     [Fact]
-    public void Read_UnsupportedExtension_IsRefused()
+    public void Read_ExtensionOfWrongType_IsRefused()
     {
         var error = Read(With("""
             "fairlead":{"cache":1}
             """));
-        Assert.Equal(ErrorCode.UnsupportedParameter, error!.Code);
+        Assert.Equal(ErrorCode.InvalidParameter, error!.Code);
         Assert.Equal("fairlead.cache", error.Parameter);
     }
 
