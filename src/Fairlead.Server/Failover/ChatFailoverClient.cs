@@ -27,7 +27,7 @@ internal sealed class ChatFailoverClient : FailoverClient
         if (data.TryGetProperty("error", out _)) return before with { Error = CodeOf(data) };
         var read = before with { Model = Text(data, "model") ?? before.Model };
         if (!data.TryGetProperty("choices", out var choices) || choices.GetArrayLength() == 0) return read;
-        read = read with { Error = read.Error ?? ErrorOf(choices[0]) };
+        read = read with { Error = read.Error ?? ErrorOf(choices[0]), IsFinished = read.IsFinished || Text(choices[0], "finish_reason") == "stop" };
         return choices[0].TryGetProperty("delta", out var delta) ? read with { Text = read.Text + Text(delta, "content") } : read;
     }
 

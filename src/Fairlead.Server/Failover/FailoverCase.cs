@@ -9,11 +9,17 @@ internal enum FailoverRecovery
     /// <summary>The right text from another deployment; if there is none, the text or a clear error.</summary>
     WithOtherDeployment,
 
-    /// <summary>The right text from another deployment if the response is not streamed; in a stream also a clear error.</summary>
-    WithOtherDeploymentUnlessStreamed,
+    /// <summary>
+    /// The right text from another deployment if the response is not streamed. A stream is continued by another deployment where rescue
+    /// allows it; otherwise also a clear error.
+    /// </summary>
+    WithOtherDeploymentOrRescue,
 
-    /// <summary>The right text or a clear error, by the settings of the model.</summary>
-    Optional,
+    /// <summary>The right text from the larger model if there is one; otherwise also a clear error.</summary>
+    WithLargerModel,
+
+    /// <summary>The right text from another deployment if rejections fail over; otherwise also a clear error.</summary>
+    WithContentFailover,
 }
 
 /// <summary>One case of the suite. Immutable; thread-safe.</summary>
@@ -53,20 +59,20 @@ internal sealed record FailoverCase(
         new("slow_first_token", "The primary deployment responds late, but in time.", FailoverRecovery.Always,
             [], Primary(new(SimulatedFaultKind.SlowFirstToken))),
         new("cut", "The connection of the first request is reset in the middle of the text.",
-            FailoverRecovery.WithOtherDeploymentUnlessStreamed, Lost, First(new(SimulatedFaultKind.Cut))),
-        new("stall", "The first response stops in the middle of the text.", FailoverRecovery.WithOtherDeploymentUnlessStreamed, Lost,
+            FailoverRecovery.WithOtherDeploymentOrRescue, Lost, First(new(SimulatedFaultKind.Cut))),
+        new("stall", "The first response stops in the middle of the text.", FailoverRecovery.WithOtherDeploymentOrRescue, Lost,
             First(new(SimulatedFaultKind.Stall))),
         new("malformed_event", "An event of the first response is not valid JSON.",
-            FailoverRecovery.WithOtherDeploymentUnlessStreamed, Lost, First(new(SimulatedFaultKind.Malformed))),
-        new("missing_end", "The first response ends without a finish reason.", FailoverRecovery.WithOtherDeploymentUnlessStreamed, Lost,
+            FailoverRecovery.WithOtherDeploymentOrRescue, Lost, First(new(SimulatedFaultKind.Malformed))),
+        new("missing_end", "The first response ends without a finish reason.", FailoverRecovery.WithOtherDeploymentOrRescue, Lost,
             First(new(SimulatedFaultKind.MissingEnd))),
-        new("context_overflow", "The primary deployment refuses the request as too long.", FailoverRecovery.Optional,
+        new("context_overflow", "The primary deployment refuses the request as too long.", FailoverRecovery.WithLargerModel,
             ["context_length_exceeded"], Primary(new(SimulatedFaultKind.Overflow))),
-        new("content_rejection", "The content policy of the primary deployment rejects the request.", FailoverRecovery.Optional,
+        new("content_rejection", "The content policy of the primary deployment rejects the request.", FailoverRecovery.WithContentFailover,
             ["provider_rejected", "content_filter", "content_policy_violation", "invalid_prompt"],
             Primary(new(SimulatedFaultKind.ContentRejection))),
         new("prefill_refused", "The first response is cut, and no deployment continues a text.",
-            FailoverRecovery.WithOtherDeploymentUnlessStreamed, [.. Lost, "provider_rejected"],
+            FailoverRecovery.WithOtherDeploymentOrRescue, [.. Lost, "provider_rejected"],
             request => request.Prefill is not null ? new(SimulatedFaultKind.PrefillRefusal) : First(new(SimulatedFaultKind.Cut))(request)),
         new("flapping_primary", "The primary deployment returns 503 for a while, and gets calls again after it has recovered.",
             FailoverRecovery.WithOtherDeployment, Failed, Primary(new(SimulatedFaultKind.Status, 503))) { IsFlapping = true },

@@ -38,15 +38,15 @@ internal abstract class FailoverClient
     /// <summary>Reads one event of a stream into what came before.</summary>
     protected abstract FailoverResponse Read(FailoverResponse before, JsonElement data);
 
-    /// <summary>Whether the stream ends in this way, beside its events.</summary>
+    /// <summary>Whether the stream ends in this way, beside its events; it is complete only if its finish reason says so too.</summary>
     protected virtual bool IsEnd(string data) => false;
 
-    /// <summary>Sends it once.</summary>
+    /// <summary>Sends it once, and reads the response to its end.</summary>
     /// <param name="http">A client with the address of the gateway.</param>
     /// <param name="key">The client key.</param>
     /// <param name="model">Name of the model.</param>
     /// <param name="isStream">Whether a stream is requested.</param>
-    /// <param name="cancellationToken">Stops it.</param>
+    /// <param name="cancellationToken">Stops it. The timeout of the client does not cover the body of a stream.</param>
     public async Task<FailoverResponse> SendAsync(
         HttpClient http, string key, string model, bool isStream, CancellationToken cancellationToken)
     {
@@ -99,7 +99,7 @@ internal abstract class FailoverClient
             var data = line["data: ".Length..].TrimEnd('\r');
             if (IsEnd(data))
             {
-                read = read with { HasEnd = true };
+                read = read with { HasEnd = read.IsFinished };
                 continue;
             }
             // The end of the transport, which says nothing of the response in this API.

@@ -1,21 +1,19 @@
 using Fairlead.Access;
-using Fairlead.Auditing;
 using Fairlead.Catalogue;
+using Fairlead.Coalescing;
 using Fairlead.Configuration;
-using Fairlead.Files;
-using Fairlead.Http;
-using Fairlead.Limits;
-using Fairlead.Limits.Redis;
+using Fairlead.Pipeline;
 using Fairlead.Providers;
 using Fairlead.Routing;
+using Fairlead.Scheduling;
 using Fairlead.Storage;
-using Fairlead.Telemetry;
+using Fairlead.Streaming;
 
 namespace Fairlead.Server.Failover;
 
 /// <summary>
-/// The operator's configuration with everything replaced that leaves the machine or takes long. Models, deployments, strategies, retries,
-/// breakers, queues and streams stay as they are.
+/// The sections of the operator's configuration that decide what a client gets when a provider fails, with shorter waits and without keys
+/// and probes. All other sections have their defaults, so that nothing leaves the machine.
 /// </summary>
 internal static class FailoverConfiguration
 {
@@ -32,8 +30,25 @@ internal static class FailoverConfiguration
     /// <summary>Longest first wait before a retry.</summary>
     public static readonly TimeSpan MaxBaseDelay = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>Longest wait before a retry.</summary>
+    public static readonly TimeSpan MaxRetryDelay = TimeSpan.FromSeconds(5);
+
     /// <summary>Longest time between two tests of an open deployment.</summary>
     public static readonly TimeSpan MaxBreakerInterval = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Sections of the operator's configuration that are tested. Everything else has its default.</summary>
+    public static readonly IReadOnlyList<string> Kept =
+        ["providers", "models", "retry", "breaker", "scheduling", "stream", "coalescing", "requests"];
+
+    /// <summary>
+    /// Sections that are not used: they name another machine or a folder, limit how much is used, or answer a call without its provider.
+    /// A new section is in neither list until somebody has decided.
+    /// </summary>
+    public static readonly IReadOnlyList<string> LeftOut =
+    [
+        "dataDirectory", "publicUrl", "drainTimeout", "storage", "redis", "server", "limits", "cache", "jobs", "files", "idempotency",
+        "webhooks", "audit", "telemetry",
+    ];
 
     /// <param name="configuration">The operator's, without errors.</param>
     /// <param name="folder">Folder for everything that is stored.</param>
@@ -43,18 +58,16 @@ internal static class FailoverConfiguration
         var models = configuration.Models.ToDictionary(entry => entry.Key, entry => Of(entry.Value), StringComparer.Ordinal);
         var retry = configuration.Retry;
         var breaker = configuration.Breaker;
-        return (configuration with { DataDirectory = folder, PublicUrl = null, DrainTimeout = TimeSpan.Zero })
+        return new GatewayConfiguration { DataDirectory = folder, DrainTimeout = TimeSpan.Zero }
             .With<IReadOnlyDictionary<string, ProviderConfig>>(providers)
             .With<IReadOnlyDictionary<string, ModelConfig>>(models)
-            .With(retry with { BaseDelay = Min(retry.BaseDelay, MaxBaseDelay) })
+            .With(retry with { BaseDelay = Min(retry.BaseDelay, MaxBaseDelay), MaxDelay = Min(retry.MaxDelay, MaxRetryDelay) })
             .With(breaker with { Interval = Min(breaker.Interval, MaxBreakerInterval) })
-            .With(StorageConfig.Default with { Provider = StorageConfig.Sqlite })
-            .With(new RedisConfig())
-            .With(new ServerConfig())
-            .With(new FilesConfig())
-            .With(new AuditConfig())
-            .With(new TelemetryConfig())
-            .With(configuration.Limits with { Defaults = LimitSet.None });
+            .With(configuration.Scheduling)
+            .With(configuration.Stream)
+            .With(configuration.Coalescing)
+            .With(configuration.Requests)
+            .With(StorageConfig.Default with { Provider = StorageConfig.Sqlite });
     }
 
     private static ProviderConfig Of(ProviderConfig provider) => provider with
@@ -69,8 +82,12 @@ internal static class FailoverConfiguration
     private static ModelConfig Of(ModelConfig model) => model with
     {
         Limits = LimitSet.None,
-        Deployments = [.. model.Deployments.Select(deployment => deployment.Timeouts is { } timeouts
-            ? deployment with { Timeouts = Of(timeouts) } : deployment)],
+        // A probe would be the first request of a case, or one too many.
+        Deployments = [.. model.Deployments.Select(deployment => deployment with
+        {
+            Probe = null,
+            Timeouts = deployment.Timeouts is { } timeouts ? Of(timeouts) : null,
+        })],
     };
 
     private static ProviderTimeouts Of(ProviderTimeouts timeouts) => new()

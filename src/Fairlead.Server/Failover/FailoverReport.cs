@@ -7,7 +7,7 @@ namespace Fairlead.Server.Failover;
 /// <summary>Writes the results of the suite, for people and for programs.</summary>
 internal static class FailoverReport
 {
-    private const string Format = "{0,-6}  {1,-24}  {2,-24}  {3,-8}  {4,-5}  {5,8}  {6,6}  {7}";
+    private const string Format = "{0,-6}  {1,-24}  {2,-24}  {3,-8}  {4,-7}  {5,8}  {6,6}  {7}";
 
     private static readonly CompositeFormat Line = CompositeFormat.Parse(Format);
 
@@ -26,8 +26,10 @@ internal static class FailoverReport
     {
         var failed = results.Count(result => !result.Verdict.Passed);
         var errors = results.Count(result => result.Verdict is { Passed: true, Result: "error" });
+        var rescued = results.Count(result => result.Verdict is { Passed: true, Result: "rescued" });
         var passed = results.Count - failed;
-        return $"{passed} of {results.Count} passed: {passed - errors} with the complete text, {errors} with a clear error.";
+        return $"{passed} of {results.Count} passed: {passed - errors} with the complete text, {rescued} of them rescued in the middle "
+            + $"of the stream, {errors} with a clear error.";
     }
 
     /// <summary>All results as a JSON object.</summary>

@@ -8,6 +8,9 @@ namespace Fairlead.Server.Failover;
 /// <param name="Model">The model that it names; null for none.</param>
 internal sealed record FailoverResponse(int Status, string Text, string? Error, bool HasEnd, string? Model)
 {
+    /// <summary>Whether a stream has named the reason of a complete response; without that, its last event is not its end.</summary>
+    public bool IsFinished { get; init; }
+
     /// <summary>Whether it is the whole right text, with its end.</summary>
     public bool IsRight => Error is null && HasEnd && Text == SimulatedText.Whole;
 

@@ -9,8 +9,3 @@ namespace Fairlead.Server.Failover;
 /// <param name="Duration">How long it took.</param>
 internal sealed record FailoverResult(
     string Case, string Model, bool IsStream, FailoverVerdict Verdict, int Requests, TimeSpan Duration);
-
-/// <summary>A model of the configuration.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="Deployments">Its deployments.</param>
-internal sealed record FailoverTarget(string Name, int Deployments);

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
+using Fairlead.Routing;
 
 namespace Fairlead.Server.Failover;
 
@@ -33,7 +34,7 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
             : configuration.Models.Count > 0 ? chat.Where(model => configuration.Models.ContainsKey(model.Id))
             // Without a list, the providers offer all models that are known of their vendors: one of each is enough.
             : chat.DistinctBy(model => string.Join(' ', model.Deployments.Select(deployment => deployment.ProviderName)));
-        return [.. wanted.Select(model => new FailoverTarget(model.Id, model.Deployments.Count))];
+        return [.. wanted.Select(model => FailoverTarget.Of(configuration, models, model))];
     }
 
     /// <summary>Runs the cases, several at once, and reports each in their order.</summary>
@@ -56,10 +57,18 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
             }
         }
         var results = new List<FailoverResult>();
-        foreach (var run in running)
+        try
         {
-            results.Add(await run);
-            report(results[^1]);
+            foreach (var run in running)
+            {
+                results.Add(await run);
+                report(results[^1]);
+            }
+        }
+        finally
+        {
+            // After a failure of one, the others still use the places.
+            await Task.WhenAll(running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         return results;
     }
@@ -85,7 +94,7 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            verdict = FailoverVerdict.Wrong($"there was no response after {FailoverClient.Limit.TotalSeconds:0} s");
+            verdict = FailoverVerdict.Wrong($"there was no end of the response after {target.Limit.TotalSeconds:0} s");
         }
         return new(test.Name, target.Name, isStream, verdict, world.Upstream.Received.Count, time.GetElapsedTime(since));
     }
@@ -107,23 +116,30 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
     private async Task<FailoverVerdict> CallAsync(
         FailoverWorld world, FailoverCase test, FailoverTarget target, bool isStream, CancellationToken cancellationToken)
     {
-        var response = await client.SendAsync(world.Http, world.Key, target.Name, isStream, cancellationToken);
-        var verdict = FailoverVerdict.Of(test, response, isStream, target.Deployments);
+        using var late = new CancellationTokenSource(target.Limit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        var response = await client.SendAsync(world.Http, world.Key, target.Name, isStream, either.Token);
+        var verdict = FailoverVerdict.Of(test, response, isStream, target);
+        // The text of one stream, although its provider was lost in the middle.
+        if (verdict.Result == "text" && isStream && world.Upstream.Received.Any(static entry => entry.Fault.IsMidStream))
+            verdict = verdict with { Result = "rescued" };
         if (!verdict.Passed || !test.ChecksAccounting) return verdict;
-        var wrong = await FailoverAccounting.CheckAsync(world, response, time, cancellationToken);
+        var wrong = await FailoverAccounting.CheckAsync(world, target, response, time, cancellationToken);
         return wrong is null ? verdict : FailoverVerdict.Wrong(wrong);
     }
 
     private async Task<FailoverVerdict> FlapAsync(
         FailoverWorld world, FailoverCase test, FailoverTarget target, bool isStream, CancellationToken cancellationToken)
     {
+        var since = time.GetTimestamp();
         for (var i = 0; i < CallsWhileDown; i++)
         {
             var verdict = await CallAsync(world, test, target, isStream, cancellationToken);
             if (!verdict.Passed) return verdict;
         }
+        if (CheckLeftAlone(world, time.GetElapsedTime(since)) is { } wrong) return FailoverVerdict.Wrong(wrong);
         world.Recover();
-        var since = time.GetTimestamp();
+        since = time.GetTimestamp();
         while (true)
         {
             var verdict = await CallAsync(world, test, target, isStream, cancellationToken);
@@ -134,5 +150,22 @@ internal sealed class FailoverSuite(GatewayConfiguration configuration, Failover
                 return FailoverVerdict.Wrong($"the primary deployment got no call within {ReturnLimit.TotalSeconds:0} s of its recovery");
             await Task.Delay(Pause, time, cancellationToken);
         }
+    }
+
+    private string? CheckLeftAlone(FailoverWorld world, TimeSpan elapsed) => CheckLeftAlone(
+        FailoverConfiguration.Of(configuration, "").Breaker, elapsed,
+        world.Upstream.Received.Count(static entry => entry.Request.IsPrimary));
+
+    /// <summary>Whether a deployment that is down got only the failures that open its breaker, and then one test in each interval.</summary>
+    /// <param name="breaker">The settings in force.</param>
+    /// <param name="elapsed">How long it has been down.</param>
+    /// <param name="received">Requests that it got.</param>
+    /// <returns>What is wrong; null if nothing is.</returns>
+    internal static string? CheckLeftAlone(BreakerConfig breaker, TimeSpan elapsed, int received)
+    {
+        if (!breaker.Enabled) return null;
+        var allowed = breaker.Failures + 1 + (int)(elapsed / breaker.Interval);
+        return received <= allowed ? null
+            : $"the primary deployment got {received} requests while it was down, but its breaker allows {allowed}";
     }
 }

@@ -13,13 +13,18 @@ namespace Fairlead.Server.Failover;
 /// </summary>
 internal sealed class FailoverWorld : IAsyncDisposable
 {
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(10);
+
     private readonly WebApplication _app;
     private readonly DirectoryInfo _folder;
+    private readonly TimeProvider _time;
 
-    private FailoverWorld(WebApplication app, DirectoryInfo folder, SimulatedUpstream upstream, string key, string adminKey)
+    private FailoverWorld(
+        WebApplication app, DirectoryInfo folder, SimulatedUpstream upstream, string key, string adminKey, TimeProvider time)
     {
         _app = app;
         _folder = folder;
+        _time = time;
         Upstream = upstream;
         Key = key;
         Http = new HttpClient(new SocketsHttpHandler { UseProxy = false, AllowAutoRedirect = false })
@@ -54,12 +59,13 @@ internal sealed class FailoverWorld : IAsyncDisposable
     {
         FailoverWorld? world = null;
         WebApplication? app = null;
-        var folder = Directory.CreateTempSubdirectory("fairlead-failover-");
         var upstream = await SimulatedUpstream.StartAsync(
             request => test.IsFlapping && world is { HasRecovered: true } ? SimulatedFault.None : test.Script(request),
             time, cancellationToken);
+        DirectoryInfo? folder = null;
         try
         {
+            folder = Directory.CreateTempSubdirectory("fairlead-failover-");
             var (key, adminKey) = (RandomNumberGenerator.GetHexString(48), RandomNumberGenerator.GetHexString(48));
             var builder = LoopbackHost.CreateBuilder();
             builder.Configuration.AddInMemoryCollection([new(ClientKey.Variable, key), new(Access.AdminKey.Variable, adminKey)]);
@@ -74,7 +80,7 @@ internal sealed class FailoverWorld : IAsyncDisposable
             app.MapFairlead();
             await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
             await app.StartAsync(cancellationToken);
-            return world = new FailoverWorld(app, folder, upstream, key, adminKey);
+            return world = new FailoverWorld(app, folder, upstream, key, adminKey, time);
         }
         finally
         {
@@ -93,14 +99,15 @@ internal sealed class FailoverWorld : IAsyncDisposable
         Http.Dispose();
         // First: a stop waits for requests that the providers hold.
         await Upstream.DisposeAsync();
-        await _app.StopAsync(CancellationToken.None);
+        using (var limit = new CancellationTokenSource(StopLimit, _time)) await _app.StopAsync(limit.Token);
         await DisposeAsync(Upstream, _app, _folder);
     }
 
-    private static async Task DisposeAsync(SimulatedUpstream upstream, WebApplication? app, DirectoryInfo folder)
+    private static async Task DisposeAsync(SimulatedUpstream upstream, WebApplication? app, DirectoryInfo? folder)
     {
         await upstream.DisposeAsync();
         if (app is not null) await app.DisposeAsync();
+        if (folder is null) return;
         try
         {
             folder.Delete(recursive: true);

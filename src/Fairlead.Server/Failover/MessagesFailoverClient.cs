@@ -25,8 +25,12 @@ internal sealed class MessagesFailoverClient : FailoverClient
         "error" => before with { Error = CodeOf(data) },
         "message_start" => before with { Model = Text(data.GetProperty("message"), "model") },
         "content_block_delta" => before with { Text = before.Text + Text(data.GetProperty("delta"), "text") },
-        "message_delta" => before with { Error = before.Error ?? ErrorOf(data.GetProperty("delta")) },
-        "message_stop" => before with { HasEnd = true },
+        "message_delta" => before with
+        {
+            Error = before.Error ?? ErrorOf(data.GetProperty("delta")),
+            IsFinished = before.IsFinished || Text(data.GetProperty("delta"), "stop_reason") == "end_turn",
+        },
+        "message_stop" => before with { HasEnd = before.IsFinished },
         _ => before,
     };
 

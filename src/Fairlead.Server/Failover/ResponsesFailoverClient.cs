@@ -31,7 +31,7 @@ internal sealed class ResponsesFailoverClient : FailoverClient
         "response.failed" or "response.incomplete" => before with { Error = before.Error ?? ErrorOf(data.GetProperty("response")) },
         "response.created" => before with { Model = Text(data.GetProperty("response"), "model") },
         "response.output_text.delta" => before with { Text = before.Text + Text(data, "delta") },
-        "response.completed" => before with { HasEnd = true },
+        "response.completed" => before with { HasEnd = Text(data.GetProperty("response"), "status") == "completed" },
         _ => before,
     };
 

@@ -50,6 +50,10 @@ internal enum SimulatedFaultKind
 internal readonly record struct SimulatedFault(SimulatedFaultKind Kind, int Status = 0, int? RetryAfter = null)
 {
     public static readonly SimulatedFault None;
+
+    /// <summary>Whether a stream is lost after it has started.</summary>
+    public bool IsMidStream => Kind is SimulatedFaultKind.Cut or SimulatedFaultKind.Stall or SimulatedFaultKind.Malformed
+        or SimulatedFaultKind.MissingEnd;
 }
 
 /// <summary>A request that a simulated provider received.</summary>

@@ -64,6 +64,12 @@ internal sealed class SimulatedUpstream : IAsyncDisposable
         var path = context.Request.Path.Value!;
         var slash = path.IndexOf('/', 1);
         var provider = Uri.UnescapeDataString(slash < 0 ? path[1..] : path[1..slash]);
+        if (!HttpMethods.IsPost(context.Request.Method))
+        {
+            // Lists of models and the like: no request of a client needs them.
+            await WriteAsync(context, 404, SimulatedChatApi.ErrorOf("invalid_request_error", "This path is not simulated."));
+            return;
+        }
         using var document = await JsonDocument.ParseAsync(context.Request.Body, default, context.RequestAborted);
         foreach (var api in SimulatedApi.All)
         {

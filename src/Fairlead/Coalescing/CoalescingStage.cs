@@ -12,7 +12,8 @@ namespace Fairlead.Coalescing;
 /// for those whose call has left, 6. write the response. 7. On every exit path, the call leaves: what others still need goes on.
 /// </summary>
 /// <remarks>
-/// A call reserves all that it may cost before this stage, and keeps it until its end, so it can pay for what an earlier one leaves.
+/// A call reserves all that it may cost before this stage, and keeps it until its end, so it can pay for what an earlier one leaves, and
+/// the first attempt of each round needs no further reservation.
 /// </remarks>
 internal sealed class CoalescingStage(
     IConfigurationSource configuration, EmbeddingKeys keys, EmbeddingFlights flights, EmbeddingBatches batches, EmbeddingTakeovers takeovers,
@@ -43,6 +44,7 @@ internal sealed class CoalescingStage(
                 // 3.
                 if (work.Own.Count > 0)
                 {
+                    call.CoveredAttempts = call.Attempts.Count;
                     call.Sender = new EmbeddingSender(work, flights, batches, takeovers);
                     var reply = await next(call, cancellationToken);
                     if (reply is GatewayReply.Refused refused)

@@ -5,7 +5,8 @@ namespace Fairlead.Coalescing;
 /// <summary>
 /// Collects the inputs of several calls into requests: 1. the first call of a group is sent at once, 2. while a request of the group is in
 /// progress, further calls wait for others, 3. until the delay has passed, the request is full, or no other is in progress. So a call waits
-/// only where there is something to gain. Thread-safe.
+/// only where there is something to gain. 4. Calls whose request failed wait for each other in any case: one retry was allowed for all of
+/// them. Thread-safe.
 /// </summary>
 internal sealed class EmbeddingBatches(IConfigurationSource configuration, EmbeddingFlights flights, EmbeddingRequests requests,
     TimeProvider time)
@@ -13,8 +14,22 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
     /// <summary>Bytes of the inputs of several calls in one request: below OpenAI's limit of 300,000 tokens, whatever they contain.</summary>
     internal const int MaxBatchBytes = 256 * 1024;
 
+    /// <summary>
+    /// How long a request that is repeated waits for all its calls. They come back at the same time, but take a slot and write a record first.
+    /// </summary>
+    internal static readonly TimeSpan RepeatDelay = TimeSpan.FromMilliseconds(100);
+
     private readonly Lock _gate = new();
     private readonly Dictionary<EmbeddingGroupKey, EmbeddingGroup> _groups = [];
+
+    /// <summary>Calls that wait for others.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_gate) return _groups.Values.Sum(static group => (group.Waiting?.Shares.Count ?? 0) + (group.Repeated?.Shares.Count ?? 0));
+        }
+    }
 
     /// <summary>Sends a share, now or together with others. Its result is <see cref="EmbeddingShare.Reply"/>.</summary>
     public void Send(EmbeddingShare share)
@@ -26,7 +41,7 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
         {
             var key = new EmbeddingGroupKey(share.Attempt.Deployment, share.Work.Context, share.ProviderKey);
             if (!_groups.TryGetValue(key, out var group)) _groups.Add(key, group = new EmbeddingGroup(key));
-            var waits = !share.IsAlone && config.BatchDelay > TimeSpan.Zero && group.Running > 0;
+            var waits = !share.IsAlone && config.BatchDelay > TimeSpan.Zero && (group.Running > 0 || share.IsRepeated);
 
             // 1. One that is too large to be joined by others does not wait either.
             if (!waits || share.Flights.Count >= maxInputs || share.Bytes >= MaxBatchBytes)
@@ -35,22 +50,29 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
             }
             else
             {
-                // 2.
-                if (group.Waiting is { } full && (full.Inputs + share.Flights.Count > maxInputs || full.Bytes + share.Bytes > MaxBatchBytes))
-                    starting.Add(Take(group)!);
-                if (group.Waiting is { } waiting)
+                // 2. and 4.
+                var open = share.IsRepeated ? group.Repeated : group.Waiting;
+                if (open is not null && (open.Inputs + share.Flights.Count > maxInputs || open.Bytes + share.Bytes > MaxBatchBytes))
                 {
-                    waiting.Add(share);
+                    starting.Add(Take(group, open));
+                    open = null;
+                }
+                if (open is not null)
+                {
+                    open.Add(share);
                 }
                 else
                 {
-                    var run = group.Waiting = new EmbeddingRun(group);
-                    run.Add(share);
+                    open = new EmbeddingRun(group);
+                    if (share.IsRepeated) group.Repeated = open;
+                    else group.Waiting = open;
+                    open.Add(share);
+                    var run = open;
                     // Last: a clock that is moved at this moment runs the timer before it is returned.
-                    run.Timer = time.CreateTimer(_ => StartWaiting(run), null, config.BatchDelay, Timeout.InfiniteTimeSpan);
+                    run.Timer = time.CreateTimer(_ => StartWaiting(run), null, share.IsRepeated ? RepeatDelay : config.BatchDelay, Timeout.InfiniteTimeSpan);
                 }
                 // 3.
-                if (group.Waiting is { } joined && joined.Inputs >= maxInputs) starting.Add(Take(group)!);
+                if (IsCollecting(open) && open.Inputs >= maxInputs) starting.Add(Take(group, open));
             }
         }
         foreach (var run in starting) Start(run);
@@ -64,11 +86,14 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
         return run;
     }
 
-    private static EmbeddingRun? Take(EmbeddingGroup group)
+    private static bool IsCollecting(EmbeddingRun run) =>
+        ReferenceEquals(run.Group.Waiting, run) || ReferenceEquals(run.Group.Repeated, run);
+
+    private static EmbeddingRun Take(EmbeddingGroup group, EmbeddingRun run)
     {
-        if (group.Waiting is not { } run) return null;
         run.Timer?.Dispose();
-        group.Waiting = null;
+        if (ReferenceEquals(group.Waiting, run)) group.Waiting = null;
+        else group.Repeated = null;
         group.Running++;
         return run;
     }
@@ -77,8 +102,8 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
     {
         lock (_gate)
         {
-            if (!ReferenceEquals(run.Group.Waiting, run)) return;
-            Take(run.Group);
+            if (!IsCollecting(run)) return;
+            Take(run.Group, run);
         }
         Start(run);
     }
@@ -111,8 +136,8 @@ internal sealed class EmbeddingBatches(IConfigurationSource configuration, Embed
         {
             group.Running--;
             foreach (var share in again) starting.Add(StartAlone(group, share));
-            if (group.Running == 0 && Take(group) is { } waiting) starting.Add(waiting);
-            if (group.Running == 0) _groups.Remove(group.Key);
+            if (group.Running == 0 && group.Waiting is { } waiting) starting.Add(Take(group, waiting));
+            if (group.Running == 0 && group.Repeated is null) _groups.Remove(group.Key);
         }
         foreach (var run in starting) Start(run);
     }

@@ -149,14 +149,15 @@ internal sealed class EmbeddingFlights
     }
 
     /// <summary>
-    /// The call was refused. Followers get the same error if the provider failed at an attempt of the call, and compute the inputs
-    /// themselves otherwise.
+    /// The call was refused. Followers get the same error if the provider failed or was at its limit at an attempt of the call. If the
+    /// provider refused what the request contained, each of them computes the inputs alone. Any other reason, such as a limit, a queue, a
+    /// budget or a deadline, is the call's own: one of the followers goes on, for all of them.
     /// </summary>
     public void Refuse(EmbeddingWork work, GatewayError error)
     {
-        var isOfProvider = error.IsRetryable
-            && error.Code is ErrorCode.ProviderError or ErrorCode.ProviderUnavailable or ErrorCode.ProviderTimeout
-            && work.Call.Attempts.Exists(static attempt => attempt.Error is not null);
+        var outcome = IsOfProvider(work, error) ? FlightOutcome.Failed
+            : work.Call.Attempts.Exists(Pipeline.SharedRequest.MayBeOfContent) ? FlightOutcome.Refused
+            : FlightOutcome.Left;
         List<EmbeddingRun>? unwanted = null;
         lock (_gate)
         {
@@ -164,7 +165,7 @@ internal sealed class EmbeddingFlights
             {
                 if (flight.HasEnded) continue;
                 var share = flight.Share;
-                End(flight, isOfProvider ? FlightOutcome.Failed : FlightOutcome.Refused, isOfProvider ? error : null);
+                End(flight, outcome, outcome == FlightOutcome.Failed ? error : null);
                 // An attempt may have timed out here while its request still runs.
                 if (share is null) continue;
                 share.HasLeft = true;
@@ -193,7 +194,8 @@ internal sealed class EmbeddingFlights
             {
                 if (!flight.HasEnded) LeaveFollowed(work, flight, place, departure, ref unwanted);
             }
-            work.Recorded();
+            // Who waits for its records waits for those of the next ones too.
+            if (departure.Recorded.Count == 0) work.Recorded();
         }
         Cancel(unwanted);
         return departure;
@@ -241,6 +243,15 @@ internal sealed class EmbeddingFlights
                 && (owner.Call.QueuedRun is null || work.Call.QueuedRun is not null));
     }
 
+    private static bool IsOfProvider(EmbeddingWork work, GatewayError error) => error.IsRetryable && error.Code switch
+    {
+        ErrorCode.ProviderError or ErrorCode.ProviderUnavailable or ErrorCode.ProviderTimeout =>
+            work.Call.Attempts.Exists(static attempt => attempt.Error is not null),
+        // The gateway's own limits have the same code.
+        ErrorCode.RateLimitExceeded => work.Call.Attempts.Exists(static attempt => attempt.Error is { Code: ErrorCode.RateLimitExceeded }),
+        _ => false,
+    };
+
     private void LeaveOwn(EmbeddingWork work, EmbeddingFlight flight, EmbeddingDeparture departure, ref List<EmbeddingRun>? unwanted)
     {
         flight.Owner = null;
@@ -254,8 +265,9 @@ internal sealed class EmbeddingFlights
                 departure.OwnIsWhole = false;
                 PassOn(flight, share, departure);
             }
-            else
+            else if (share.Run is not null)
             {
+                // One that still waits for others is never sent.
                 departure.OwnBytes += work.BytesOf(flight.Key);
             }
         }
@@ -271,7 +283,7 @@ internal sealed class EmbeddingFlights
         {
             if (flight.IsFollowed) PassOn(flight, share, departure);
             // The last one of those for whom the request continued.
-            else work.Takeovers[share].AbandonedBytes += work.BytesOf(flight.Key);
+            else if (share.Run is not null) work.Takeovers[share].AbandonedBytes += work.BytesOf(flight.Key);
         }
         LeaveBehind(flight, ref unwanted);
     }

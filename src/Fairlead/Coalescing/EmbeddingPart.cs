@@ -67,7 +67,9 @@ internal sealed class EmbeddingPart : IDisposable
     {
         var first = _items[0].Share;
         var from = first.Call;
-        _call = new GatewayCall(from.RequestId, from.GenerationId, from.Dialect, from.Caller, from.Time)
+        // Calls of different organizations have nothing in common that one of them may choose.
+        var isOfOne = _items.TrueForAll(item => item.Share.Call.Caller.OrganizationId == from.Caller.OrganizationId);
+        _call = new GatewayCall(isOfOne ? from.RequestId : Ids.New("req_", from.Time), from.GenerationId, from.Dialect, from.Caller, from.Time)
         {
             StartedAt = from.StartedAt,
             Memory = from.Memory,
@@ -77,7 +79,7 @@ internal sealed class EmbeddingPart : IDisposable
             Class = from.Class,
             Simulate = from.Simulate,
             ProviderKey = first.ProviderKey,
-            IncomingTrace = from.IncomingTrace,
+            IncomingTrace = isOfOne ? from.IncomingTrace : null,
             MaxInputTokens = _items.Sum(static item => (long)item.Share.BytesOf(item.Index)),
             // Counted only if the provider does not report it.
             InputEstimate = new TokenEstimate(0, Basis.Estimated),

@@ -41,7 +41,14 @@ internal sealed class EmbeddingPayments(AttemptCharge charge, EmbeddingTakeovers
     {
         if (departure is { Own: { } own, OwnIsWhole: false })
             own.Share = departure.OwnBytes > 0 ? EmbeddingWork.Guess(departure.OwnBytes) : default(Usage);
-        await takeovers.SettleAsync(work);
-        foreach (var recorded in departure.Recorded) await recorded;
+        try
+        {
+            await takeovers.SettleAsync(work);
+            foreach (var recorded in departure.Recorded) await recorded;
+        }
+        finally
+        {
+            takeovers.Recorded(work);
+        }
     }
 }

@@ -61,7 +61,11 @@ internal sealed class EmbeddingRun(EmbeddingGroup group) : IDisposable
 /// <param name="Deployment">Where it is sent.</param>
 /// <param name="Context">The identity of everything beside the inputs.</param>
 /// <param name="ProviderKey">The provider's key that has room for it; 0 for any.</param>
-internal readonly record struct EmbeddingGroupKey(Deployment Deployment, Identity.IdentityKey Context, int ProviderKey);
+internal readonly record struct EmbeddingGroupKey(Deployment Deployment, Identity.IdentityKey Context, int ProviderKey)
+{
+    // Not all members of the deployment: it is computed under the lock.
+    public override int GetHashCode() => HashCode.Combine(Context, ProviderKey, Deployment.Name);
+}
 
 /// <summary>Calls whose inputs may be sent in one request. Guarded by the lock of <see cref="EmbeddingBatches"/>.</summary>
 /// <param name="key">What their calls have in common.</param>
@@ -74,4 +78,7 @@ internal sealed class EmbeddingGroup(EmbeddingGroupKey key)
 
     /// <summary>The request that collects inputs; null for none.</summary>
     public EmbeddingRun? Waiting { get; set; }
+
+    /// <summary>The request that collects the inputs of requests that failed; null for none.</summary>
+    public EmbeddingRun? Repeated { get; set; }
 }

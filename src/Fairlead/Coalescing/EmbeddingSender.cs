@@ -11,7 +11,13 @@ internal sealed class EmbeddingSender(EmbeddingWork work, EmbeddingFlights fligh
     {
         // Another call must not fail with it again, and a test of the deployment has a result of its own.
         var isAlone = attempt.Health.IsTest || call.Attempts.Exists(SharedRequest.MayBeOfContent);
-        var share = new EmbeddingShare(work, call, attempt) { IsAlone = isAlone };
+        // One retry was taken for all calls of the request that failed.
+        var failed = call.Attempts.FindLast(each => each != attempt && each.Deployment == attempt.Deployment);
+        var share = new EmbeddingShare(work, call, attempt)
+        {
+            IsAlone = isAlone,
+            IsRepeated = !isAlone && failed is { Error: not null, SharedRequest: not null },
+        };
         if (!share.IsWhole) takeovers.Checkpoint(work, attempt, share.Bytes);
         flights.Attach(share);
         batches.Send(share);

@@ -70,6 +70,9 @@ internal sealed class EmbeddingShare : IDisposable
     /// <summary>Whether it is sent without the inputs of other calls.</summary>
     public bool IsAlone { get; init; }
 
+    /// <summary>Whether it was in a request that failed for all its calls, and that they repeat together.</summary>
+    public bool IsRepeated { get; init; }
+
     /// <summary>Whether its call no longer waits for it.</summary>
     public bool HasLeft { get; set; }
 

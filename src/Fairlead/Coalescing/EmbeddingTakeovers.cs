@@ -95,6 +95,9 @@ internal sealed class EmbeddingTakeovers(EmbeddingFlights flights, AttemptCharge
         }
     }
 
+    /// <inheritdoc cref="EmbeddingFlights.Recorded"/>
+    public void Recorded(EmbeddingWork work) => flights.Recorded(work);
+
     private static Attempt AttemptOf(GatewayCall call, EmbeddingTakeover takeover)
     {
         if (takeover.Attempt is { } known) return known;

@@ -211,6 +211,11 @@ public sealed class GatewayCall
     /// <summary>Its part in work that it shares with other calls; null if it shares none.</summary>
     internal ICallShare? Share { get; set; }
 
+    /// <summary>
+    /// Attempts for other parts of the response than the next one: the reservation covers it together with them, and it replaces none.
+    /// </summary>
+    internal int CoveredAttempts { get; set; }
+
     /// <summary>Whether another call paid for its response, or for a part of it.</summary>
     internal bool IsCoalesced { get; set; }
 

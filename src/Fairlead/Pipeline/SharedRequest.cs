@@ -12,6 +12,7 @@ internal sealed class SharedRequest
     private readonly Lock _gate = new();
     private Attempt? _reporter;
     private bool? _mayRetry;
+    private TimeSpan? _delay;
 
     /// <summary>Whether this attempt reports the end of the request: the first one that asks.</summary>
     public bool TryReport(Attempt attempt) => (Interlocked.CompareExchange(ref _reporter, attempt, null) ?? attempt) == attempt;
@@ -20,6 +21,12 @@ internal sealed class SharedRequest
     public bool TryRetry(RetryBudget budget, double share)
     {
         lock (_gate) return _mayRetry ??= budget.TryRetry(share);
+    }
+
+    /// <summary>The wait of all its attempts before they are sent together again: that of the first one that asks.</summary>
+    public TimeSpan DelayOf(TimeSpan own)
+    {
+        lock (_gate) return _delay ??= own;
     }
 
     /// <summary>

@@ -59,7 +59,7 @@ internal static class AttemptReasons
 
     /// <summary>Why another attempt follows the earlier ones; null for the first.</summary>
     /// <param name="call">The call, with the new attempt.</param>
-    public static string? AfterOthers(GatewayCall call) => call.Attempts is [.., var last, _]
+    public static string? AfterOthers(GatewayCall call) => call.Attempts is [.., var last, _] && call.Attempts.Count - 1 > call.CoveredAttempts
         ? last.HasOtherKey ? OtherKey
             : call.Rescue is { IsRescuing: true } ? Rescue
             : call.IsRepair && last.Error is null ? Repair

@@ -49,7 +49,7 @@ internal sealed class DeploymentTrial(
             }
 
             // 2.
-            if (call.Attempts.Count > 0 && await ExtendAsync(call, deployment, hasSlot, cancellationToken) is { } tooDear)
+            if (call.Attempts.Count > call.CoveredAttempts && await ExtendAsync(call, deployment, hasSlot, cancellationToken) is { } tooDear)
                 return new GatewayReply.Refused(search.Last ?? tooDear);
 
             // 3.
@@ -129,6 +129,8 @@ internal sealed class DeploymentTrial(
             // A limit of one key is no reason to wait if another key has room.
             var asked = failure.Status == 429 && scheduler.HasOtherKey(call, deployment) ? null : failure.Error.RetryAfter;
             if (RetryDelay.Of(retries + 1, asked, retry, chance.Next()) is not { } delay) return null;
+            // Calls whose request is repeated for all of them come back at the same time.
+            if (attempt.SharedRequest is { } request && !SharedRequest.MayBeOfContent(attempt)) delay = request.DelayOf(delay);
             if (call.Deadline is { } deadline && call.Time.GetUtcNow() + delay >= deadline) return null;
             if (!health.Retries.TryRetry(attempt, retry.Budget)) return null;
             await Task.Delay(delay, call.Time, cancellationToken);

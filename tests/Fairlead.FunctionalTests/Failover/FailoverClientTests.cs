@@ -48,9 +48,9 @@ public sealed class FailoverClientTests
     {
         await using var world = await FailoverWorld.StartAsync(Configuration(), test, TimeProvider.System, Token);
         var response = await send(world, test, isStream);
-        var verdict = FailoverVerdict.Of(test, response, isStream, Target.Deployments);
+        var verdict = FailoverVerdict.Of(test, response, isStream, Target);
         Assert.True(verdict.Passed, $"{(isStream ? "stream" : "whole")}: {verdict.Detail}; {response}");
-        if (test.ChecksAccounting) Assert.Null(await FailoverAccounting.CheckAsync(world, response, TimeProvider.System, Token));
+        if (test.ChecksAccounting) Assert.Null(await FailoverAccounting.CheckAsync(world, Target, response, TimeProvider.System, Token));
     }
 
     private static GatewayConfiguration Configuration()
@@ -193,7 +193,7 @@ public sealed class FailoverClientTests
     private static FailoverResponse Broken(FailoverCase test, StringBuilder text)
     {
         Assert.NotEqual(0, text.Length);
-        Assert.Equal(FailoverRecovery.WithOtherDeploymentUnlessStreamed, test.Recovery);
+        Assert.Equal(FailoverRecovery.WithOtherDeploymentOrRescue, test.Recovery);
         return new(200, text.ToString(), test.Errors[0], false, null);
     }
 }

@@ -66,6 +66,55 @@ public sealed class FailoverCommandTests : IDisposable
         Assert.Equal(models.Length * 2 * FailoverCase.All.Count, results.Count);
     }
 
+    [Theory]
+    [InlineData("chat")]
+    [InlineData("messages")]
+    [InlineData("responses")]
+    public async Task Failover_OneModelAtTwoProviders_RescuesStreams(string api)
+    {
+        var results = await RunAsync("""
+            fairlead:
+              providers:
+                one: { kind: openai, apiKey: o, baseUrl: https://one.example/v1 }
+                two: { kind: openai, apiKey: o, baseUrl: https://two.example/v1 }
+                three: { kind: anthropic, apiKey: a, baseUrl: https://three.example }
+                four: { kind: anthropic, apiKey: a, baseUrl: https://four.example }
+              models:
+                assistant:
+                  deployments:
+                    - { provider: one, model: gpt-4o-mini, priority: 1 }
+                    - { provider: two, model: gpt-4o-mini, priority: 2, probe: { interval: 1s } }
+                other:
+                  deployments:
+                    - { provider: three, model: claude-haiku-4-5, priority: 1 }
+                    - { provider: four, model: claude-haiku-4-5, priority: 2 }
+            """, 0, api, "--case", "cut", "--case", "stall", "--case", "malformed_event", "--case", "missing_end", "--case", "prefill_refused");
+        Assert.Equal(20, results.Count);
+        Assert.All(results, result => Assert.True(
+            result.GetProperty("got").GetString() == (result.GetProperty("stream").GetBoolean() ? "rescued" : "text"), result.ToString()));
+    }
+
+    [Fact]
+    public async Task Failover_LargerModelAndContentFailover_MustServe()
+    {
+        var results = await RunAsync("""
+            fairlead:
+              providers:
+                openai: { kind: openai, apiKey: o }
+                anthropic: { kind: anthropic, apiKey: a }
+              models:
+                assistant:
+                  onOverflow: larger
+                  onContentRejection: failover
+                  contextWindow: 32000
+                  deployments: [{ provider: openai, model: gpt-4o-mini, priority: 1 }, { provider: anthropic, model: claude-haiku-4-5, priority: 2 }]
+                larger:
+                  deployments: [{ provider: anthropic, model: claude-sonnet-4-5 }]
+            """, 0, "chat", "--model", "assistant", "--case", "context_overflow", "--case", "content_rejection");
+        Assert.All(results, result => Assert.Equal("text", result.GetProperty("got").GetString()));
+        Assert.Equal(4, results.Count);
+    }
+
     [Fact]
     public async Task Failover_ProviderMustBeFasterThanItIs_Exits1()
     {

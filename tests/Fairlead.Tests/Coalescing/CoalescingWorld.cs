@@ -43,7 +43,7 @@ internal sealed class CoalescingWorld : IDisposable
         var configuration = new FakeConfigurationSource(new GatewayConfiguration().With((config ?? new CoalescingConfig()) with { Embeddings = true }));
         _hasDifferentModels = hasDifferentModels;
         _metrics = new CoalescingMetrics(_services.GetRequiredService<IMeterFactory>());
-        var batches = new EmbeddingBatches(configuration, Flights, new EmbeddingRequests(configuration, Flights, _charge, _metrics), Time);
+        var batches = Batches = new EmbeddingBatches(configuration, Flights, new EmbeddingRequests(configuration, Flights, _charge, _metrics), Time);
         var identity = new RequestIdentity([new CallerIdentity(), new ModelIdentity(), new OutputIdentity()]);
         var takeovers = new EmbeddingTakeovers(Flights, _charge, Spool);
         _stage = new CoalescingStage(
@@ -63,6 +63,8 @@ internal sealed class CoalescingWorld : IDisposable
     public FakeTimeProvider Time { get; } = new();
 
     public EmbeddingFlights Flights { get; } = new();
+
+    public EmbeddingBatches Batches { get; }
 
     /// <summary>Requests that the provider received, in order.</summary>
     public IReadOnlyList<HeldRequest> Requests

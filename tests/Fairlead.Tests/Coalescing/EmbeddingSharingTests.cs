@@ -141,6 +141,104 @@ public sealed class EmbeddingSharingTests
         await first.AssertVectorsAsync();
     }
 
+    [Theory]
+    [InlineData(429)]
+    [InlineData(503)]
+    public async Task Send_NothingInProgress_SharedRequestIsRepeatedOnceForAll(int status)
+    {
+        using var world = new CoalescingWorld { Retries = 1 };
+        var first = world.Send("a");
+        SentCall[] calls = [.. Enumerable.Range(0, 30).Select(i => world.Send($"text {i}"))];
+        world.Time.Advance(Delay);
+        world.Requests[0].Succeed();
+        await first.AssertVectorsAsync();
+        world.Requests[1].Status = status;
+        world.Requests[1].Fail(ErrorCode.ProviderUnavailable);
+        // Although nothing else is in progress, none of them is sent alone.
+        await WaitAsync(() => world.Batches.Waiting == 30);
+        Assert.Equal(2, world.Requests.Count);
+        world.Time.Advance(EmbeddingBatches.RepeatDelay);
+        Assert.Equal(30, Assert.Single(world.Open).Inputs.Length);
+        world.Open[0].Succeed();
+        foreach (var call in calls) await call.AssertVectorsAsync();
+        Assert.Equal(3, world.Requests.Count);
+    }
+
+    [Fact]
+    public void SharedRequest_CallsWithDifferentJitter_WaitEquallyLong()
+    {
+        var request = new SharedRequest();
+        Assert.Equal(TimeSpan.FromMilliseconds(150), request.DelayOf(TimeSpan.FromMilliseconds(150)));
+        Assert.Equal(TimeSpan.FromMilliseconds(150), request.DelayOf(TimeSpan.FromMilliseconds(190)));
+    }
+
+    [Fact]
+    public async Task Send_ProviderIsAtItsLimit_FollowersGetSameErrorWithoutRequest()
+    {
+        using var world = new CoalescingWorld();
+        var owner = world.Send("a", "b");
+        SentCall[] followers = [.. Enumerable.Range(0, 20).Select(_ => world.Send("a", "b"))];
+        world.Requests[0].Status = 429;
+        world.Requests[0].Fail(ErrorCode.RateLimitExceeded);
+        foreach (var call in followers.Append(owner))
+            Assert.Equal(ErrorCode.RateLimitExceeded, Assert.IsType<GatewayReply.Refused>(await call.Reply).Error.Code);
+        Assert.Single(world.Requests);
+    }
+
+    [Theory]
+    [InlineData(ErrorCode.RateLimitExceeded)]
+    [InlineData(ErrorCode.QueueFull)]
+    [InlineData(ErrorCode.BudgetExceeded)]
+    public async Task Send_OwnerIsRefused_OneFollowerComputesForAll(ErrorCode code)
+    {
+        using var world = new CoalescingWorld();
+        var slot = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        world.Queue = call => call.RequestId == "req_1" ? slot.Task : Task.CompletedTask;
+        world.Refusal = call => call.RequestId == "req_1" ? new GatewayError(code, "no") : null;
+        var owner = world.Send("a", "b");
+        SentCall[] followers = [.. Enumerable.Range(0, 20).Select(_ => world.Send("a", "b"))];
+        slot.SetResult();
+        Assert.IsType<GatewayReply.Refused>(await owner.Reply);
+        await WaitAsync(() => world.Open.Length == 1 && world.Flights.Followers == 38);
+        world.Open[0].Succeed();
+        foreach (var call in followers) await call.AssertVectorsAsync();
+        Assert.Single(world.Requests);
+        Assert.Equal(CoalescingWorld.TokensOf(["a", "b"]), world.PaidBy(followers));
+    }
+
+    [Fact]
+    public async Task Leave_PartWaitsForOthers_CostsNothing()
+    {
+        using var world = new CoalescingWorld();
+        var first = world.Send("a");
+        var leaving = world.Send("a", "of its own");
+        Assert.Equal(1, world.Batches.Waiting);
+        await leaving.Leave.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => leaving.Reply);
+        world.Time.Advance(Delay);
+        world.Requests[0].Succeed();
+        await first.AssertVectorsAsync();
+        Assert.Single(world.Requests);
+        world.PaidBy([leaving]);
+        Assert.Equal(0, leaving.Call.Attempts.Sum(attempt => attempt.Usage.InputTokens));
+    }
+
+    [Fact]
+    public async Task Send_OwnerLeftRest_NextRoundNeedsNoFurtherReservation()
+    {
+        using var world = new CoalescingWorld(new CoalescingConfig { BatchDelay = TimeSpan.Zero });
+        var owner = world.Send("a");
+        var follower = world.Send("a", "b");
+        world.Requests[1].Succeed();
+        await owner.Leave.CancelAsync();
+        world.Requests[0].Fail(ErrorCode.ProviderError);
+        await WaitAsync(() => world.Open.Length == 1);
+        // The first attempt of a round follows those that the reservation covers.
+        Assert.Equal(follower.Call.Attempts.Count - 1, follower.Call.CoveredAttempts);
+        world.Open[0].Succeed();
+        await follower.AssertVectorsAsync();
+    }
+
     [Fact]
     public async Task Leave_PayerLeaves_NextHasRecordBeforePayerEnds()
     {
