@@ -9,8 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Catalogue;
 
 /// <summary>
-/// <c>GET /admin/v1/deployments</c>: every deployment of the catalogue with its limits, its load and how its attempts went, as this
-/// process sees it. <c>PATCH /admin/v1/deployments/{id}</c> drains one, or makes it active again, on all nodes. Thread-safe.
+/// <c>GET /admin/v1/deployments</c>: every deployment of the catalogue, and those that were drained before they left it, with its limits, its
+/// load and how its attempts went, as this process sees it. <c>PATCH /admin/v1/deployments/{id}</c> drains one, or makes it active again, on all nodes. Thread-safe.
 /// </summary>
 internal sealed class DeploymentEndpoints(
     ICatalogue catalogue, DeploymentLoads loads, IBreakerStates breakers, DeploymentStates states, DeploymentStateStore store,
@@ -84,6 +84,26 @@ internal sealed class DeploymentEndpoints(
 
     /// <summary>One row for each deployment, in the order of their names. Several models may list it.</summary>
     private IEnumerable<Row> Rows()
+    {
+        var rows = ListedRows().ToList();
+        var known = rows.Select(row => row.Id).ToHashSet(StringComparer.Ordinal);
+        // It would come back drained, and nobody could change that.
+        rows.AddRange(states.Drained.Where(name => !known.Contains(name)).Select(name => new Row(name, Unlisted(name), [])));
+        return rows.OrderBy(row => row.Id, StringComparer.Ordinal);
+    }
+
+    private static Deployment Unlisted(string name)
+    {
+        var slash = name.IndexOf('/', StringComparison.Ordinal);
+        return new Deployment
+        {
+            Name = name,
+            ProviderName = slash < 0 ? name : name[..slash],
+            UpstreamModel = name[(slash + 1)..],
+        };
+    }
+
+    private IEnumerable<Row> ListedRows()
     {
         var listed = from model in catalogue.Current.Models
                      from deployment in model.Deployments

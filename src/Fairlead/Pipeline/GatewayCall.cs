@@ -10,6 +10,7 @@ using Fairlead.Limits;
 using Fairlead.Memory;
 using Fairlead.Responses;
 using Fairlead.Scheduling;
+using Fairlead.Scheduling.Quotas;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
 
@@ -144,6 +145,9 @@ public sealed class GatewayCall
 
     /// <summary>Id of the provider's key that has room for the next attempt; 0 for any.</summary>
     internal int ProviderKey { get; set; }
+
+    /// <summary>What was taken of the provider's own limits for the next attempt.</summary>
+    internal QuotaReservation QuotaReservation { get; set; }
 
     /// <summary>One of <see cref="CallClasses"/>, as decided from the request and the key.</summary>
     internal string Class { get; set; } = CallClasses.Default;

@@ -33,6 +33,10 @@ internal sealed class DeploymentAvailability : IDeploymentAvailability
     /// <inheritdoc/>
     public bool IsClosed(string deployment) => _states.IsDrained(deployment) || _healths.IsOpen(deployment);
 
+    /// <inheritdoc/>
+    public TimeSpan UntilServed(string deployment) =>
+        _states.IsDrained(deployment) ? TimeSpan.MaxValue : _healths.UntilTest(deployment) ?? TimeSpan.Zero;
+
     /// <summary>Whether a call may not go to a deployment now; then the search notes why.</summary>
     /// <param name="deployment">The deployment.</param>
     /// <param name="search">The search of the call.</param>
@@ -51,13 +55,17 @@ internal sealed class DeploymentAvailability : IDeploymentAvailability
     }
 
     /// <summary>Notes why a call could not wait for the deployments that it found full: they were closed meanwhile.</summary>
-    public void AddClosed(DeploymentSearch search)
+    /// <returns>False if one of them is not closed any more: the call may wait for it.</returns>
+    public bool AddClosed(DeploymentSearch search)
     {
-        foreach (var deployment in search.FullDeployments())
+        var closed = search.FullDeployments();
+        if (!Array.TrueForAll(closed, deployment => IsClosed(deployment.Name))) return false;
+        foreach (var deployment in closed)
         {
             if (_states.IsDrained(deployment.Name)) search.AddDrained();
             else AddOpen(_healths.Of(deployment), search);
         }
+        return true;
     }
 
     // Where a test is due that this call cannot make, another one is due in an interval at the latest.

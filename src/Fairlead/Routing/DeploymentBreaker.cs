@@ -18,6 +18,7 @@ internal sealed class DeploymentBreaker(TimeProvider time)
     private readonly Lock _gate = new();
     private int _period;
     private int _failures;
+    private int _failedProbes;
     private long _nextTest;
     private long _openedAt;
     private RollingCounts? _attempts;
@@ -61,7 +62,20 @@ internal sealed class DeploymentBreaker(TimeProvider time)
         if (IsTest(period)) return Close(period);
         if (Volatile.Read(ref _period) != period || !config.Enabled) return false;
         if (Volatile.Read(ref _failures) != 0) Volatile.Write(ref _failures, 0);
+        if (Volatile.Read(ref _failedProbes) != 0) Volatile.Write(ref _failedProbes, 0);
         Attempts(config).Add();
+        return false;
+    }
+
+    /// <summary>
+    /// A probe got its response. True if that closed the breaker. Otherwise it ends a row of failed probes, but not of failed attempts,
+    /// which it must not hide.
+    /// </summary>
+    /// <param name="period">As the probe passed.</param>
+    public bool ProbeSucceeded(int period)
+    {
+        if (IsTest(period)) return Close(period);
+        if (Volatile.Read(ref _period) == period) Volatile.Write(ref _failedProbes, 0);
         return false;
     }
 
@@ -72,20 +86,17 @@ internal sealed class DeploymentBreaker(TimeProvider time)
     /// <summary>An attempt failed by the fault of the deployment. True if that opened the breaker.</summary>
     /// <param name="config">The settings in force.</param>
     /// <param name="period">As the attempt passed.</param>
-    public bool Failed(BreakerConfig config, int period)
+    /// <param name="isProbe">Whether it is a probe, which does not count in the error rate.</param>
+    public bool Failed(BreakerConfig config, int period, bool isProbe = false)
     {
         if (!config.Enabled) return false;
         lock (_gate)
         {
             // The next test is due at its time, whatever happened to this one.
             if (_period != period || IsTest(period)) return false;
-            var attempts = Attempts(config);
-            attempts.Add();
-            attempts.Mark();
-            _failures++;
-            var (all, failed) = attempts.Totals();
-            var isRateExceeded = all >= config.MinimumAttempts && failed >= config.ErrorRate * all;
-            if (_failures < config.Failures && !isRateExceeded) return false;
+            if (isProbe) _failedProbes++;
+            else _failures++;
+            if (_failures + _failedProbes < config.Failures && (isProbe || !IsRateExceeded(config))) return false;
             Interlocked.Exchange(ref _nextTest, time.GetTimestamp() + Ticks(config.Interval));
             Interlocked.Exchange(ref _openedAt, time.GetUtcNow().UtcTicks);
             Volatile.Write(ref _period, period + 1);
@@ -98,11 +109,21 @@ internal sealed class DeploymentBreaker(TimeProvider time)
         lock (_gate)
         {
             if (_period != period) return false;
-            _failures = 0;
+            (_failures, _failedProbes) = (0, 0);
             _attempts = null;
             Volatile.Write(ref _period, period + 1);
             return true;
         }
+    }
+
+    // Counts a failed attempt.
+    private bool IsRateExceeded(BreakerConfig config)
+    {
+        var attempts = Attempts(config);
+        attempts.Add();
+        attempts.Mark();
+        var (all, failed) = attempts.Totals();
+        return all >= config.MinimumAttempts && failed >= config.ErrorRate * all;
     }
 
     // A reload may change the window; then the measurement starts again.

@@ -11,6 +11,9 @@ namespace Fairlead.Routing;
 internal sealed class DeploymentHealth(
     string name, Func<BreakerConfig> settings, TimeProvider time, ILogger logger, Action<string> changed)
 {
+    /// <summary>Stated as the time until a probe that is due but not made yet.</summary>
+    internal static readonly TimeSpan Overdue = TimeSpan.FromSeconds(1);
+
     private readonly DeploymentBreaker _breaker = new(time);
     private int _running;
 
@@ -70,7 +73,7 @@ internal sealed class DeploymentHealth(
     public HealthTicket EnterProbe()
     {
         Interlocked.Increment(ref _running);
-        return new HealthTicket(this, _breaker.Period);
+        return new HealthTicket(this, _breaker.Period, isProbe: true);
     }
 
     /// <summary>Probes test it from now on, and no calls do.</summary>
@@ -80,7 +83,7 @@ internal sealed class DeploymentHealth(
     private TimeSpan UntilProbe(long next)
     {
         var left = time.GetElapsedTime(time.GetTimestamp(), next);
-        return left > TimeSpan.Zero ? left : TimeSpan.FromMilliseconds(1);
+        return left > TimeSpan.Zero ? left : Overdue;
     }
 
     internal void GiveBack() => Interlocked.Decrement(ref _running);
@@ -90,15 +93,15 @@ internal sealed class DeploymentHealth(
         if (_breaker.Responded(period)) Closed();
     }
 
-    internal void Succeeded(int period)
+    internal void Succeeded(int period, bool isProbe)
     {
-        if (_breaker.Succeeded(settings(), period)) Closed();
+        if (isProbe ? _breaker.ProbeSucceeded(period) : _breaker.Succeeded(settings(), period)) Closed();
     }
 
-    internal void Failed(int period)
+    internal void Failed(int period, bool isProbe)
     {
         var config = settings();
-        if (!_breaker.Failed(config, period)) return;
+        if (!_breaker.Failed(config, period, isProbe)) return;
         RoutingLog.BreakerOpened(logger, name, config.Interval.TotalSeconds);
         changed(name);
     }

@@ -29,6 +29,9 @@ internal sealed class DeploymentHealths : IBreakerStates
     /// <summary>Whether no call goes to a deployment, apart from tests.</summary>
     public bool IsOpen(string deployment) => _healths.TryGetValue(deployment, out var health) && health.IsOpen;
 
+    /// <summary>The time until a call may go to a deployment; null if a call may now.</summary>
+    public TimeSpan? UntilTest(string deployment) => _healths.TryGetValue(deployment, out var health) ? health.UntilTest : null;
+
     /// <summary>The health of a deployment; a new one is healthy.</summary>
     public DeploymentHealth Of(Deployment deployment) =>
         _healths.TryGetValue(deployment.Name, out var known) ? known : _healths.GetOrAdd(deployment.Name, Create);

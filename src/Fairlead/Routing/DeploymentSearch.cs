@@ -12,6 +12,12 @@ internal sealed class DeploymentSearch(string firstReason)
 {
     private TimeSpan? _shortestWait;
 
+    // Whether the call was sent to a deployment, or waited for one.
+    private bool _hasTried;
+
+    // Whether Last says what became of the call, and not that one deployment does not work.
+    private bool _isLastFinal;
+
     /// <summary>The error that helps the client most so far; null for none.</summary>
     public GatewayError? Last { get; set; }
 
@@ -27,11 +33,13 @@ internal sealed class DeploymentSearch(string firstReason)
     /// <summary>Whether a deployment that the call may use is drained.</summary>
     public bool HasDrained { get; private set; }
 
-    /// <summary>Whether drained deployments are the reason why the call cannot be served.</summary>
-    public bool IsAllDrained => HasDrained && UntilTest is null && Last is not { IsRetryable: true };
+    /// <summary>Whether drained deployments are the reason why the call cannot be served: nothing else was tried.</summary>
+    public bool IsAllDrained => HasDrained && UntilTest is null && !_hasTried && Last is not { IsRetryable: true };
 
-    /// <summary>Whether open deployments are the reason why the call cannot be served.</summary>
-    public bool IsAllOpen => UntilTest is not null && Last is not { IsRetryable: true };
+    /// <summary>
+    /// Whether open deployments are the reason why the call cannot be served: no other one was tried, or only such as do not work.
+    /// </summary>
+    public bool IsAllOpen => UntilTest is not null && !_isLastFinal && Last is not { IsRetryable: true };
 
     /// <summary>A deployment is open.</summary>
     public void AddOpen(TimeSpan untilTest) => UntilTest = Shorter(UntilTest, untilTest);
@@ -46,13 +54,24 @@ internal sealed class DeploymentSearch(string firstReason)
     public void AddFull(Deployment deployment, int retries) => (Full ??= []).Add((deployment, retries));
 
     /// <summary>No slot became free. An error of an attempt that may pass helps the client more than that.</summary>
-    public void AddNoSlot(GatewayError error) => Last = Last is { IsRetryable: true } ? Last : error;
+    public void AddNoSlot(GatewayError error)
+    {
+        _hasTried = true;
+        if (Last is { IsRetryable: true }) return;
+        Last = error;
+        _isLastFinal = true;
+    }
 
     /// <summary>An attempt failed.</summary>
     public void AddFailed(GatewayReply.AttemptFailed failure)
     {
         // An error that only the operator can fix does not replace an error that may pass at another deployment.
-        if (Last is not { IsRetryable: true } || failure.Error.IsRetryable || failure.Class == FailureClass.GiveBack) Last = failure.Error;
+        _hasTried = true;
+        if (Last is not { IsRetryable: true } || failure.Error.IsRetryable || failure.Class == FailureClass.GiveBack)
+        {
+            Last = failure.Error;
+            _isLastFinal = failure.Class == FailureClass.GiveBack;
+        }
         if (failure.Class != FailureClass.GiveBack && failure.Error.RetryAfter is { } wait) _shortestWait = Shorter(_shortestWait, wait);
     }
 
@@ -89,7 +108,7 @@ internal sealed class DeploymentSearch(string firstReason)
     /// <param name="model">Name of its model.</param>
     public GatewayError ToError(string model)
     {
-        if (IsAllOpen) return RoutingErrors.AllOpen(model, UntilTest!.Value);
+        if (IsAllOpen) return RoutingErrors.AllOpen(model, UntilTest!.Value, _hasTried);
         if (IsAllDrained) return RoutingErrors.AllDrained(model);
         if (Last is not { } last) return GatewayError.ModelNotFound(model);
         // A deployment that is tested sooner may serve the call when it is repeated.

@@ -44,7 +44,7 @@ internal sealed class DeploymentTrial(
             // 1.
             if (availability.IsClosed(deployment, search, mayTest))
             {
-                if (hasSlot) LoseSlot(call, deployment);
+                if (hasSlot) LoseSlot(call, deployment, search, retries, mayTest);
                 return null;
             }
 
@@ -66,8 +66,8 @@ internal sealed class DeploymentTrial(
             else if (!health.TryEnter(out ticket))
             {
                 // Another call took the test at this moment.
-                LoseSlot(call, deployment);
                 search.AddOpen(health.UntilTest ?? TimeSpan.Zero);
+                LoseSlot(call, deployment, search, retries, hasSlot);
                 return null;
             }
 
@@ -137,11 +137,16 @@ internal sealed class DeploymentTrial(
         }
     }
 
-    /// <summary>Returns a slot that cannot be used. If the call has to wait again, it keeps its place.</summary>
-    private void LoseSlot(GatewayCall call, Deployment deployment)
+    /// <summary>Returns a slot that cannot be used: the deployment was closed after it was granted.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="deployment">The deployment.</param>
+    /// <param name="search">What the call found so far.</param>
+    /// <param name="retries">Attempts that it had there.</param>
+    /// <param name="waitsAgain">Whether it waits for the deployment again, if it waits for others too.</param>
+    private void LoseSlot(GatewayCall call, Deployment deployment, DeploymentSearch search, int retries, bool waitsAgain)
     {
-        scheduler.GiveBack(call, deployment);
-        if (call.Turn is { } turn) turn.HasLostSlot = true;
+        scheduler.LoseSlot(call, deployment);
+        if (waitsAgain && search.Full is { Count: > 0 }) search.AddFull(deployment, retries);
     }
 
     /// <summary>Raises the reservation for another attempt, or gives the slot back.</summary>

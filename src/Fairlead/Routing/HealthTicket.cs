@@ -4,7 +4,7 @@ namespace Fairlead.Routing;
 /// By which an attempt reports to the health of its deployment. An attempt that ends without a report, such as one whose client left, says
 /// nothing about the deployment; it gives the ticket back like all others. The default value reports nothing.
 /// </summary>
-internal readonly struct HealthTicket(DeploymentHealth health, int period)
+internal readonly struct HealthTicket(DeploymentHealth health, int period, bool isProbe = false)
 {
     private readonly DeploymentHealth? _health = health;
 
@@ -15,12 +15,12 @@ internal readonly struct HealthTicket(DeploymentHealth health, int period)
     public void Responded() => _health?.Responded(period);
 
     /// <summary>The attempt ended as it should.</summary>
-    public void Succeeded() => _health?.Succeeded(period);
+    public void Succeeded() => _health?.Succeeded(period, isProbe);
 
     /// <summary>Reports what a failed attempt says about the deployment.</summary>
     public void Ended(HealthVerdict verdict)
     {
-        if (verdict == HealthVerdict.Failed) _health?.Failed(period);
+        if (verdict == HealthVerdict.Failed) _health?.Failed(period, isProbe);
         else if (verdict == HealthVerdict.Works) Succeeded();
     }
 

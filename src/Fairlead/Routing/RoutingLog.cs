@@ -22,6 +22,11 @@ internal static partial class RoutingLog
     [LoggerMessage(8006, LogLevel.Error, "The probe of {Deployment} could not be made")]
     public static partial void ProbeBroken(ILogger logger, string deployment, Exception exception);
 
+    [LoggerMessage(8007, LogLevel.Error,
+        "The probe of {Deployment} still runs after {Seconds} s, because its provider ignores cancellation. No other probe is made until it "
+        + "ends, and calls test the deployment")]
+    public static partial void ProbeHangs(ILogger logger, string deployment, double seconds);
+
     [LoggerMessage(8004, LogLevel.Information, "Deployment {Deployment} responds again and is closed: calls go there")]
     public static partial void BreakerClosed(ILogger logger, string deployment);
 }

@@ -8,8 +8,8 @@ using Fairlead.Validation;
 namespace Fairlead.Routing;
 
 /// <summary>
-/// Finds a deployment that responds: 1. count tokens without a provider if none can count them, 2. refuse a request that no deployment can
-/// express, 3. take the next deployment; after all were passed, wait for a slot at any of those that had none, 4. skip it if it cannot
+/// Finds a deployment that responds: 1. count tokens without a provider if none can count them, 2. refuse a request that none of those it may
+/// use can express, 3. take the next deployment; after all were passed, wait for a slot at any of those that had none, 4. skip it if it cannot
 /// serve the request, 5. try it (<see cref="DeploymentTrial"/>) and return its response, 6. continue with a larger model if the request did
 /// not fit, 7. return the error that helps the client most.
 /// </summary>
@@ -30,14 +30,15 @@ internal sealed class RoutingStage(
     public async ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
         // 1. A provider that counts in the caller's own dialect is more exact.
-        if (call.Operation == Operation.CountTokens && !IsNativeAnywhere(call)) return tokenCount.Count(call);
+        if (call.Operation == Operation.CountTokens && !IsNativeAny(call, call.Model.Deployments)) return tokenCount.Count(call);
 
-        // 2. Later, a stream that commits at acceptance has started.
-        if (call.Dialect.Streams is { CommitsAtAcceptance: true } && RefuseUntranslatable(call) is { } untranslatable)
+        // 2. Later, a stream that commits at acceptance has started. Without any deployment, nothing starts.
+        var selection = selector.Select(call);
+        if (call.Dialect.Streams is { CommitsAtAcceptance: true } && selection.Deployments.Count > 0
+            && RefuseUntranslatable(call, selection.Deployments) is { } untranslatable)
             return new GatewayReply.Refused(untranslatable);
 
         // 3.
-        var selection = selector.Select(call);
         var order = selection.Deployments;
         if (call.Rescue is { IsRescuing: true } rescue) order = rescue.Select(call, order);
         var search = new DeploymentSearch(selection.Reason);
@@ -63,7 +64,11 @@ internal sealed class RoutingStage(
                 if (slot.Deployment is null)
                 {
                     if (slot.Error is { } noSlot) search.AddNoSlot(noSlot);
-                    else availability.AddClosed(search);
+                    else if (!availability.AddClosed(search))
+                    {
+                        call.Turn?.KeepPlace();
+                        continue;
+                    }
                     break;
                 }
                 deployment = slot.Deployment;
@@ -90,15 +95,15 @@ internal sealed class RoutingStage(
         return new GatewayReply.Refused(search.ToError(call.Model.Id));
     }
 
-    private static bool IsNativeAnywhere(GatewayCall call) =>
-        call.Model.Deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect));
+    private static bool IsNativeAny(GatewayCall call, IReadOnlyList<Deployment> deployments) =>
+        deployments.Any(deployment => deployment.Provider.Speaks(call.Dialect));
 
     /// <summary>
     /// A request without a translation is refused before the call counts as accepted, if no provider speaks the caller's own dialect.
     /// </summary>
-    private static GatewayError? RefuseUntranslatable(GatewayCall call)
+    private static GatewayError? RefuseUntranslatable(GatewayCall call, IReadOnlyList<Deployment> deployments)
     {
-        if (IsNativeAnywhere(call)) return null;
+        if (IsNativeAny(call, deployments)) return null;
         try
         {
             _ = call.Conversation;

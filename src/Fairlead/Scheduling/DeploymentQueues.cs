@@ -31,8 +31,8 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
         lock (_gate)
         {
             var now = time.GetTimestamp();
-            call.EnteredAt = now - (long)(call.WaitedBefore.TotalSeconds * time.TimestampFrequency);
-            call.Sequence = ++_sequence;
+            call.EnteredAt = call.Earlier?.EnteredAt ?? now - (long)(call.WaitedBefore.TotalSeconds * time.TimestampFrequency);
+            call.Sequence = call.Earlier?.Sequence ?? ++_sequence;
             if (!_models.TryGetValue(model, out var queue)) _models[model] = queue = new ModelQueue(model);
             queue.Apply(settings, time);
             var lane = LaneOf(queue, deployments);
@@ -94,7 +94,7 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
     /// <summary>Estimate of the wait of a call that waits; null if nothing is known.</summary>
     public TimeSpan? ExpectedWaitOf(QueuedCall call)
     {
-        lock (_gate) return call.State == QueueState.Waiting ? WaitEstimate.Of(call, time.GetTimestamp()) : null;
+        lock (_gate) return call.State == QueueState.Waiting ? WaitEstimate.Of(call, time.GetTimestamp(), Availability) : null;
     }
 
     /// <summary>Waiting calls by model and class.</summary>
@@ -151,6 +151,9 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
         Notify(ended);
     }
 
+    /// <summary>Whether a call that waits may get a slot of a deployment now.</summary>
+    public bool IsServed(string deployment) => Availability is not { } availability || availability.UntilServed(deployment) <= TimeSpan.Zero;
+
     private bool IsClosed(QueueLane lane) =>
         Availability is { } availability && Array.TrueForAll(lane.Slots, slot => availability.IsClosed(slot.Name));
 
@@ -169,26 +172,37 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
 
     private void Dispatch(DeploymentSlot slot, long now, ref QueuedCall? ended)
     {
-        if (IsHeld(slot, 1)) return;
+        if (IsClosed(slot) || IsHeld(slot, 1)) return;
+        // One call is a test; what it finds out decides about the others.
+        var isTest = Availability?.IsClosed(slot.Name) == true;
         while (slot.HasRoom && slot.Queue.Next(now) is { } call)
         {
             if (IsHeld(slot, call.InputTokens)) return;
             if (!slot.TryTakeForWaiting()) return;
             if (slot.Quota.IsActive)
             {
-                if (!slot.Quota.TryReserve(slot.Keys, call.InputTokens, out var key))
+                if (!slot.Quota.TryReserve(slot.Keys, call.InputTokens, out var reservation))
                 {
                     // Another call took what was left at this moment.
                     slot.GiveBack();
                     IsHeld(slot, call.InputTokens);
                     return;
                 }
-                call.ProviderKey = key;
+                call.Reservation = reservation;
             }
             slot.Queue.Take(call);
             call.Deployment = slot.Name;
             End(call, QueueState.Granted, ref ended);
+            if (isTest) return;
         }
+    }
+
+    /// <summary>Whether no call may get a slot. Then the calls that wait are looked at again when a test is due.</summary>
+    private bool IsClosed(DeploymentSlot slot)
+    {
+        if (Availability?.UntilServed(slot.Name) is not { } wait || wait <= TimeSpan.Zero) return false;
+        if (wait < TimeSpan.MaxValue && slot.HasWaiting) WakeAfter(slot, wait);
+        return true;
     }
 
     /// <summary>Whether the provider's own limits have no room. Then the calls that wait are looked at again when they have.</summary>
@@ -196,12 +210,15 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
     {
         var wait = slot.Quota.WaitFor(slot.Keys, inputTokens);
         if (wait <= TimeSpan.Zero) return false;
-        if (!slot.HasWaiting) return true;
-        // A millisecond is the resolution of timers.
-        wait += TimeSpan.FromMilliseconds(1);
-        slot.Wake ??= time.CreateTimer(state => Serve((DeploymentSlot)state!), slot, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        slot.Wake.Change(wait, Timeout.InfiniteTimeSpan);
+        if (slot.HasWaiting) WakeAfter(slot, wait);
         return true;
+    }
+
+    private void WakeAfter(DeploymentSlot slot, TimeSpan wait)
+    {
+        slot.Wake ??= time.CreateTimer(state => Serve((DeploymentSlot)state!), slot, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        // A millisecond is the resolution of timers.
+        slot.Wake.Change(wait + TimeSpan.FromMilliseconds(1), Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>
@@ -220,16 +237,17 @@ internal sealed class DeploymentQueues(Func<Deployment, DeploymentSlot> slotOf, 
         // The estimate looks at all lines, so it is computed only if it decides or is shown.
         if (call.TimeLeft is { } left)
         {
-            call.ExpectedWait = WaitEstimate.Of(call, now);
+            call.ExpectedWait = WaitEstimate.Of(call, now, Availability);
             if (call.ExpectedWait > left)
             {
                 Refuse(call, QueueRefusal.Deadline, ref ended);
                 return;
             }
         }
-        if (!queue.IsOver(call.Class)) return;
+        // One that has its earlier place does not lose it to those that came meanwhile.
+        if (call.Earlier is not null || !queue.IsOver(call.Class)) return;
         var victim = queue.VictimFor(call);
-        victim.ExpectedWait = WaitEstimate.Of(victim, now);
+        victim.ExpectedWait = WaitEstimate.Of(victim, now, Availability);
         Refuse(victim, QueueRefusal.Full, ref ended);
     }
 

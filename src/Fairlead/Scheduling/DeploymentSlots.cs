@@ -49,15 +49,15 @@ internal sealed class DeploymentSlots
     /// <summary>The same, if the provider's own limits also have room for the call.</summary>
     /// <param name="deployment">The deployment.</param>
     /// <param name="inputTokens">Input tokens of the call.</param>
-    /// <param name="key">Id of the provider's key that has room; 0 for any.</param>
-    public bool TryTake(Deployment deployment, double inputTokens, out int key)
+    /// <param name="reservation">What was taken of the provider's own limits.</param>
+    public bool TryTake(Deployment deployment, double inputTokens, out QuotaReservation reservation)
     {
-        key = 0;
+        reservation = default;
         var slot = SlotOf(deployment);
         if (!slot.TryTake()) return false;
         if (!slot.Quota.IsActive) return true;
         slot.Deployment = deployment;
-        if (slot.Quota.TryReserve(slot.Keys, inputTokens, out key)) return true;
+        if (slot.Quota.TryReserve(slot.Keys, inputTokens, out reservation)) return true;
         if (slot.GiveBack()) _queues.Serve(slot);
         return false;
     }
@@ -79,11 +79,10 @@ internal sealed class DeploymentSlots
 
     /// <summary>Returns a slot that no attempt used, and what was taken for it of the provider's own limits.</summary>
     /// <param name="deployment">As the slot was taken.</param>
-    /// <param name="inputTokens">Input tokens of the call.</param>
-    /// <param name="key">Id of the provider's key that had room for it.</param>
-    public void GiveBackUnused(Deployment deployment, double inputTokens, int key)
+    /// <param name="reservation">What was taken of the provider's own limits.</param>
+    public void GiveBackUnused(Deployment deployment, in QuotaReservation reservation)
     {
-        SlotOf(deployment).Quota.Return(key, inputTokens);
+        SlotOf(deployment).Quota.Return(reservation);
         GiveBack(deployment);
     }
 
@@ -105,6 +104,16 @@ internal sealed class DeploymentSlots
             if (wait < shortest) shortest = wait;
         }
         return shortest;
+    }
+
+    /// <summary>
+    /// The same, of those at which a call that waits may get a slot now: a deployment is open, and a test of it is due, but only the
+    /// provider's own limits have no room for that. Zero if there is none.
+    /// </summary>
+    public TimeSpan QuotaWaitOfTests(IReadOnlyList<Deployment> deployments, double inputTokens)
+    {
+        Deployment[] served = [.. deployments.Where(deployment => _queues.IsServed(deployment.Name))];
+        return served.Length == 0 ? TimeSpan.Zero : QuotaWaitOf(served, inputTokens);
     }
 
     /// <summary>Moves the learned limits. To be called at least once in each <see cref="LearnedLimit.Window"/>.</summary>

@@ -51,7 +51,11 @@ internal sealed class QueueLane
         }
         var lines = _lines[call.Class];
         if (!lines.TryGetValue(call.Organization, out var line)) lines[call.Organization] = line = new OrganizationLine();
-        line.Calls.AddLast(call.Node);
+        // Only a call that has an earlier place is not the last.
+        var before = line.Calls.Last;
+        while (before is not null && before.Value.Sequence > call.Sequence) before = before.Previous;
+        if (before is null) line.Calls.AddFirst(call.Node);
+        else line.Calls.AddAfter(before, call.Node);
     }
 
     public void Remove(QueuedCall call)

@@ -1,3 +1,5 @@
+using Fairlead.Scheduling.Quotas;
+
 namespace Fairlead.Scheduling;
 
 /// <summary>Where a call is on its way through the queue.</summary>
@@ -59,6 +61,9 @@ internal class QueuedCall
     /// <summary>It had a slot before (retry, failover, repair): it goes to the head and is never refused.</summary>
     public bool IsReturning { get; init; }
 
+    /// <summary>An earlier wait whose place it has, because that gave it nothing; null for a place at the end.</summary>
+    public QueuedCall? Earlier { get; init; }
+
     /// <summary>Workers of the node if it is the run of a job, which waits on one of them; 0 for other calls.</summary>
     public int Workers { get; init; }
 
@@ -78,8 +83,8 @@ internal class QueuedCall
     /// <summary>The deployment whose slot it got; null without one.</summary>
     public string? Deployment { get; internal set; }
 
-    /// <summary>Id of the provider's key that has room for it; 0 for any.</summary>
-    public int ProviderKey { get; internal set; }
+    /// <summary>What was taken of the provider's own limits for it.</summary>
+    public QuotaReservation Reservation { get; internal set; }
 
     /// <summary>What was expected when it was refused; null if nothing is known.</summary>
     public TimeSpan? ExpectedWait { get; internal set; }

@@ -59,15 +59,15 @@ internal sealed class Scheduler : IDisposable
     /// </summary>
     public bool TryTake(GatewayCall call, Deployment deployment)
     {
-        var isTaken = _slots.TryTake(deployment, InputTokensOf(call), out var key);
-        call.ProviderKey = key;
+        var isTaken = _slots.TryTake(deployment, InputTokensOf(call), out var reservation);
+        Reserved(call, reservation);
         return isTaken;
     }
 
     /// <summary>Returns the slot of an attempt that has ended, and learns from it.</summary>
     public void GiveBack(GatewayCall call, Attempt attempt)
     {
-        if (!attempt.Sent) _slots.QuotaOf(attempt.Deployment).Return(call.ProviderKey, InputTokensOf(call));
+        if (!attempt.Sent) _slots.QuotaOf(attempt.Deployment).Return(call.QuotaReservation);
         _slots.GiveBack(attempt.Deployment, AttemptSamples.Of(call, attempt, _time));
     }
 
@@ -80,7 +80,14 @@ internal sealed class Scheduler : IDisposable
 
     /// <summary>Returns a slot that no attempt used.</summary>
     public void GiveBack(GatewayCall call, Deployment deployment) =>
-        _slots.GiveBackUnused(deployment, InputTokensOf(call), call.ProviderKey);
+        _slots.GiveBackUnused(deployment, call.QuotaReservation);
+
+    /// <summary>Returns a slot that the call cannot use, because the deployment was closed. If the call waits again, it has its place.</summary>
+    public void LoseSlot(GatewayCall call, Deployment deployment)
+    {
+        call.Turn?.KeepPlace();
+        GiveBack(call, deployment);
+    }
 
     /// <summary>
     /// Waits until a deployment has a slot for the call, up to <c>scheduling.maxWait</c>, in all its waits together. The run of a job waits
@@ -129,7 +136,7 @@ internal sealed class Scheduler : IDisposable
         catch (OperationCanceledException)
         {
             if (!_slots.Leave(waiting) && waiting.State == QueueState.Granted)
-                _slots.GiveBackUnused(Granted(waiting, deployments), waiting.InputTokens, waiting.ProviderKey);
+                _slots.GiveBackUnused(Granted(waiting, deployments), waiting.Reservation);
             throw;
         }
         finally
@@ -145,7 +152,8 @@ internal sealed class Scheduler : IDisposable
                 { IsRun: true } when outcome == "timeout" => "postponed",
                 _ => outcome,
             };
-            call.ProviderKey = waiting.ProviderKey;
+            Reserved(call, waiting.Reservation);
+            turn.LastWait = waiting;
             var waited = _time.GetElapsedTime(since);
             turn.Waited += waited;
             call.Timings.Add(Phase.Queue, since);
@@ -163,6 +171,8 @@ internal sealed class Scheduler : IDisposable
             { State: QueueState.Granted } => new SlotWait(Granted(waiting, deployments), null),
             { Refusal: QueueRefusal.Full } => new SlotWait(null, Full(call, waiting, settings.MaxQueued[waiting.Class])),
             { Refusal: QueueRefusal.Deadline } => new SlotWait(null, SchedulingErrors.DeadlineMissed(call.Model.Id, waiting)),
+            { Refusal: QueueRefusal.Closed } when _slots.QuotaWaitOfTests(deployments, waiting.InputTokens) is var left && left > TimeSpan.Zero =>
+                new SlotWait(null, SchedulingErrors.Held(left)),
             { Refusal: QueueRefusal.Closed } => new SlotWait(null, null),
             _ when _slots.QuotaWaitOf(deployments, waiting.InputTokens) is var left && left > TimeSpan.Zero =>
                 new SlotWait(null, SchedulingErrors.Held(left)),
@@ -195,6 +205,9 @@ internal sealed class Scheduler : IDisposable
 
     public void Dispose() => _configuration.Changed -= Reloaded;
 
+    private static void Reserved(GatewayCall call, in QuotaReservation reservation) =>
+        (call.QuotaReservation, call.ProviderKey) = (reservation, reservation.Key);
+
     private static Deployment Granted(QueuedCall waiting, IReadOnlyList<Deployment> deployments)
     {
         foreach (var deployment in deployments)
@@ -211,7 +224,8 @@ internal sealed class Scheduler : IDisposable
         Class = CallClasses.RankOf(call.Class),
         InputTokens = InputTokensOf(call),
         MaxOutputTokens = call.MaxOutputTokens,
-        IsReturning = call.Attempts.Count > 0 || call.Turn is { HasLostSlot: true },
+        IsReturning = call.Attempts.Count > 0,
+        Earlier = call.Turn?.TakePlace(),
         Workers = call.QueuedRun?.Workers ?? 0,
         WaitedBefore = call.QueuedRun?.WaitedBefore ?? TimeSpan.Zero,
         TimeLeft = call.Deadline is { } deadline ? deadline - call.Time.GetUtcNow() : null,

@@ -4,12 +4,26 @@ namespace Fairlead.Scheduling;
 internal sealed class SchedulingTurn
 {
     private List<SchedulingCharge> _charges = [];
+    private QueuedCall? _kept;
 
     /// <summary>Time that the call has waited so far, in all its waits.</summary>
     public TimeSpan Waited { get; set; }
 
-    /// <summary>Whether it got a slot that it could not use, because the deployment was closed: it keeps its place in the queue.</summary>
-    public bool HasLostSlot { get; set; }
+    /// <summary>Its last wait; null for none.</summary>
+    public QueuedCall? LastWait { get; set; }
+
+    /// <summary>
+    /// Its last wait ended without use, because a deployment was closed at that moment: if it waits next, it has the same place.
+    /// </summary>
+    public void KeepPlace() => _kept = LastWait;
+
+    /// <summary>The wait whose place the next one has; null for none. Once.</summary>
+    public QueuedCall? TakePlace()
+    {
+        var kept = _kept;
+        _kept = null;
+        return kept;
+    }
 
     /// <summary>Notes a wait that was charged to the organization.</summary>
     public void Add(SchedulingCharge charge) => _charges.Add(charge);

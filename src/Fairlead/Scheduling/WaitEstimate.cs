@@ -7,16 +7,21 @@ namespace Fairlead.Scheduling;
 internal static class WaitEstimate
 {
     /// <summary>Null if no attempt has ended yet at one of its deployments: that may be the fastest.</summary>
-    public static TimeSpan? Of(QueuedCall call, long now)
+    /// <param name="call">The call.</param>
+    /// <param name="now">Timestamp.</param>
+    /// <param name="availability">Which deployments are closed: their slots go to nobody. Null for none.</param>
+    public static TimeSpan? Of(QueuedCall call, long now, IDeploymentAvailability? availability)
     {
         var perSecond = 0.0;
         var lane = call.Lane;
         foreach (var slot in lane.Slots)
         {
+            if (availability?.IsClosed(slot.Name) == true) continue;
             if (slot.HoldSeconds is not (> 0 and var hold)) return null;
             // A limit that was lowered below the slots in use frees as many of them.
             perSecond += Math.Min(slot.Limit, Math.Max(1, slot.Taken)) / hold;
         }
+        if (perSecond == 0) return null;
         var seconds = (PositionOf(call, now) + 1) / perSecond;
         return TimeSpan.FromSeconds(Math.Min(seconds, TimeSpan.FromDays(1).TotalSeconds));
     }

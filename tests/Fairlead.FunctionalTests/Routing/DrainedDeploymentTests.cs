@@ -163,6 +163,9 @@ public sealed class DrainedDeploymentTests : IAsyncLifetime
         }
         await using var restarted = await TestGateway.StartOnAsync(database, Yaml());
         Assert.Equal(("second/m", "drained"), AttemptOf(await ChatAsync(restarted)));
+        // One that is in no configuration is shown, so that it does not come back drained some day.
+        Assert.Equal("drained", await StateAsync(restarted, "gone/m"));
+        Assert.Equal("active", (await SetAsync(restarted, "gone%2Fm", "active")).GetProperty("state").GetString());
         Assert.DoesNotContain("gone/m", (await restarted.Admin.GetJsonAsync("/admin/v1/deployments?limit=100")).GetRawText(), StringComparison.Ordinal);
         Assert.Empty(_first.Requests);
     }

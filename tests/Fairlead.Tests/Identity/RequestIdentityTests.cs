@@ -43,7 +43,7 @@ public sealed class RequestIdentityTests
     private static readonly string[] OtherMembers =
     [
         nameof(GatewayCall.Facts), nameof(GatewayCall.Streams), nameof(GatewayCall.Address), nameof(GatewayCall.Endpoint), nameof(GatewayCall.Site),
-        nameof(GatewayCall.IdempotencyKey), nameof(GatewayCall.Idempotency), nameof(GatewayCall.RepeatTimeout), nameof(GatewayCall.QueuedRun), nameof(GatewayCall.ProviderKey),
+        nameof(GatewayCall.IdempotencyKey), nameof(GatewayCall.Idempotency), nameof(GatewayCall.RepeatTimeout), nameof(GatewayCall.QueuedRun), nameof(GatewayCall.ProviderKey), nameof(GatewayCall.QuotaReservation),
         nameof(GatewayCall.Session), nameof(GatewayCall.Turn), nameof(GatewayCall.Class), nameof(GatewayCall.Deadline), nameof(GatewayCall.MustTranslate),
         nameof(GatewayCall.RunLease), nameof(GatewayCall.HandedOver), nameof(GatewayCall.MaxInputTokens), nameof(GatewayCall.InputEstimate),
         nameof(GatewayCall.Reservation), nameof(GatewayCall.Limits), nameof(GatewayCall.IsRepair), nameof(GatewayCall.Rescue), nameof(GatewayCall.RunsLater),

@@ -40,6 +40,41 @@ public sealed class DeploymentBreakerTests
         Assert.False(_breaker.IsOpen);
     }
 
+    /// <summary>Few calls, and once in a while a probe that fails: those are not in a row.</summary>
+    [Fact]
+    public void Probes_SuccessBetween_DoNotOpen()
+    {
+        for (var i = 0; i < 40; i++)
+        {
+            Assert.False(FailProbe());
+            Assert.False(FailProbe());
+            Assert.False(_breaker.ProbeSucceeded(_breaker.Period));
+        }
+        Fail();
+        FailProbe();
+        Succeed();
+        Fail();
+        FailProbe();
+        Assert.False(_breaker.IsOpen);
+    }
+
+    /// <summary>Probes that fail count in a row with calls that do. One that succeeds must not hide that calls fail.</summary>
+    [Fact]
+    public void Probes_InARowOrWithCalls_Open()
+    {
+        FailProbe();
+        Fail();
+        Assert.False(_breaker.ProbeSucceeded(_breaker.Period));
+        Fail();
+        Assert.False(_breaker.IsOpen);
+        Assert.True(FailProbe());
+        Assert.True(_breaker.ProbeSucceeded(_breaker.Period));
+        Assert.False(_breaker.IsOpen);
+        Assert.False(FailProbe());
+        Assert.False(FailProbe());
+        Assert.True(FailProbe());
+    }
+
     [Fact]
     public void ErrorRate_ReachedByEnoughAttempts_Opens()
     {
@@ -227,6 +262,8 @@ public sealed class DeploymentBreakerTests
         for (var i = 0; i < Config.Failures; i++) Fail();
         Assert.True(_breaker.IsOpen);
     }
+
+    private bool FailProbe() => _breaker.Failed(Config, _breaker.Period, isProbe: true);
 
     private bool Fail() => _breaker.Failed(Config, _breaker.TryEnter(Config)!.Value);
 

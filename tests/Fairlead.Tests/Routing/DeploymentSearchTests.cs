@@ -55,8 +55,40 @@ public sealed class DeploymentSearchTests
         Assert.Equal(ErrorCode.ProviderTimeout, _search.ToError("m").Code);
     }
 
+    /// <summary>What became of the call is not replaced: neither a rejection that was charged, nor a wait that was in vain.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void ToError_RejectedOrNoSlotBesideClosedOnes_IsThatOfTheCall(bool isDrained)
+    {
+        if (isDrained) _search.AddDrained();
+        else _search.AddOpen(Second);
+        Fail(ErrorCode.ProviderRejected, null, FailureClass.GiveBack);
+        Assert.False(_search.IsAllDrained || _search.IsAllOpen);
+        Assert.Equal(ErrorCode.ProviderRejected, _search.ToError("m").Code);
+
+        var waited = new DeploymentSearch(AttemptReasons.Priority);
+        if (isDrained) waited.AddDrained();
+        else waited.AddOpen(Second);
+        waited.AddNoSlot(new GatewayError(ErrorCode.DeadlineExceeded, "too late") { Retryable = false });
+        Assert.Equal(ErrorCode.DeadlineExceeded, waited.ToError("m").Code);
+    }
+
+    /// <summary>Only its operator can repair the other one: a deployment that is open returns sooner, a drained one does not.</summary>
+    [Fact]
+    public void ToError_OtherOneIsMisconfigured_AdvisesTheTestButNotADrainedOne()
+    {
+        _search.AddDrained();
+        Fail(ErrorCode.ProviderError, null, FailureClass.Failover, retryable: false);
+        Assert.False(_search.IsAllDrained);
+        Assert.Equal(ErrorCode.ProviderError, _search.ToError("m").Code);
+        _search.AddOpen(3 * Second);
+        Assert.Equal((ErrorCode.ProviderUnavailable, 3 * Second), ErrorOf());
+        Assert.DoesNotContain("all of them", _search.ToError("m").Message, StringComparison.Ordinal);
+    }
+
     private (ErrorCode Code, TimeSpan Wait) ErrorOf() => (_search.ToError("m").Code, _search.ToError("m").RetryAfter!.Value);
 
-    private void Fail(ErrorCode code, TimeSpan? wait) =>
-        _search.AddFailed(new GatewayReply.AttemptFailed(new GatewayError(code, "failed") { RetryAfter = wait }, FailureClass.Retry));
+    private void Fail(ErrorCode code, TimeSpan? wait, FailureClass @class = FailureClass.Retry, bool? retryable = null) =>
+        _search.AddFailed(new GatewayReply.AttemptFailed(new GatewayError(code, "failed") { RetryAfter = wait, Retryable = retryable }, @class));
 }

@@ -5,6 +5,8 @@ using Fairlead.Configuration;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
 using Fairlead.Routing;
+using Fairlead.Routing.Probes;
+using Fairlead.Scheduling;
 using Fairlead.Tests.Catalogue;
 using Fairlead.Tests.Dialects;
 using Microsoft.Extensions.DependencyInjection;
@@ -64,6 +66,14 @@ internal sealed class RoutingWorld : IDisposable
 
     /// <summary>Whether a meter belongs to this world and not to a test that runs at the same time.</summary>
     public bool IsOwn(Meter meter) => meter.Scope == _services.GetRequiredService<IMeterFactory>();
+
+    /// <summary>Tells the slots which deployments are closed.</summary>
+    public DeploymentAvailability AvailabilityOf(DeploymentSlots slots, ICatalogue catalogue) =>
+        new(Healths, States, slots, Configuration, catalogue, _metrics);
+
+    /// <summary>Probes the paths of a catalogue's deployments. Tiny calls cannot be made.</summary>
+    public DeploymentProber ProberOf(ICatalogue catalogue) =>
+        new(catalogue, Healths, States, new ProbeRunner(Healths, null!, _metrics, Time, NullLogger<ProbeRunner>.Instance), Time);
 
     /// <summary>Names of the providers in the order of the selection.</summary>
     public string Order(GatewayCall call) => string.Join(' ', Selector.Select(call).Deployments.Select(deployment => deployment.ProviderName));

@@ -1,5 +1,9 @@
+using Fairlead.Access;
+using Fairlead.Errors;
+using Fairlead.Routing;
 using Fairlead.Scheduling;
 using Fairlead.Scheduling.Quotas;
+using Fairlead.Tests.Routing;
 
 namespace Fairlead.Tests.Scheduling;
 
@@ -51,8 +55,7 @@ public sealed class ClosedDeploymentTests : IDisposable
     {
         var waiting = Wait(_one, _two);
         Close(_one);
-        _closed.Names.Clear();
-        _world.Slots.AvailabilityChanged(_one.Name);
+        Open(_one);
         _world.Slots.GiveBack(_one);
         Assert.Equal(_one, (await waiting).Deployment);
     }
@@ -62,12 +65,89 @@ public sealed class ClosedDeploymentTests : IDisposable
     public async Task WaitAsync_LostSlot_KeepsItsPlace()
     {
         var call = _world.CallOf(_world.Models[0]);
-        call.Turn = new SchedulingTurn { HasLostSlot = true };
-        var others = Enumerable.Range(0, 5).Select(_ => Wait(_two)).ToList();
-        var waiting = _world.Scheduler.WaitAsync(call, [_two], Cancel).AsTask();
+        var waiting = _world.Scheduler.WaitAsync(call, [_one, _two], Cancel).AsTask();
+        var others = Enumerable.Range(0, 5).Select(_ => Wait(_one, _two)).ToList();
+        _world.Slots.GiveBack(_one);
+        Assert.Equal(_one, (await waiting).Deployment);
+        Close(_one);
+        _world.Scheduler.LoseSlot(call, _one);
+        waiting = _world.Scheduler.WaitAsync(call, [_one, _two], Cancel).AsTask();
+        Assert.All(others, other => Assert.False(other.IsCompleted));
+        // Its place is in its class: it does not go before a higher one.
+        var urgent = _world.CallOf(_world.Models[0]);
+        urgent.Class = CallClasses.Realtime;
+        var first = _world.Scheduler.WaitAsync(urgent, [_one, _two], Cancel).AsTask();
+        _world.Slots.GiveBack(_two);
+        Assert.Equal(_two, (await first).Deployment);
+        Assert.False(waiting.IsCompleted);
         _world.Slots.GiveBack(_two);
         Assert.Equal(_two, (await waiting).Deployment);
         Assert.All(others, other => Assert.False(other.IsCompleted));
+    }
+
+    /// <summary>A slot of a closed deployment goes to nobody. Otherwise one slot would flush the queue, and void its order.</summary>
+    [Fact]
+    public async Task GiveBack_Closed_LeavesTheQueueAsItIs()
+    {
+        var bulk = Enumerable.Range(0, 3).Select(_ => WaitOf(CallClasses.Bulk)).ToList();
+        Close(_one);
+        _world.Slots.GiveBack(_one);
+        Assert.All(bulk, call => Assert.False(call.IsCompleted));
+        var realtime = WaitOf(CallClasses.Realtime);
+        _world.Slots.GiveBack(_two);
+        Assert.Equal(_two, (await realtime).Deployment);
+        Assert.All(bulk, call => Assert.False(call.IsCompleted));
+        // They still wait for both.
+        Open(_one);
+        Assert.Equal(_one, (await bulk[0]).Deployment);
+        Assert.False(bulk[1].IsCompleted);
+    }
+
+    /// <summary>One call that waits makes the test when it is due, and no call has to arrive for that.</summary>
+    [Fact]
+    public async Task GiveBack_Open_OneCallTestsWhenThatIsDue()
+    {
+        var wide = VirtualQueue.At("p/wide", 3);
+        for (var i = 0; i < 3; i++) Assert.True(_world.Slots.TryTake(wide));
+        var waits = Enumerable.Range(0, 3).Select(_ => Wait(wide, _two)).ToList();
+        Close(wide, TimeSpan.FromSeconds(10));
+        for (var i = 0; i < 3; i++) _world.Slots.GiveBack(wide);
+        _world.Time.Advance(TimeSpan.FromSeconds(9));
+        Assert.All(waits, wait => Assert.False(wait.IsCompleted));
+        _closed.Tests[wide.Name] = TimeSpan.Zero;
+        _world.Time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(wide, (await waits[0]).Deployment);
+        Assert.Equal(1, _world.Slots.TakenAt(wide.Name));
+        Assert.All(waits.Skip(1), wait => Assert.False(wait.IsCompleted));
+    }
+
+    /// <summary>What the provider's own limits have no room for is not the fault of the deployment.</summary>
+    [Fact]
+    public async Task WaitAsync_TestIsDueButHeld_IsRefusedLikeARateLimit()
+    {
+        _world.Slots.GiveBack(_one);
+        Close(_one, TimeSpan.Zero);
+        Report(requests: 0, TimeSpan.FromSeconds(20));
+        var refused = await Wait(_one);
+        Assert.Equal((ErrorCode.RateLimitExceeded, 20), (refused.Error!.Code, Math.Round(refused.Error.RetryAfter!.Value.TotalSeconds)));
+        _closed.Tests[_one.Name] = TimeSpan.FromSeconds(1);
+        Assert.Equal(default, await Wait(_one));
+    }
+
+    /// <summary>The deployment returns between the refusal and its reason.</summary>
+    [Fact]
+    public void AddClosed_NotClosedAnyMore_IsNoReason()
+    {
+        using var routing = new RoutingWorld();
+        var availability = routing.AvailabilityOf(_world.Slots, _world);
+        var search = new DeploymentSearch(AttemptReasons.Only);
+        search.AddFull(_one, 0);
+        Assert.False(availability.AddClosed(search));
+        Assert.False(search.HasDrained);
+        Assert.Null(search.UntilTest);
+        routing.States.Replace([_one.Name]);
+        Assert.True(availability.AddClosed(search));
+        Assert.True(search.IsAllDrained);
     }
 
     /// <summary>The provider's own limits have room for one call. A slot that was not used leaves it to the next one.</summary>
@@ -104,22 +184,37 @@ public sealed class ClosedDeploymentTests : IDisposable
         }
     }
 
-    private void Report(int requests) => _world.Slots.QuotaOf(_one).Report(0, _world.Time.GetTimestamp(),
-        new ReportedLimits { Requests = new ReportedLimit(requests, null, TimeSpan.FromMinutes(5)) });
+    private void Report(int requests, TimeSpan? reset = null) => _world.Slots.QuotaOf(_one).Report(0, _world.Time.GetTimestamp(),
+        new ReportedLimits { Requests = new ReportedLimit(requests, null, reset ?? TimeSpan.FromMinutes(5)) });
+
+    private Task<SlotWait> WaitOf(string @class)
+    {
+        var call = _world.CallOf(_world.Models[0]);
+        call.Class = @class;
+        return _world.Scheduler.WaitAsync(call, [_one, _two], Cancel).AsTask();
+    }
 
     private Task<SlotWait> Wait(params Fairlead.Catalogue.Deployment[] deployments) =>
         _world.Scheduler.WaitAsync(_world.CallOf(_world.Models[0]), deployments, Cancel).AsTask();
 
-    private void Close(Fairlead.Catalogue.Deployment deployment)
+    private void Open(Fairlead.Catalogue.Deployment deployment)
     {
-        _closed.Names.Add(deployment.Name);
+        _closed.Tests.Remove(deployment.Name);
+        _world.Slots.AvailabilityChanged(deployment.Name);
+    }
+
+    private void Close(Fairlead.Catalogue.Deployment deployment, TimeSpan? untilTest = null)
+    {
+        _closed.Tests[deployment.Name] = untilTest ?? TimeSpan.MaxValue;
         _world.Slots.AvailabilityChanged(deployment.Name);
     }
 
     private sealed class Closed : IDeploymentAvailability
     {
-        public HashSet<string> Names { get; } = [];
+        public Dictionary<string, TimeSpan> Tests { get; } = [];
 
-        public bool IsClosed(string deployment) => Names.Contains(deployment);
+        public bool IsClosed(string deployment) => Tests.ContainsKey(deployment);
+
+        public TimeSpan UntilServed(string deployment) => Tests.GetValueOrDefault(deployment);
     }
 }

@@ -13,6 +13,9 @@ internal sealed class DeploymentStates
     /// <summary>Called with the name of each deployment that was drained or made active, after the change.</summary>
     public event Action<string>? Changed;
 
+    /// <summary>All drained deployments, also those that are in no configuration.</summary>
+    public IReadOnlyCollection<string> Drained => _drained;
+
     /// <summary>Whether any deployment is drained.</summary>
     public bool HasDrained => _drained.Count > 0;
 

@@ -15,6 +15,9 @@ internal sealed class DeploymentProber(
 
     private readonly Dictionary<string, ProbeSchedule> _schedules = new(StringComparer.Ordinal);
 
+    /// <summary>Ends with the probes that run now.</summary>
+    internal Task Running => Task.WhenAll(_schedules.Values.Select(schedule => schedule.Running));
+
     /// <summary>Starts the probes that are due. Returns the time until the next one is, at most a second.</summary>
     internal TimeSpan Step(CancellationToken stoppingToken)
     {
@@ -23,13 +26,16 @@ internal sealed class DeploymentProber(
         var pause = MaxPause;
         foreach (var schedule in _schedules.Values)
         {
-            if (now >= schedule.DueAt && schedule.Running.IsCompleted)
+            var next = now + (long)(schedule.Deployment.Probe!.Interval.TotalSeconds * time.TimestampFrequency);
+            if (now >= schedule.DueAt && schedule.IsFree)
             {
-                schedule.DueAt = now + (long)(schedule.Deployment.Probe!.Interval.TotalSeconds * time.TimestampFrequency);
-                healths.Of(schedule.Deployment).ProbedAt(schedule.DueAt);
+                schedule.DueAt = next;
                 if (!states.IsDrained(schedule.Deployment.Name))
-                    schedule.Running = runner.RunAsync(schedule.Deployment, schedule.Model, stoppingToken);
+                    schedule.Start(runner.RunAsync(schedule.Deployment, schedule.Model, stoppingToken));
             }
+            // Nobody knows when one ends that takes longer than the interval.
+            var nextProbe = now >= schedule.DueAt ? next : schedule.DueAt;
+            healths.Of(schedule.Deployment).ProbedAt(schedule.HasVerdict ? nextProbe : null);
             // One that is due but still runs is looked at again soon.
             var left = schedule.DueAt > now ? time.GetElapsedTime(now, schedule.DueAt) : TimeSpan.FromMilliseconds(50);
             if (left < pause) pause = left;
@@ -46,7 +52,7 @@ internal sealed class DeploymentProber(
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             // The server stops. What runs is cancelled too, and still recorded.
-            await Task.WhenAll(_schedules.Values.Select(schedule => schedule.Running));
+            await Running;
         }
     }
 

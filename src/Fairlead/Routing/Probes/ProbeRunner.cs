@@ -8,34 +8,58 @@ namespace Fairlead.Routing.Probes;
 /// A probe neither waits for a slot nor takes one, and counts in no limit. One that fails counts like a failed call. One that succeeds closes
 /// an open breaker; otherwise it does not count, because it must not hide that calls fail.
 /// </remarks>
-internal sealed class ProbeRunner(DeploymentHealths healths, ProbeCall calls, RoutingMetrics metrics, ILogger<ProbeRunner> logger)
+internal sealed class ProbeRunner(
+    DeploymentHealths healths, ProbeCall calls, RoutingMetrics metrics, TimeProvider time, ILogger<ProbeRunner> logger)
 {
+    /// <summary>A probe ends itself at its timeout. One of a provider that ignores that is left alone this much later.</summary>
+    internal static readonly TimeSpan Backstop = TimeSpan.FromSeconds(10);
+
     /// <summary>Never throws.</summary>
-    public async Task RunAsync(Deployment deployment, CatalogueModel model, CancellationToken cancellationToken)
+    public async Task<ProbeResult> RunAsync(Deployment deployment, CatalogueModel model, CancellationToken cancellationToken)
     {
+        var probe = deployment.Probe!;
         var ticket = healths.Of(deployment).EnterProbe();
+        // Not on the caller's thread, which starts all probes: a registered client may block.
+        var running = Task.Run(() => probe.Path is { } path
+            ? RequestAsync(deployment, path, probe.Timeout, ticket, cancellationToken)
+            : calls.RunAsync(deployment, model, ticket, cancellationToken), CancellationToken.None);
         try
         {
-            var verdict = deployment.Probe is { Path: { } path } probe
-                ? await RequestAsync(deployment, path, probe.Timeout, ticket, cancellationToken)
-                : await calls.RunAsync(deployment, model, ticket, cancellationToken);
-            if (verdict == HealthVerdict.Works && ticket.IsTest) ticket.Succeeded();
-            metrics.Probed(deployment.Name, verdict);
-            if (verdict == HealthVerdict.Failed) RoutingLog.ProbeFailed(logger, deployment.Name);
+            var verdict = await running.WaitAsync(probe.Timeout + Backstop, time, CancellationToken.None);
+            if (verdict == HealthVerdict.Works) ticket.Succeeded();
+            Probed(deployment, verdict);
+            return new ProbeResult(verdict != HealthVerdict.None, Task.CompletedTask);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // The server stops.
+            return new ProbeResult(true, Task.CompletedTask);
+        }
+        catch (TimeoutException) when (!running.IsCompleted)
+        {
+            ticket.Ended(HealthVerdict.Failed);
+            Probed(deployment, HealthVerdict.Failed);
+            RoutingLog.ProbeHangs(logger, deployment.Name, (probe.Timeout + Backstop).TotalSeconds);
+            return new ProbeResult(false, IgnoreAsync(running));
         }
         catch (Exception exception)
         {
             RoutingLog.ProbeBroken(logger, deployment.Name, exception);
+            return new ProbeResult(false, Task.CompletedTask);
         }
         finally
         {
             ticket.GiveBack();
         }
     }
+
+    private void Probed(Deployment deployment, HealthVerdict verdict)
+    {
+        metrics.Probed(deployment.Name, verdict);
+        if (verdict == HealthVerdict.Failed) RoutingLog.ProbeFailed(logger, deployment.Name);
+    }
+
+    private static async Task IgnoreAsync(Task task) => await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     private static async Task<HealthVerdict> RequestAsync(
         Deployment deployment, string path, TimeSpan timeout, HealthTicket ticket, CancellationToken cancellationToken)

@@ -6,12 +6,16 @@ internal sealed class KeyQuota
     /// <summary>More sent calls are not remembered; the oldest count as reported.</summary>
     private const int MaxPending = 4096;
 
-    private readonly Queue<(long At, double Tokens)> _pending = new();
+    private readonly Queue<(long Number, long At, double Tokens)> _pending = new();
+
+    // Numbers of those in the queue that were not sent after all.
+    private readonly HashSet<long> _notSent = [];
     private QuotaMeter _requests;
     private QuotaMeter _tokens;
     private QuotaMeter _input;
     private QuotaMeter _output;
     private double _pendingTokens;
+    private long _lastNumber;
     private long _blockedUntil = long.MinValue;
     private long _source = long.MinValue;
 
@@ -19,7 +23,7 @@ internal sealed class KeyQuota
     public long AllowsAt(double tokens, long now)
     {
         var at = Math.Max(now, _blockedUntil);
-        at = Math.Max(at, _requests.AllowsAt(1, _pending.Count, now));
+        at = Math.Max(at, _requests.AllowsAt(1, Pending, now));
         at = Math.Max(at, _tokens.AllowsAt(tokens, _pendingTokens, now));
         at = Math.Max(at, _input.AllowsAt(tokens, _pendingTokens, now));
         // The provider counts output as it is generated, so only an empty limit stops a call.
@@ -27,31 +31,28 @@ internal sealed class KeyQuota
     }
 
     /// <summary>Counts a call that is sent now, until a report includes it.</summary>
-    public void Sent(double tokens, long now)
+    /// <returns>Its number; 0 if it is not counted, because no limit is known.</returns>
+    public long Sent(double tokens, long now)
     {
         if (!_requests.IsLive(now) && !_tokens.IsLive(now) && !_input.IsLive(now))
         {
             _pending.Clear();
+            _notSent.Clear();
             _pendingTokens = 0;
-            return;
+            return 0;
         }
         if (_pending.Count >= MaxPending) Forget();
-        _pending.Enqueue((now, tokens));
+        _pending.Enqueue((++_lastNumber, now, tokens));
         _pendingTokens += tokens;
+        return _lastNumber;
     }
 
-    /// <summary>Takes back the newest call of this size that was counted by <see cref="Sent"/>. Rare, so it may take long.</summary>
-    public void NotSent(double tokens)
+    /// <summary>Takes back a call that was counted by <see cref="Sent"/>. Does nothing if it counts no more.</summary>
+    public void NotSent(in QuotaReservation reservation)
     {
-        var sent = _pending.ToArray();
-        var index = Array.FindLastIndex(sent, call => call.Tokens == tokens);
-        if (index < 0) return;
-        _pending.Clear();
-        for (var i = 0; i < sent.Length; i++)
-        {
-            if (i != index) _pending.Enqueue(sent[i]);
-        }
-        _pendingTokens -= tokens;
+        // The numbers in the queue have no gaps.
+        if (!_pending.TryPeek(out var oldest) || reservation.Number < oldest.Number) return;
+        if (_notSent.Add(reservation.Number)) _pendingTokens -= reservation.Tokens;
     }
 
     /// <summary>Takes over what a response reports.</summary>
@@ -81,7 +82,7 @@ internal sealed class KeyQuota
         {
             if (meter.LeftAt(now) is { } left && !(left >= tokens)) tokens = left;
         }
-        return (Rest(_requests.LeftAt(now), _pending.Count), Rest(tokens, _pendingTokens));
+        return (Rest(_requests.LeftAt(now), Pending), Rest(tokens, _pendingTokens));
     }
 
     private static double? Rest(double? left, double pending) => left is { } some ? Math.Max(0, some - pending) : null;
@@ -93,5 +94,11 @@ internal sealed class KeyQuota
         return true;
     }
 
-    private void Forget() => _pendingTokens -= _pending.Dequeue().Tokens;
+    private int Pending => _pending.Count - _notSent.Count;
+
+    private void Forget()
+    {
+        var forgotten = _pending.Dequeue();
+        if (!_notSent.Remove(forgotten.Number)) _pendingTokens -= forgotten.Tokens;
+    }
 }

@@ -31,8 +31,8 @@ internal sealed class ProviderQuota(TimeProvider time)
     /// <summary>Chooses a key that has room for a call and counts the call; false if none has.</summary>
     /// <param name="keys">Ids of the provider's keys; empty if it needs none.</param>
     /// <param name="tokens">Input tokens of the call.</param>
-    /// <param name="key">Id of the key.</param>
-    public bool TryReserve(int[] keys, double tokens, out int key)
+    /// <param name="reservation">The key, and how the call was counted.</param>
+    public bool TryReserve(int[] keys, double tokens, out QuotaReservation reservation)
     {
         if (keys.Length == 0) keys = NoKeys;
         var now = time.GetTimestamp();
@@ -41,26 +41,26 @@ internal sealed class ProviderQuota(TimeProvider time)
             _next = (_next + 1) % keys.Length;
             for (var i = 0; i < keys.Length; i++)
             {
-                key = keys[(_next + i) % keys.Length];
+                var key = keys[(_next + i) % keys.Length];
+                reservation = new QuotaReservation(key, 0, tokens);
                 if (!_keys.TryGetValue(key, out var quota)) return true;
                 if (quota.AllowsAt(tokens, now) > now) continue;
-                quota.Sent(tokens, now);
+                reservation = reservation with { Number = quota.Sent(tokens, now) };
                 return true;
             }
         }
-        key = 0;
+        reservation = default;
         return false;
     }
 
     /// <summary>Takes back a call that was counted by <see cref="TryReserve"/> but not sent.</summary>
-    /// <param name="key">The key that was chosen.</param>
-    /// <param name="tokens">Its input tokens, as they were counted.</param>
-    public void Return(int key, double tokens)
+    /// <param name="reservation">How it was counted.</param>
+    public void Return(in QuotaReservation reservation)
     {
-        if (!_isActive) return;
+        if (reservation.Number == 0) return;
         lock (_gate)
         {
-            if (_keys.TryGetValue(key, out var quota)) quota.NotSent(tokens);
+            if (_keys.TryGetValue(reservation.Key, out var quota)) quota.NotSent(reservation);
         }
     }
 

@@ -56,17 +56,44 @@ public sealed class ProviderQuotaTests
     {
         Report(new ReportedLimits { Requests = new ReportedLimit(2, null, 60 * Second), Tokens = new ReportedLimit(500, null, 60 * Second) });
         _time.Advance(TimeSpan.FromMilliseconds(1));
-        Assert.True(Reserve(tokens: 400));
+        Assert.True(_quota.TryReserve([Key], 400, out var reserved));
         Assert.True(Reserve(tokens: 100));
         Assert.False(Reserve(tokens: 1));
         // One that was never counted returns nothing.
-        _quota.Return(Key, 300);
-        _quota.Return(Key + 1, 400);
+        _quota.Return(default);
+        _quota.Return(new QuotaReservation(Key, 0, 400));
+        _quota.Return(reserved with { Key = Key + 1 });
         Assert.False(Reserve(tokens: 1));
-        _quota.Return(Key, 400);
+        _quota.Return(reserved);
+        _quota.Return(reserved);
         Assert.False(Reserve(tokens: 401));
         Assert.True(Reserve(tokens: 400));
         Assert.False(Reserve(tokens: 1));
+    }
+
+    /// <summary>Calls of the same size: what is returned is the call itself, or nothing if it counts no more.</summary>
+    [Fact]
+    public void Return_NotCountedOrReported_TakesNoOtherCallBack()
+    {
+        // Before anything was reported.
+        Assert.True(_quota.TryReserve([Key], 1, out var early));
+        Report(new ReportedLimits { Requests = new ReportedLimit(1, null, 60 * Second) });
+        _time.Advance(Second);
+        Assert.True(_quota.TryReserve([Key], 1, out var first));
+        _quota.Return(early);
+        Assert.False(Reserve());
+        // A report includes it.
+        _quota.Report(Key, _time.GetTimestamp(), new ReportedLimits { Requests = new ReportedLimit(2, null, 60 * Second) });
+        _time.Advance(Second);
+        Assert.True(Reserve());
+        Assert.True(_quota.TryReserve([Key], 1, out var last));
+        _quota.Return(first);
+        Assert.False(Reserve());
+        _quota.Return(last);
+        Assert.Equal((1, null), _quota.Left([Key]));
+        // What was returned is not forgotten a second time.
+        _quota.Report(Key, _time.GetTimestamp(), new ReportedLimits { Requests = new ReportedLimit(1, null, 60 * Second), Tokens = new ReportedLimit(10, null, 60 * Second) });
+        Assert.Equal((1, 10), _quota.Left([Key]));
     }
 
     [Fact]
@@ -147,7 +174,7 @@ public sealed class ProviderQuotaTests
     {
         int[] keys = [1, 2, 3];
         _quota.Report(2, _time.GetTimestamp(), new ReportedLimits { Requests = new ReportedLimit(0, null, 5 * Second) });
-        var used = Enumerable.Range(0, 6).Select(_ => _quota.TryReserve(keys, 1, out var key) ? key : 0).ToArray();
+        var used = Enumerable.Range(0, 6).Select(_ => _quota.TryReserve(keys, 1, out var reserved) ? reserved.Key : 0).ToArray();
         Assert.DoesNotContain(2, used);
         Assert.Contains(1, used);
         Assert.Contains(3, used);
