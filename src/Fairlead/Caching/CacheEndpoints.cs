@@ -44,7 +44,7 @@ internal sealed class CacheEndpoints(CacheDeletions deletions, RedisLevel redis,
     {
         try
         {
-            await redis.RemoveAllAsync(CacheKeys.PatternOf(project, model), CancellationToken.None);
+            await redis.RemoveAllAsync(CacheKeys.PatternOf(project, model), isGone: null, CancellationToken.None);
         }
         catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
         {

@@ -20,6 +20,9 @@ internal sealed class CacheKeys(RequestIdentity identity, CacheDeletions deletio
             $"{call.Caller.ProjectId}{Separator}{Escape(call.Model.Id)}{Separator}{known.CountOf(call.Caller.ProjectId, call.Model.Id)}{Separator}{identity.Of(call)}");
     }
 
+    /// <summary>Whether a key is from after all deletions; false while they are not known.</summary>
+    public bool IsCurrent(string key) => deletions.Current is { } known && !IsDeleted(key, known);
+
     /// <summary>Whether a key is from before a deletion.</summary>
     public static bool IsDeleted(string key, DeletionCounts known)
     {

@@ -11,7 +11,7 @@ internal static partial class CacheLog
     public static partial void Deleted(ILogger logger, string project, string model, string keyId);
 
     [LoggerMessage(19003, LogLevel.Warning,
-        "The deletions of the cache cannot be read ({Error}); the cache is used with those that are known; retrying")]
+        "The deletions of the cache cannot be read ({Error}); after a few seconds without them, calls do not use the cache; retrying")]
     public static partial void DeletionsUnavailable(ILogger logger, string error);
 
     [LoggerMessage(19004, LogLevel.Information, "The deletions of the cache can be read again")]

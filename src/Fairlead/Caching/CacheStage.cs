@@ -79,7 +79,7 @@ internal sealed class CacheStage(IConfigurationSource configuration, CacheKeys k
         {
             var ttl = call.Facts.Extension.Cache?.Ttl is { } wanted && wanted < config.Ttl ? wanted : config.Ttl;
             var maxBytes = Math.Min(MaxOutputBytes, config.MaxBytes / MaxPart);
-            recorder = new OutputRecorder(cache, key, ttl, config.Pacing, maxBytes, call, logger);
+            recorder = new OutputRecorder(cache, keys, key, ttl, config.Pacing, maxBytes, call, logger);
         }
         // A call that cannot be kept, and gets none, does not use the cache.
         var status = recorder is null && !mode.Reads() ? CacheStatus.Bypass : CacheStatus.Miss;
@@ -103,7 +103,8 @@ internal sealed class CacheStage(IConfigurationSource configuration, CacheKeys k
         call.Answering = new Attempt("", 0, deployment)
         {
             StartedAt = call.Timings.Now(),
-            Meter = found.Meter,
+            // What the delivery notes there concerns this call only.
+            Meter = found.Meter.Copy(),
             Outcome = Outcome.Complete.ToWire(),
             Usage = found.Usage,
         };

@@ -50,7 +50,7 @@ internal sealed class CachedOutput
     /// <summary>Approximate bytes in memory.</summary>
     public long Size => 512 + (Events.Sum(SizeOf) * 2) + (Offsets?.Count * 4 ?? 0);
 
-    /// <summary>The meter of an attempt with this output. All that show it share one, which does not change.</summary>
+    /// <summary>The meter of an attempt with this output. Each call that shows it has a copy.</summary>
     public OutputMeter Meter
     {
         get

@@ -58,6 +58,14 @@ internal sealed class OutputCache(IConfigurationSource configuration, RedisLevel
         metrics.Stored();
     }
 
+    /// <summary>Removes a response. From Redis in the background.</summary>
+    public void Remove(string key)
+    {
+        var options = Options(TimeSpan.FromMinutes(1));
+        options.SkipDistributedCacheWrite = !redis.IsAvailable;
+        Current().Cache.Remove(key, options);
+    }
+
     /// <summary>Removes the responses from memory whose keys are from before a deletion.</summary>
     public void Sweep(DeletionCounts known)
     {

@@ -12,7 +12,8 @@ namespace Fairlead.Caching;
 /// output that calls tools, was truncated, filtered, repaired or damaged is not kept. Belongs to the flow of its call.
 /// </summary>
 internal sealed class OutputRecorder(
-    OutputCache cache, string key, TimeSpan ttl, CachePacing pacing, long maxBytes, GatewayCall call, ILogger logger) : IOutputRecorder
+    OutputCache cache, CacheKeys keys, string key, TimeSpan ttl, CachePacing pacing, long maxBytes, GatewayCall call, ILogger logger)
+    : IOutputRecorder, IDisposable
 {
     /// <summary>Deltas that are joined if the pauses between them are not kept.</summary>
     private const int JoinedDeltas = 16;
@@ -20,7 +21,6 @@ internal sealed class OutputRecorder(
     private readonly MemoryLease _lease = new(call.Memory);
     private readonly List<GenerationEvent> _events = [];
     private readonly List<ChoiceFinished> _finishes = [];
-    private readonly HashSet<CallWarning> _earlier = [.. call.Warnings];
     private List<int>? _offsets = pacing == CachePacing.Original ? [] : null;
     private ResponseStarted? _started;
     private long _firstAt;
@@ -46,7 +46,10 @@ internal sealed class OutputRecorder(
     {
         try
         {
-            if (MayKeep(call)) cache.Store(key, Make(call));
+            if (!MayKeep(call) || !keys.IsCurrent(key)) return;
+            cache.Store(key, Make(call));
+            // A deletion in this moment may have swept before it was there.
+            if (!keys.IsCurrent(key)) cache.Remove(key);
         }
         catch (Exception exception)
         {
@@ -55,10 +58,16 @@ internal sealed class OutputRecorder(
         }
         finally
         {
-            _lease.Dispose();
-            _events.Clear();
-            _isLost = true;
+            Dispose();
         }
+    }
+
+    /// <summary>Keeps nothing more.</summary>
+    public void Dispose()
+    {
+        _lease.Dispose();
+        _events.Clear();
+        _isLost = true;
     }
 
     private bool MayKeep(GatewayCall call) =>
@@ -82,7 +91,7 @@ internal sealed class OutputRecorder(
             Offsets = _offsets?.ToArray(),
             Finishes = [.. _finishes],
             Usage = call.Ending!.Usage,
-            Warnings = [.. call.Warnings.Where(warning => !_earlier.Contains(warning))],
+            Warnings = KeptWarnings.Of(call),
             StoredAt = now,
             ExpiresAt = now + ttl,
         };

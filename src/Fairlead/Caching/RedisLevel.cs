@@ -45,9 +45,12 @@ internal sealed class RedisLevel(RedisConnection connection, RedisCircuit circui
         await SentAsync(static (database, key) => database.KeyDeleteAsync(Prefix + key), key, token);
     }
 
-    /// <summary>Removes all keys of a pattern.</summary>
+    /// <summary>Removes the keys of a pattern.</summary>
+    /// <param name="pattern">What the keys look like.</param>
+    /// <param name="isGone">Whether one of them, without the prefix, is removed; null to remove all.</param>
+    /// <param name="cancellationToken">Stops it.</param>
     /// <exception cref="RedisException">Redis failed; some of them may remain.</exception>
-    public async Task RemoveAllAsync(string pattern, CancellationToken cancellationToken)
+    public async Task RemoveAllAsync(string pattern, Func<string, bool>? isGone, CancellationToken cancellationToken)
     {
         foreach (var server in connection.Servers)
         {
@@ -56,12 +59,20 @@ internal sealed class RedisLevel(RedisConnection connection, RedisCircuit circui
             await foreach (var key in server.KeysAsync(connection.DatabaseNumber, Prefix + "*" + pattern, RemovedAtOnce)
                 .WithCancellation(cancellationToken))
             {
+                if (isGone is not null && !IsGone(key.ToString())) continue;
                 some.Add(key);
                 if (some.Count < RemovedAtOnce) continue;
                 await RemoveAsync(some);
                 some.Clear();
             }
             await RemoveAsync(some);
+        }
+
+        // The cache puts a version of its own before the key.
+        bool IsGone(string key)
+        {
+            var start = key.IndexOf("proj_", StringComparison.Ordinal);
+            return start >= 0 && isGone(key[start..]);
         }
     }
 

@@ -36,26 +36,43 @@ internal sealed class GenerationFlights(EventMemory memory, AttemptCharge charge
         lock (_gate)
         {
             var key = (identity, call.Class);
-            if (!_open.TryGetValue(key, out var flight)) _open[key] = flight = new GenerationFlight(key, memory);
-            var share = new GenerationShare(this, flight);
+            if (!_open.TryGetValue(key, out var flight)) _open[key] = flight = new GenerationFlight(key, call.Model, memory);
+            var share = new GenerationShare(this, flight, call.Streams);
             flight.Members.Add(share);
             if (flight.Members.Count == 1) flight.Owner = share;
             return share;
         }
     }
 
-    /// <summary>The owner sends an attempt. False if the owner has left.</summary>
-    public bool TryRun(GenerationFlight flight, GatewayCall call, Attempt attempt)
+    /// <summary>The owner sends an attempt.</summary>
+    public FlightRun Run(GenerationFlight flight, GatewayCall call, Attempt attempt)
     {
-        lock (_gate)
-        {
-            flight.Running = (call, attempt);
-            return flight.Owner is not null;
-        }
+        var run = new FlightRun(call, attempt, charge);
+        lock (_gate) flight.Running = run;
+        return run;
     }
 
-    /// <summary>Events are in the log: the calls that wait read them.</summary>
-    public void Begin(GenerationFlight flight) => flight.Begin(FlightStart.Streams);
+    /// <summary>The owner goes on alone, and so does each of the others.</summary>
+    public void Part(GenerationShare share, GatewayCall call)
+    {
+        Close(share.Flight);
+        share.Flight.Begin(FlightStart.Refused);
+        share.Leave(call);
+        call.Share = null;
+    }
+
+    /// <summary>Waits until the events that are in the log may leave it.</summary>
+    public async ValueTask WaitForReadersAsync(GenerationFlight flight, CancellationToken cancellationToken)
+    {
+        var count = flight.Log.Count;
+        while (true)
+        {
+            Task read;
+            lock (_gate) read = flight.ReadersAt(count);
+            if (read.IsCompletedSuccessfully) return;
+            await read.WaitAsync(cancellationToken);
+        }
+    }
 
     /// <summary>No further call can join.</summary>
     public void Close(GenerationFlight flight)
@@ -63,16 +80,30 @@ internal sealed class GenerationFlights(EventMemory memory, AttemptCharge charge
         lock (_gate) CloseLocked(flight);
     }
 
-    /// <summary>All events are in the log. Now it is known who pays.</summary>
-    public void End(GenerationFlight flight)
+    /// <summary>Nothing more is generated. Now it is known who pays. Before any call can see the end.</summary>
+    public void Settle(GenerationFlight flight)
     {
+        flight.Running?.Settle();
         lock (_gate)
         {
             CloseLocked(flight);
+            if (flight.HasEnded) return;
             flight.HasEnded = true;
             flight.Payer = flight.Owner ?? (flight.Members.Count > 0 ? flight.Members[0] : null);
         }
-        flight.Log.Complete();
+    }
+
+    /// <summary>All events are in the log.</summary>
+    public void End(GenerationFlight flight)
+    {
+        try
+        {
+            Settle(flight);
+        }
+        finally
+        {
+            flight.Log.Complete();
+        }
     }
 
     /// <summary>An attempt failed before it had events. While the owner is there, it tries again; otherwise another call does.</summary>
@@ -87,11 +118,20 @@ internal sealed class GenerationFlights(EventMemory memory, AttemptCharge charge
         flight.Begin(FlightStart.Left);
     }
 
-    /// <summary>The owner has no response: its call was refused.</summary>
-    public void Refuse(GenerationFlight flight, GatewayError error)
+    /// <summary>The owner has no response: its call was refused. It pays what was used until then.</summary>
+    /// <param name="flight">The generation.</param>
+    /// <param name="start">What that means for the others.</param>
+    /// <param name="error">The error of the owner.</param>
+    public void Refuse(GenerationFlight flight, FlightStart start, GatewayError error)
     {
-        Close(flight);
-        flight.Begin(error.Definition.Group == ErrorGroup.Provider ? FlightStart.Failed : FlightStart.Refused, error);
+        lock (_gate)
+        {
+            CloseLocked(flight);
+            // Others may read it already. It goes on for them.
+            if (!flight.Begin(start, error)) return;
+            flight.HasEnded = true;
+            flight.Payer = flight.Owner;
+        }
         // An attempt whose time is over may still run.
         flight.Stop();
     }
@@ -101,7 +141,7 @@ internal sealed class GenerationFlights(EventMemory memory, AttemptCharge charge
     {
         var flight = share.Flight;
         bool isOwner, isAlone, pays;
-        (GatewayCall Call, Attempt Attempt)? running;
+        FlightRun? running;
         lock (_gate)
         {
             if (!flight.Members.Remove(share)) return;
@@ -112,19 +152,22 @@ internal sealed class GenerationFlights(EventMemory memory, AttemptCharge charge
             pays = flight.HasEnded ? ReferenceEquals(flight.Payer, share) : isAlone;
             if (isAlone || (isOwner && running is null && !flight.HasEnded)) CloseLocked(flight);
         }
+        // The run may have waited for it.
+        flight.Moved(share, 0, hasStopped: true);
         if (isAlone && !flight.HasEnded) flight.Stop();
         // Nothing was sent, so another call begins.
         if (isOwner && running is null) flight.Begin(FlightStart.Left);
         if (running is { } run) Pay(share, call, run, isOwner, pays);
     }
 
-    private void Pay(GenerationShare share, GatewayCall call, (GatewayCall Call, Attempt Attempt) run, bool isOwner, bool pays)
+    private static void Pay(GenerationShare share, GatewayCall call, FlightRun run, bool isOwner, bool pays)
     {
         if (isOwner)
         {
             // What it has read to the end is in its own meter.
             if (call.Attempts is not [.., var own] || (pays && share.HasReadAll)) return;
-            own.Share = pays ? UsageOf(run) : default(Usage);
+            own.Share = pays ? run.Usage : default(Usage);
+            own.Meter.ReportTier(run.Attempt.Meter.ServiceTier);
             return;
         }
         if (!pays) return;
@@ -137,19 +180,13 @@ internal sealed class GenerationFlights(EventMemory memory, AttemptCharge charge
             Error = run.Attempt.Error,
             Sent = true,
             UpstreamStatus = run.Attempt.UpstreamStatus,
-            Share = UsageOf(run),
+            Share = run.Usage,
         };
         attempt.Meter.UpstreamModel = run.Attempt.Meter.UpstreamModel;
         attempt.Meter.ReportTier(run.Attempt.Meter.ServiceTier);
+        attempt.Meter.FailedReason = run.Attempt.Meter.FailedReason;
         call.Attempts.Add(attempt);
         call.IsCoalesced = false;
-    }
-
-    /// <summary>What the provider reported, or an estimate of what was generated so far.</summary>
-    private Usage UsageOf((GatewayCall Call, Attempt Attempt) run)
-    {
-        charge.Fix(run.Call, run.Attempt);
-        return run.Attempt.Usage;
     }
 
     private void CloseLocked(GenerationFlight flight)

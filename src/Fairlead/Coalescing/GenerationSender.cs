@@ -19,6 +19,13 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
 
     public async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)
     {
+        if (!ReferenceEquals(call.Model, _flight.Model))
+        {
+            // It was moved to a larger model, for which the others have not reserved, and which they may not be allowed to use.
+            flights.Part(share, call);
+            return await attempt.Deployment.Provider.SendAsync(call, attempt, cancellationToken);
+        }
+
         // 1.
         var copy = await CopyAsync(call, cancellationToken);
         var own = new Attempt(attempt.Id, attempt.Number, attempt.Deployment)
@@ -30,9 +37,9 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
         };
         own.Meter.CreatedAt = attempt.Meter.CreatedAt;
         copy.ProviderKey = call.ProviderKey;
-        flights.TryRun(_flight, copy, own);
+        var run = flights.Run(_flight, copy, own);
         var first = new TaskCompletionSource<GatewayReply.AttemptFailed?>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _ = Task.Run(() => RunAsync(copy, own, first), CancellationToken.None);
+        _ = Task.Run(() => RunAsync(run, first), CancellationToken.None);
 
         var failed = await first.Task.WaitAsync(cancellationToken);
         attempt.UpstreamStatus = own.UpstreamStatus;
@@ -41,16 +48,22 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
         attempt.HasOtherKey = own.HasOtherKey;
         attempt.Meter.UpstreamModel = own.Meter.UpstreamModel;
         foreach (var warning in copy.Warnings) call.Warn(warning.Code, warning.Message);
-        if (failed is not null) return failed;
+        if (failed is not null)
+        {
+            // What it reported until then is charged to it.
+            if (own.Meter.Report is { } report) attempt.Meter.ReportUsage(report);
+            attempt.Meter.ReportTier(own.Meter.ServiceTier);
+            attempt.Meter.FailedReason = own.Meter.FailedReason;
+            return failed;
+        }
 
         // 3.
-        return new GatewayReply.Streaming(new GenerationReader(share, attempt, observes: false));
+        return new GatewayReply.Streaming(new GenerationReader(call, share, attempt, observes: false));
     }
 
     private async ValueTask<GatewayCall> CopyAsync(GatewayCall call, CancellationToken cancellationToken)
     {
         var body = new PooledBuffer(call.Body.Length, call.Memory);
-        body.Write(call.Body.WrittenSpan);
         var copy = new GatewayCall(call.RequestId, call.GenerationId, call.Dialect, call.Caller, call.Time)
         {
             StartedAt = call.StartedAt,
@@ -73,6 +86,7 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
         };
         try
         {
+            body.Write(call.Body.WrittenSpan);
             if (call.OutputCap is { } cap) copy.CapOutput(cap);
             var bounds = configuration.Current.Requests;
             var error = copy.Dialect.Requests.Read(copy, bounds) ?? await copy.Dialect.Requests.ResolveAsync(copy, bounds, cancellationToken);
@@ -88,11 +102,13 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
         }
     }
 
-    private async Task RunAsync(GatewayCall call, Attempt attempt, TaskCompletionSource<GatewayReply.AttemptFailed?> first)
+    private async Task RunAsync(FlightRun run, TaskCompletionSource<GatewayReply.AttemptFailed?> first)
     {
+        using var stop = new CancellationTokenSource();
+        _flight.Attach(stop);
         try
         {
-            var failed = await PumpAsync(call, attempt, first);
+            var failed = await PumpAsync(run, first, stop.Token);
             if (failed is null)
             {
                 flights.End(_flight);
@@ -105,7 +121,7 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
         catch (Exception exception)
         {
             // Before the first event, the owner throws it; after that, all get it as an error.
-            if (!_flight.Start.IsCompleted)
+            if (!first.Task.IsCompleted)
             {
                 flights.RunFailed(_flight);
                 if (!first.TrySetException(exception)) return;
@@ -113,28 +129,39 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
                 _ = first.Task.Exception;
                 return;
             }
-            using var batch = new EventBatch();
-            batch.Add(new AttemptFailed(new GatewayError(ErrorCode.ProviderError, "The model's provider did not finish the response.")));
-            _flight.Log.Append(batch);
-            flights.End(_flight);
+            var error = new GatewayError(ErrorCode.ProviderError, "The model's provider did not finish the response.");
+            run.Attempt.Error ??= error;
+            try
+            {
+                flights.Settle(_flight);
+                using var batch = new EventBatch();
+                batch.Add(new AttemptFailed(error));
+                _flight.Log.Append(batch);
+            }
+            finally
+            {
+                flights.End(_flight);
+            }
         }
         finally
         {
-            call.Body.Dispose();
+            run.Close();
         }
     }
 
     // 2. Returns the failure of an attempt that had no content.
-    private async ValueTask<GatewayReply.AttemptFailed?> PumpAsync(GatewayCall call, Attempt attempt,
-        TaskCompletionSource<GatewayReply.AttemptFailed?> first)
+    private async ValueTask<GatewayReply.AttemptFailed?> PumpAsync(FlightRun run,
+        TaskCompletionSource<GatewayReply.AttemptFailed?> first, CancellationToken stopped)
     {
-        var reply = await attempt.Deployment.Provider.SendAsync(call, attempt, _flight.Stopped);
+        var attempt = run.Attempt;
+        var reply = await attempt.Deployment.Provider.SendAsync(run.Call, attempt, stopped);
         if (reply is GatewayReply.AttemptFailed failed) return failed;
         using var batch = new EventBatch();
         if (reply is GatewayReply.Complete complete)
         {
             ResponseEvents.Add(complete.Response, attempt.Meter.Report, batch);
-            _flight.Log.Append(batch);
+            // It is in memory anyway, however large it is.
+            _flight.Log.Append(batch, keepFrom: 0);
             Begin(first);
             return null;
         }
@@ -142,8 +169,8 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
 
         await using var events = streaming.Events;
         using var held = new EventBatch();
-        var (hasBegun, bytes) = (false, 0L);
-        while (await events.ReadAsync(batch, _flight.Stopped))
+        var hasBegun = false;
+        while (await events.ReadAsync(batch, stopped))
         {
             foreach (var item in batch.Items)
             {
@@ -151,22 +178,19 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
                 if (made is AttemptFailed broken)
                 {
                     attempt.Error = broken.Error;
-                    if (!hasBegun) return new GatewayReply.AttemptFailed(broken.Error, Providers.Http.UpstreamErrors.ClassOf(broken.Error), attempt.UpstreamStatus);
+                    if (hasBegun) flights.Settle(_flight);
+                    else return new GatewayReply.AttemptFailed(broken.Error, Providers.Http.UpstreamErrors.ClassOf(broken.Error), attempt.UpstreamStatus);
                 }
-                attempt.Meter.Observe(made);
-                bytes += EventLog.SizeOf(made);
+                run.Observe(made);
             }
             held.Append(batch);
             // What an attempt says before its content is void if it fails.
             if (!hasBegun && !held.HasContent) continue;
-            _flight.Log.Append(held);
+            await AppendAsync(held, stopped);
             held.Clear();
             if (!hasBegun) Begin(first);
             hasBegun = true;
-            // A later call could not read the start any more.
-            if (bytes > EventMemory.MaxBytesOfLog / 2) flights.Close(_flight);
         }
-        if (held.Items.Count > 0) _flight.Log.Append(held);
         if (hasBegun) return null;
         if (attempt.Meter.FinishReason is null)
         {
@@ -174,13 +198,28 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
                 new GatewayError(ErrorCode.ProviderError, "The model's provider ended the stream without a response."), FailureClass.Retry,
                 attempt.UpstreamStatus);
         }
+        // A response without content.
+        if (held.Items.Count > 0) await AppendAsync(held, stopped);
         Begin(first);
         return null;
     }
 
+    /// <summary>If the log is full, the provider waits for its readers, as it does for the client of a call that shares nothing.</summary>
+    private async ValueTask AppendAsync(EventBatch batch, CancellationToken stopped)
+    {
+        var log = _flight.Log;
+        var (bytes, max) = (log.Bytes, log.CurrentMaxBytes);
+        foreach (var item in batch.Items) bytes += item.Event is { } made ? EventLog.SizeOf(made) : item.Length;
+        // A later call could not read the start any more.
+        if (bytes > max / 2) flights.Close(_flight);
+        var isFull = bytes > max;
+        if (isFull) await flights.WaitForReadersAsync(_flight, stopped);
+        log.Append(batch, keepFrom: isFull ? log.Count : 0);
+    }
+
     private void Begin(TaskCompletionSource<GatewayReply.AttemptFailed?> first)
     {
-        flights.Begin(_flight);
+        _flight.Begin(FlightStart.Streams);
         first.TrySetResult(null);
     }
 }

@@ -2,6 +2,7 @@ using Fairlead.Auditing.Spooling;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
+using Fairlead.Errors;
 using Fairlead.Generations.Events;
 using Fairlead.Identity;
 using Fairlead.Pipeline;
@@ -52,12 +53,13 @@ internal sealed class GenerationSharing(RequestIdentity identity, GenerationFlig
             }
             switch (start)
             {
-                case FlightStart.Failed:
+                // A job can wait until the provider responds again.
+                case FlightStart.Failed when call.QueuedRun is null || !share.Flight.Error!.IsRetryable:
                     share.Leave(call);
                     return new GatewayReply.Refused(share.Flight.Error!);
                 case FlightStart.Streams when await FollowAsync(call, share, cancellationToken) is { } reply:
                     return reply;
-                case FlightStart.Left:
+                case FlightStart.Left or FlightStart.Failed:
                     // 4.
                     share.Leave(call);
                     break;
@@ -93,7 +95,7 @@ internal sealed class GenerationSharing(RequestIdentity identity, GenerationFlig
         }
         if (reply is GatewayReply.Refused refused)
         {
-            flights.Refuse(share.Flight, refused.Error);
+            flights.Refuse(share.Flight, MeaningOf(call, refused.Error), refused.Error);
             share.Leave(call);
             return reply;
         }
@@ -103,15 +105,24 @@ internal sealed class GenerationSharing(RequestIdentity identity, GenerationFlig
         return await CollectAsync(call, events, cancellationToken);
     }
 
+    /// <summary>What the refusal of the owner means for the others, which may have more money and more time than it had.</summary>
+    private static FlightStart MeaningOf(GatewayCall owner, GatewayError error)
+    {
+        if (error.Definition.Group != ErrorGroup.Provider) return FlightStart.Refused;
+        if (owner.StoppedByBudget) return FlightStart.Left;
+        if (!error.IsRetryable) return FlightStart.Failed;
+        return owner.Deadline is not null || owner.QueuedRun?.Postponed is not null ? FlightStart.Left : FlightStart.Failed;
+    }
+
     /// <summary>Null if the call came too late for the first event.</summary>
     private async ValueTask<GatewayReply?> FollowAsync(GatewayCall call, GenerationShare share, CancellationToken cancellationToken)
     {
-        var source = share.Flight.Running!.Value.Attempt;
+        var source = share.Flight.Running!.Attempt;
         var attempt = new Attempt("", 0, source.Deployment) { StartedAt = call.Timings.Now(), Memory = call.Memory };
         attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();
         attempt.Meter.UpstreamModel = source.Meter.UpstreamModel;
-        var reader = new GenerationReader(share, attempt, observes: true);
-        var follower = new Following(call, attempt, reader, charge);
+        var reader = new GenerationReader(call, share, attempt, observes: true);
+        var follower = new Following(call, share, attempt, reader, charge);
         try
         {
             if (!await follower.TryBeginAsync(cancellationToken)) return null;
@@ -144,7 +155,8 @@ internal sealed class GenerationSharing(RequestIdentity identity, GenerationFlig
     }
 
     /// <summary>The events of a follower, with the first batch in hand, and the usage at the end.</summary>
-    private sealed class Following(GatewayCall call, Attempt attempt, GenerationReader reader, AttemptCharge charge) : IEventSource
+    private sealed class Following(
+        GatewayCall call, GenerationShare share, Attempt attempt, GenerationReader reader, AttemptCharge charge) : IEventSource
     {
         private readonly EventBatch _first = new();
         private bool _hasFirst;
@@ -164,6 +176,8 @@ internal sealed class GenerationSharing(RequestIdentity identity, GenerationFlig
                 return true;
             }
             if (await reader.ReadAsync(batch, cancellationToken)) return true;
+            // An estimate is the same for all.
+            if (attempt.Meter.Report is null) attempt.Share = share.Flight.Running?.Usage;
             charge.Fix(call, attempt);
             return false;
         }

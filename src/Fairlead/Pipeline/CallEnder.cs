@@ -67,13 +67,10 @@ internal sealed class CallEnder(
             FinishAttempt(call, attempt, outcome, error);
             usd += attempt.Cost.Usd;
             if (attempt.Cost.Usd > 0 && attempt.Cost.Basis == Basis.Estimated) basis = Basis.Estimated;
-            if (attempt.Meter.FailedReason is { } reason)
-            {
-                call.Warn("provider_finish_reason", UpstreamText.CleanCode(reason) is var name and not "no code"
-                    ? $"The model's provider ended its response with the reason '{name}'. The response is not complete."
-                    : "The model's provider ended its response with a reason that is not known. The response is not complete.");
-            }
+            WarnOfReason(call, attempt);
         }
+        // Another call made the attempt.
+        if (call.IsCoalesced && call.Answering is { } shared) WarnOfReason(call, shared);
         if (call.Answering is { } answering)
         {
             usage = call.Rescue is { Continued: { } before } ? Joined(before.Usage, answering.Usage) : answering.Usage;
@@ -109,6 +106,14 @@ internal sealed class CallEnder(
         Calibrate(call);
 
         return new CallEnding(outcome, usage, new Cost(usd, basis)) { Error = error, Used = SumOf(call) };
+    }
+
+    private static void WarnOfReason(GatewayCall call, Attempt attempt)
+    {
+        if (attempt.Meter.FailedReason is not { } reason) return;
+        call.Warn("provider_finish_reason", UpstreamText.CleanCode(reason) is var name and not "no code"
+            ? $"The model's provider ended its response with the reason '{name}'. The response is not complete."
+            : "The model's provider ended its response with a reason that is not known. The response is not complete.");
     }
 
     /// <summary>The client has the output of both, and sent its input once.</summary>

@@ -131,6 +131,14 @@ internal sealed class OutputMeter
         }
     }
 
+    /// <summary>One with the same content, which changes independently.</summary>
+    public OutputMeter Copy()
+    {
+        var copy = (OutputMeter)MemberwiseClone();
+        if (_finished is not null) copy._finished = [.. _finished];
+        return copy;
+    }
+
     private static int Rank(FinishReason reason) => reason switch
     {
         Conversation.FinishReason.ContentFilter => 4,

@@ -42,7 +42,7 @@ internal sealed class FairleadDialect
             // The members of 'fairlead' are at the top here.
             FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
                 "model", "stream", "delivery", "class", "deadline_ms", "budget_usd", "task", "metadata",
-                "rescue"),
+                "rescue", "cache"),
             Requests = parts,
             Conversations = parts,
             Responses = parts,

@@ -43,8 +43,22 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
         }
     }
 
+    /// <summary>Its size now.</summary>
+    public long Bytes
+    {
+        get
+        {
+            lock (_gate) return _bytes;
+        }
+    }
+
+    /// <summary>Its maximum size now: smaller while all logs together are too large.</summary>
+    public long CurrentMaxBytes => shared?.IsOver == true ? Math.Min(maxBytes, ReducedMaxBytes) : maxBytes;
+
     /// <summary>Appends all items of a batch at once. For the writer only.</summary>
-    public void Append(EventBatch batch)
+    /// <param name="batch">The items.</param>
+    /// <param name="keepFrom">Events from this number on stay, also if the log exceeds its maximum.</param>
+    public void Append(EventBatch batch, int keepFrom = int.MaxValue)
     {
         if (batch.Items.Count == 0) return;
         TaskCompletionSource changed;
@@ -60,7 +74,7 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
                 _entries.Add(entry);
                 _bytes += entry.Size;
             }
-            Trim(shared?.IsOver == true ? Math.Min(maxBytes, ReducedMaxBytes) : maxBytes);
+            Trim(CurrentMaxBytes, keepFrom);
             shared?.Add(_bytes - before);
             changed = Renew();
         }
@@ -85,10 +99,11 @@ internal sealed class EventLog(long maxBytes = EventLog.DefaultMaxBytes, EventMe
     /// <summary>A new reader that begins with event number <paramref name="from"/> (0 is the first).</summary>
     public IEventSource Read(int from = 0) => new Reader(this, from);
 
-    private void Trim(long max)
+    private void Trim(long max, int keepFrom)
     {
         var count = 0;
-        while (_bytes > max && count < _entries.Count - 1) _bytes -= _entries[count++].Size;
+        var removable = Math.Min(_entries.Count - 1, keepFrom - _firstKept);
+        while (_bytes > max && count < removable) _bytes -= _entries[count++].Size;
         if (count == 0) return;
         _entries.RemoveRange(0, count);
         _firstKept += count;
