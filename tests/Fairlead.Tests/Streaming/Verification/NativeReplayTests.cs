@@ -57,6 +57,51 @@ public sealed partial class NativeReplayTests
         }, iter: 60);
     }
 
+    [Fact]
+    public void Take_ArgumentsOfOtherItem_Differ()
+    {
+        var streams = new ResponsesStreams(null);
+        static (string, string) Delta(int item, string text) => ("response.function_call_arguments.delta",
+            Event("response.function_call_arguments.delta", "fc_" + item, item, ("delta", text)).ToJsonString());
+        Scan(streams, [Delta(0, "a"), Delta(1, "b")], out var digest);
+        Assert.False(IsSame(streams, digest, [Delta(0, "ab")]));
+        Assert.False(IsSame(streams, digest, [Delta(1, "a"), Delta(0, "b")]));
+        Assert.True(IsSame(streams, digest, [Delta(0, "a"), Delta(1, "bc")]));
+    }
+
+    [Theory]
+    [InlineData("{}", true)]
+    [InlineData("{\"city\":\"Oslo\"}", false)]
+    public void Digest_BlockStartsWithItsInput_IsComparableOnlyIfEmpty(string input, bool isComparable)
+    {
+        var start = $$$"""{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"look_up","input":{{{input}}}}}""";
+        Scan(new MessagesStreams(), [("content_block_start", start)], out var digest);
+        Assert.Equal(isComparable, digest.IsComparable);
+    }
+
+    [Fact]
+    public void Take_ReasoningUnderTwoNames_MayBeDividedOtherwise()
+    {
+        static (string, string) Both(string text) => ("",
+            $$$"""{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"reasoning_content":"{{{text}}}","reasoning":"{{{text}}}"},"finish_reason":null}]}""");
+        var streams = new ChatStreams();
+        Scan(streams, [Both("Let "), Both("me")], out var digest);
+        Assert.True(IsSame(streams, digest, [Both("L"), Both("et me think")]));
+        Assert.False(IsSame(streams, digest, [Both("L"), Both("et us think")]));
+    }
+
+    private static bool IsSame(NativeStreams streams, OutputDigest sent, IEnumerable<(string Name, string Data)> events)
+    {
+        var replay = new OutputReplay(sent);
+        var native = streams.CreateReplay(replay)!;
+        using var input = new EventBatch();
+        using var output = new EventBatch();
+        var scanner = streams.CreateScanner(new OutputMeter());
+        foreach (var (name, data) in events) Scan(scanner, name, data, input);
+        foreach (var item in input.Items) native.Take(input.DataOf(item), item.Kind, item.Traits, output);
+        return replay.IsCaughtUp;
+    }
+
     private static List<string> Scan(NativeStreams streams, IEnumerable<(string Name, string Data)> events, out OutputDigest digest)
     {
         digest = new OutputDigest();
