@@ -112,9 +112,6 @@ internal sealed record ModelCapabilities
     /// <summary>Continues an assistant turn at the end of the conversation.</summary>
     public bool Prefill { get; init; } = true;
 
-    /// <summary>Whether <see cref="Prefill"/> is stated in the configuration, and so holds at any kind of provider.</summary>
-    public bool StatesPrefill { get; init; }
-
     /// <summary>Accepts temperature and top_p; most reasoning models do not.</summary>
     public bool Sampling { get; init; } = true;
 

@@ -103,7 +103,6 @@ internal static class ModelFacts
         Reasoning = stated.Reasoning ?? facts.Reasoning,
         Logprobs = stated.Logprobs ?? facts.Logprobs,
         Prefill = stated.Prefill ?? facts.Prefill,
-        StatesPrefill = stated.Prefill is not null,
         Sampling = stated.Sampling ?? facts.Sampling,
         MultipleChoices = stated.MultipleChoices ?? facts.MultipleChoices,
     };

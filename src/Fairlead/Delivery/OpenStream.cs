@@ -91,7 +91,7 @@ internal sealed class OpenStream(IEventOutput output, GatewayCall call) : IAsync
     /// <summary>Whether output was generated since the last call of this method, so that a checkpoint is useful.</summary>
     public bool TakeProgress()
     {
-        if (call.Answering is not { } attempt || call.Ending is not null) return false;
+        if (call.Progressing is not { } attempt || call.Ending is not null) return false;
         var generated = attempt.Meter.OutputBytes;
         if (generated == _checkpointed) return false;
         _checkpointed = generated;

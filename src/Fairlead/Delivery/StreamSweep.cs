@@ -46,7 +46,7 @@ internal sealed class StreamSweep(ISpool spool, IConfigurationSource configurati
         {
             try
             {
-                if (stream.TakeProgress()) spool.AttemptProgressed(stream.Call, stream.Call.Answering!);
+                if (stream.TakeProgress()) spool.AttemptProgressed(stream.Call, stream.Call.Progressing!);
                 // Not awaited: a client that does not read delays only its own stream.
                 _ = KeepAliveAsync(stream, pause, cancellationToken);
             }

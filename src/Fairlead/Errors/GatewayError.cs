@@ -42,6 +42,9 @@ public sealed record GatewayError(ErrorCode Code, string Message)
     /// <summary>Whether the content policy of a provider rejected the request.</summary>
     internal bool IsContentRejection { get; init; }
 
+    /// <summary>Whether the total time of an attempt passed: an attempt that repeats it needs as long.</summary>
+    internal bool IsTotalTimeout { get; init; }
+
     /// <summary>The type of the OpenAI dialect, if this occurrence differs from the catalogue.</summary>
     internal string? OpenAiType { get; init; }
 

@@ -76,6 +76,9 @@ internal sealed class Attempt(string id, int number, Deployment deployment)
     /// <summary>Called when the attempt is sent, for a delivery that starts then.</summary>
     public Action? Sending { get; init; }
 
+    /// <summary>Tokens of input beyond the request of the call: of the text that it continues.</summary>
+    public long ExtraInput { get; init; }
+
     /// <summary>Final, set when the attempt ends.</summary>
     public Usage Usage { get; set; }
 

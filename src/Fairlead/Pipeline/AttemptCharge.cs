@@ -15,6 +15,14 @@ internal sealed class AttemptCharge(TokenCounter counter)
         attempt.Cost = CostOf(call, attempt, attempt.Usage);
     }
 
+    /// <summary>Makes the estimate of the call's input as good as it gets, from what the client asked.</summary>
+    public void CountInput(GatewayCall call)
+    {
+        // The conversation of the moment has the text of the lost attempt too.
+        if (call.Rescue is { IsPrefill: true }) return;
+        if (call.InputEstimate.Basis == Basis.Estimated) call.InputEstimate = counter.CountOrGuess(call);
+    }
+
     /// <summary>
     /// What a usage of the attempt costs: at the prices in force when the call was accepted, times the factor of the service tier in which
     /// the provider worked.
@@ -46,7 +54,7 @@ internal sealed class AttemptCharge(TokenCounter counter)
             var isRefusal = code is ErrorCode.ProviderUnavailable or ErrorCode.ProviderRejected or ErrorCode.ContextLengthExceeded;
             if (attempt.UpstreamStatus is >= 400 || (isRefusal && !meter.HasContent)) return default;
         }
-        return UsageResolver.Resolve(meter.Report, KnownOf(call, attempt), new Estimates(counter, call, meter));
+        return UsageResolver.Resolve(meter.Report, KnownOf(call, attempt), new Estimates(this, counter, call, attempt));
     }
 
     /// <summary>What the usage report of the attempt's provider is compared with.</summary>
@@ -62,7 +70,7 @@ internal sealed class AttemptCharge(TokenCounter counter)
             LeastOutput = meter.Output.LeastTokens,
             HasInput = facts.TextBytes > 0 || facts.MediaBytes > 0 || facts.ImageCount > 0 || facts.InputTokenIds > 0,
             InputBytes = facts.TextBytes,
-            MaxInputTokens = call.MaxInputTokens,
+            MaxInputTokens = call.MaxInputTokens + attempt.ExtraInput,
             Window = call.Model.ContextWindow,
             MaxOutput = call.Model.MaxOutputTokens,
             Inputs = call.Operation == Operation.Embeddings ? Math.Max(1, facts.MessageCount) : facts.PromptCount,
@@ -70,14 +78,14 @@ internal sealed class AttemptCharge(TokenCounter counter)
         };
     }
 
-    private readonly struct Estimates(TokenCounter counter, GatewayCall call, OutputMeter meter) : IUsageEstimates
+    private readonly struct Estimates(AttemptCharge charge, TokenCounter counter, GatewayCall call, Attempt attempt) : IUsageEstimates
     {
         public long InputTokens()
         {
-            if (call.InputEstimate.Basis == Basis.Estimated) call.InputEstimate = counter.CountOrGuess(call);
-            return call.InputEstimate.Tokens;
+            charge.CountInput(call);
+            return call.InputEstimate.Tokens + attempt.ExtraInput;
         }
 
-        public long OutputTokens() => counter.EstimateOutput(meter, call.Model);
+        public long OutputTokens() => counter.EstimateOutput(attempt.Meter, call.Model);
     }
 }

@@ -167,6 +167,8 @@ internal sealed class CallEnder(
         // A call that was refused early has no model.
         if (call.Answering is not { Usage: { Basis: Basis.Measured, InputTokens: > 0 } usage } answering) return;
         if (call.Model.Tokenizer != TokenizerFamily.Estimated) return;
+        // Its input is more than that of the call.
+        if (answering.ExtraInput > 0) return;
         if (Interlocked.Increment(ref _calls) % CalibrateEvery != 0) return;
         // A request that only its own dialect can express cannot be counted.
         if (counter.TryCountInput(call, out var counted)) counter.Observe(call.Model, counted.Tokens, usage.InputTokens);

@@ -240,6 +240,9 @@ public sealed class GatewayCall
     /// </summary>
     internal Attempt? Answering { get; set; }
 
+    /// <summary>The attempt whose output arrives: that of the response, or one that reproduces what the client has.</summary>
+    internal Attempt? Progressing => Rescue?.Running ?? Answering;
+
     /// <summary>
     /// The model that responses name: the one that answered, where the operator groups different ones under a name and does not hide them;
     /// otherwise that name.

@@ -72,7 +72,10 @@ internal abstract class Provider(string name, string kind)
     public virtual ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         throw new NotSupportedException($"The provider {Name} has no address.");
 
-    /// <summary>Whether its models continue a turn of their own at the end of a conversation, unless the catalogue says otherwise.</summary>
+    /// <summary>
+    /// Whether its server is known to continue a turn of the assistant at the end of a conversation, unless the catalogue says otherwise of
+    /// the model. Many servers accept such a conversation and answer it with a new turn.
+    /// </summary>
     public virtual bool ContinuesAssistantTurn => false;
 
     /// <summary>Why this provider cannot serve the call although the model can, or null; asked before an attempt is made.</summary>

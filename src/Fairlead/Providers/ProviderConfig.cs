@@ -33,6 +33,10 @@ internal sealed record ProviderConfig
             "Name of the field in which clients of `/v1/chat/completions` receive the reasoning of a translated response. "
             + "Default: `reasoning_content`. Responses of OpenAI-compatible servers are not translated: either field is read and "
             + "forwarded unchanged."),
+        new("continuesTurn", ConfigTypes.Switch, p => p.ContinuesTurn, (p, v) => p with { ContinuesTurn = (bool)v },
+            "Whether the server continues a turn of the assistant at the end of a conversation, instead of answering with a new one. Only "
+            + "then is a lost stream continued by its text. A server of kind `openai` gets `continue_final_message: true` and "
+            + "`add_generation_prompt: false` for that, as vLLM expects. Default: true for Anthropic's own API, otherwise false."),
         new("timeouts", ProviderTimeouts.Keys, p => p.Timeouts, (p, v) => p with { Timeouts = (ProviderTimeouts)v },
             "Time limits of one attempt."),
         new("simulation", SimulationConfig.Keys, p => p.Simulation, (p, v) => p with { Simulation = (SimulationConfig)v },
@@ -68,6 +72,9 @@ internal sealed record ProviderConfig
     /// Field that holds the reasoning in chat responses translated for OpenAI clients: reasoning_content (default) or reasoning.
     /// </summary>
     public string? ReasoningField { get; init; }
+
+    /// <summary>Whether it continues a turn of the assistant at the end of a conversation; null for what its kind does.</summary>
+    public bool? ContinuesTurn { get; init; }
 
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
 

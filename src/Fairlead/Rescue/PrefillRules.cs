@@ -30,8 +30,8 @@ internal static class PrefillRules
     }
 
     /// <summary>Whether a deployment continues the last turn of a conversation if that is the model's own.</summary>
-    public static bool Accepts(GatewayCall call, Deployment deployment) => call.Model.Capabilities.Prefill
-        && (call.Model.Capabilities.StatesPrefill || deployment.Provider.ContinuesAssistantTurn);
+    public static bool Accepts(GatewayCall call, Deployment deployment) =>
+        call.Model.Capabilities.Prefill && deployment.Provider.ContinuesAssistantTurn;
 
     /// <summary>The conversation with the text as the start of the answer; null where it cannot be continued.</summary>
     /// <param name="asked">The conversation of the call.</param>
@@ -43,6 +43,8 @@ internal static class PrefillRules
         if (string.IsNullOrEmpty(text) || char.IsWhiteSpace(text[^1])) return null;
         if (asked.Reasoning is { Mode: not (null or "disabled") } or { BudgetTokens: not null }) return null;
         if (asked.Messages is [.., { Role: Role.Assistant }]) return null;
+        // Such a field of the client would contradict the gateway's own.
+        if (asked.Extra is { } extra && (extra.ContainsKey("continue_final_message") || extra.ContainsKey("add_generation_prompt"))) return null;
         return asked with
         {
             Messages = [.. asked.Messages, Message.Of(Role.Assistant, text)],

@@ -13,4 +13,8 @@ internal static partial class RescueLog
 
     [LoggerMessage(18003, LogLevel.Warning, "Call {RequestId}: the stream cannot be continued: {Reason}")]
     public static partial void GivenUp(ILogger logger, string requestId, string reason);
+
+    [LoggerMessage(18004, LogLevel.Warning,
+        "Call {RequestId}: {Deployment} did not continue the text that it got, but started again; see 'continuesTurn' of providers")]
+    public static partial void StartedAgain(ILogger logger, string requestId, string deployment);
 }

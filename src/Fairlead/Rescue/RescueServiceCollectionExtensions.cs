@@ -7,6 +7,7 @@ internal static class RescueServiceCollectionExtensions
 {
     internal static IServiceCollection AddStreamRescue(this IServiceCollection services)
     {
+        services.AddSingleton<RescueMetrics>();
         services.AddSingleton<RescueStarter>();
         services.AddSingleton<IGatewayStage, RescueStage>();
         return services;

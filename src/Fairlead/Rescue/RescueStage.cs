@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -12,19 +13,30 @@ namespace Fairlead.Rescue;
 /// </summary>
 internal sealed class RescueStage(IConfigurationSource configuration, RescueStarter starter) : IGatewayStage
 {
+    /// <summary>Deployments that are compared with each other on every call; of more, the result is kept.</summary>
+    private const int FewDeployments = 4;
+
+    private static readonly ConditionalWeakTable<IReadOnlyList<Deployment>, StrongBox<bool>> Twins = [];
+
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
     {
         if (!call.Streams || call.Operation != Operation.Chat) return next(call, cancellationToken);
         var mode = ModeOf(call);
-        return mode != RescueMode.Off && HasOther(call.Model.Deployments, mode)
+        return mode != RescueMode.Off && (call.Facts.IsDeterministic || HasOther(call.Model.Deployments, mode))
             ? WatchAsync(call, mode, next, cancellationToken)
             : next(call, cancellationToken);
     }
 
-    /// <summary>Whether a deployment could stand in for another. A stream with a single one is not even measured.</summary>
-    private static bool HasOther(IReadOnlyList<Deployment> deployments, RescueMode mode)
+    /// <summary>
+    /// Whether a deployment could stand in for another. A stream with a single one is not even measured, unless a second run there is
+    /// expected to give the same output.
+    /// </summary>
+    private static bool HasOther(IReadOnlyList<Deployment> deployments, RescueMode mode) => deployments.Count > 1
+        && (mode == RescueMode.Any || (deployments.Count <= FewDeployments ? HasTwins(deployments)
+            : Twins.GetValue(deployments, static all => new StrongBox<bool>(HasTwins(all))).Value));
+
+    private static bool HasTwins(IReadOnlyList<Deployment> deployments)
     {
-        if (mode == RescueMode.Any) return deployments.Count > 1;
         for (var i = 1; i < deployments.Count; i++)
         {
             for (var j = 0; j < i; j++)
@@ -52,7 +64,11 @@ internal sealed class RescueStage(IConfigurationSource configuration, RescueStar
         CancellationToken cancellationToken)
     {
         // A repair of the output runs this stage again.
-        var scope = call.Rescue ??= new RescueScope(mode) { KeepsText = PrefillRules.MayContinue(call) };
+        var scope = call.Rescue ??= new RescueScope(mode) 
+        {
+            KeepsText = PrefillRules.MayContinue(call),
+            IsDeterministic = call.Facts.IsDeterministic,
+        };
         scope.Reset();
         GatewayReply? reply = null;
         try

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Text;
+using System.Text.Json;
 using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Memory;
@@ -11,7 +13,8 @@ namespace Fairlead.Rescue;
 /// <summary>
 /// The events of a response that goes on when its provider is lost: 1. pass on the events of the first run, 2. when it is lost, start
 /// another, 3. leave out of it what the client has, and compare that with what was sent, 4. once all of it is reproduced, pass on what
-/// follows. If the runs differ, the stream ends as the first run did. One reader.
+/// follows. If the runs differ, the stream ends as the first run did. A run that is to continue the text is passed on once it is known
+/// that it does not start with what was sent; otherwise a third one is compared. One reader.
 /// </summary>
 internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSource source, GatewayStep next, RescueStarter starter)
     : IEventSource
@@ -22,7 +25,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
     private static readonly GatewayError Truncated = new(ErrorCode.ProviderError,
         "The model's provider ended the stream before the response was complete.");
 
-    private readonly EventBatch _held = new();
+    private EventBatch? _held;
     private IEventSource _source = source;
     private OutputDigest _sent = first.Meter.Digest!;
     private Attempt _answering = first;
@@ -31,7 +34,9 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
     private NativeReplay? _native;
     private MemoryLease? _memory;
     private bool _isCaughtUp = true;
-    private bool _isContinuation;
+    private string? _start;
+    private StringBuilder? _begun;
+    private bool _startedAgain;
     private bool _ended;
 
     public bool BuffersAhead => _source.BuffersAhead;
@@ -45,9 +50,9 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
             if (await _source.ReadAsync(batch, cancellationToken))
             {
                 // 1.
-                if (_replay is null && !_isContinuation) return true;
+                if (_replay is null && _start is null) return true;
                 // 3. and 4.
-                if (!await TakeAsync(batch)) break;
+                if (!await TakeAsync(batch, cancellationToken)) break;
                 if (batch.Items.Count > 0) return true;
                 continue;
             }
@@ -62,8 +67,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
     public ValueTask DisposeAsync()
     {
         first.Meter.Digest!.Kept?.Drop();
-        _held.Dispose();
-        _memory?.Dispose();
+        DropHeld();
         return _source.DisposeAsync();
     }
 
@@ -88,6 +92,13 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
             starter.Discard(call, lost, _answering, "the other run ended before it reached the same point");
             return false;
         }
+        return await BeginAsync(lost, cancellationToken);
+    }
+
+    /// <summary>Starts another run. False when there is none.</summary>
+    private async ValueTask<bool> BeginAsync(Attempt lost, CancellationToken cancellationToken)
+    {
+        call.Rescue!.Running = null;
         if (await starter.StartAsync(call, lost, _sent, next, cancellationToken) is not { } run)
         {
             call.Answering = _answering;
@@ -95,43 +106,46 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
         }
         await _source.DisposeAsync();
         _source = run.Events;
-        _run = call.Answering;
-        _isContinuation = run.IsContinuation;
-        _replay = null;
-        _native = null;
-        _isCaughtUp = true;
+        // Until it has reproduced what was sent, the client has nothing of it.
+        (_run, call.Answering) = (call.Answering, _answering);
+        call.Rescue.Running = _run;
+        _isCaughtUp = false;
+        DropHeld();
         // The client waited for the first token of the first run.
         call.Timings.SetTicks(Phase.FirstToken, first.FirstTokenAt - first.StartedAt);
         first.Meter.Digest!.Kept?.Drop();
-        if (_isContinuation) return true;
+        (_start, _begun, _replay, _native) = (run.Start, null, null, null);
+        if (_start is not null) return true;
         _replay = new OutputReplay(_sent);
         _native = call.Dialect.Native?.Streams?.CreateReplay(_replay);
-        _isCaughtUp = false;
-        _held.Clear();
-        _memory?.Dispose();
-        _memory = null;
         return true;
     }
 
     /// <summary>Leaves in the batch what is new for the client. False when the run differs.</summary>
-    private async ValueTask<bool> TakeAsync(EventBatch batch)
+    private async ValueTask<bool> TakeAsync(EventBatch batch, CancellationToken cancellationToken)
     {
-        if (Filter(batch) is { } reason)
+        if (Filter(batch) is not { } reason) return true;
+        await _source.DisposeAsync();
+        if (_startedAgain)
         {
-            await _source.DisposeAsync();
-            starter.Discard(call, _run!, _answering, reason);
-            return false;
+            _startedAgain = false;
+            starter.Dismiss(call, _run!);
+            _run = null;
+            batch.Clear();
+            return await BeginAsync(_answering, cancellationToken);
         }
-        return true;
+        call.Rescue!.Running = null;
+        starter.Discard(call, _run!, _answering, reason);
+        return false;
     }
 
     private string? Filter(EventBatch batch)
     {
-        if (_isContinuation)
+        if (_start is not null)
         {
             // The response has started long ago.
             batch.Items.RemoveAll(static item => item.Event is Conversation.ResponseStarted);
-            return null;
+            return _isCaughtUp ? null : CheckStart(batch, _start);
         }
         using var all = new EventBatch();
         all.SwapWith(batch);
@@ -144,7 +158,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
             }
             else if (_native is not null)
             {
-                _native.Take(all.DataOf(item), item.Kind, item.Traits, batch);
+                if (!TryTake(_native, all, item, batch)) return "its events cannot be compared";
             }
             else
             {
@@ -155,28 +169,84 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
         return Hold(batch);
     }
 
+    private bool TryTake(NativeReplay native, EventBatch all, in StreamItem item, EventBatch batch)
+    {
+        var isCaughtUp = _replay!.IsCaughtUp;
+        try
+        {
+            native.Take(all.DataOf(item), item.Kind, item.Traits, batch);
+            return true;
+        }
+        catch (Exception exception) when (exception is ArgumentException or InvalidOperationException or FormatException or JsonException)
+        {
+            // Duplicate members, or strings that are not text: forwarded unchanged where nothing of it can be known to the client.
+            if (isCaughtUp) batch.AddNative(all.DataOf(item), item.Kind, item.Traits);
+            return isCaughtUp;
+        }
+    }
+
+    // A server that does not continue the text, but repeats it or answers again, starts like the lost run.
+    private string? CheckStart(EventBatch batch, string start)
+    {
+        _begun ??= new StringBuilder();
+        var finishes = false;
+        foreach (var item in batch.Items)
+        {
+            if (item.Event is Conversation.TextDelta text && _begun.Length < start.Length) _begun.Append(text.Text);
+            finishes |= item.Event is Conversation.ChoiceFinished;
+        }
+        if (_begun.Length < start.Length && !finishes) return HoldBack(batch);
+        if (_begun.Length >= start.Length && _begun.ToString(0, start.Length) == start)
+        {
+            _startedAgain = true;
+            return "the other attempt started again";
+        }
+        Release(batch);
+        starter.ContinuedText(call, _answering);
+        return null;
+    }
+
     // New events of a choice must not go out while another choice may still differ.
     private string? Hold(EventBatch batch)
     {
         if (_isCaughtUp) return null;
-        if (_replay!.IsCaughtUp)
+        if (!_replay!.IsCaughtUp) return HoldBack(batch);
+        Release(batch);
+        starter.Continued(call, _sent.TextLength);
+        return null;
+    }
+
+    /// <summary>The run is the response from now on.</summary>
+    private void Release(EventBatch batch)
+    {
+        _isCaughtUp = true;
+        call.Answering = _run;
+        call.Rescue!.Running = null;
+        if (_held is { Items.Count: > 0 } held)
         {
-            _isCaughtUp = true;
-            starter.Continued(call, _sent.TextLength);
-            if (_held.Items.Count == 0) return null;
-            _held.Append(batch);
+            held.Append(batch);
             batch.Clear();
-            batch.SwapWith(_held);
-            _memory?.Dispose();
-            _memory = null;
-            return null;
+            batch.SwapWith(held);
         }
+        DropHeld();
+    }
+
+    private string? HoldBack(EventBatch batch)
+    {
         if (batch.Items.Count == 0) return null;
+        _held ??= new EventBatch();
         _memory ??= new MemoryLease(call.Memory);
         if (_held.Size + batch.Size > MaxHeldBytes || !_memory.TryTake(batch.Size))
             return "the events of the other run need too much memory";
         _held.Append(batch);
         batch.Clear();
         return null;
+    }
+
+    private void DropHeld()
+    {
+        _held?.Dispose();
+        _memory?.Dispose();
+        _memory = null;
     }
 }

@@ -30,6 +30,7 @@ internal sealed class AttemptRunner(
             StartedAt = call.Timings.Now(),
             Memory = call.Memory,
             Quota = scheduler.QuotaOf(deployment),
+            ExtraInput = call.Rescue?.PrefillTokens ?? 0,
             Sending = call.Dialect.Streams is { CommitsAtAcceptance: true } ? call.Accept : null,
         };
         attempt.Meter.CreatedAt = call.StartedAt.ToUnixTimeSeconds();

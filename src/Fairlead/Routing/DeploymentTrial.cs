@@ -36,6 +36,12 @@ internal sealed class DeploymentTrial(
     {
         var retry = configuration.Current.Retry;
         var health = healths.Of(deployment);
+        // It lost the stream of this call, so this is a retry too.
+        if (!visit.HasWaited && call.Rescue is { IsRescuing: true } rescue && rescue.WasLost(deployment)
+            && !health.Retries.TryRetry(retry.Budget))
+        {
+            return null;
+        }
         var (retries, otherKeys) = (visit.Retries, 0);
         // A count is no test of what other calls need, and many servers have none.
         var mayTest = call.Operation != Operation.CountTokens;

@@ -50,6 +50,8 @@ internal sealed class RoutingStage(
             if (i < order.Count)
             {
                 deployment = order[i];
+                // It just lost the stream: rather wait for a slot elsewhere.
+                if (search.Full is { Count: > 0 } && call.Rescue is { IsRescuing: true } lost && lost.WasLost(deployment)) continue;
 
                 // 4.
                 if ((deployment.Provider.Refuse(call) ?? deployment.Provider.RefuseUnknownValue(call)) is { } refusal)
@@ -79,7 +81,9 @@ internal sealed class RoutingStage(
             if (await trial.TryAsync(call, deployment, search, visit, cancellationToken) is not { } reply) continue;
 
             // 6. It has other deployments.
-            return search.IsTooLarge && call.Rescue is not { IsRescuing: true } && larger.TryMove(call) ? await InvokeAsync(call, next, cancellationToken) : reply;
+            return search.IsTooLarge && call.Rescue is not { IsRescuing: true } && larger.TryMove(call)
+                ? await InvokeAsync(call, next, cancellationToken)
+                : reply;
         }
 
         // 7.

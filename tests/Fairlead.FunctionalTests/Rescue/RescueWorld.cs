@@ -19,22 +19,25 @@ internal sealed class RescueWorld : IAsyncDisposable
     /// <param name="kind">Kind of both providers.</param>
     /// <param name="stream">Content of the section <c>stream</c>.</param>
     /// <param name="secondModel">Name of the second provider's model.</param>
-    /// <param name="prefill">Whether the model states that it continues a turn of its own.</param>
+    /// <param name="prefill">Whether the model takes a turn of its own at the end.</param>
     /// <param name="secondKind">Kind of the second provider; null for that of the first.</param>
+    /// <param name="continues">Whether the providers are known to continue such a turn; null for as <paramref name="prefill"/>.</param>
+    /// <param name="timeouts">Of both providers, instead of a short wait in the stream of the first one.</param>
     public static async Task<RescueWorld> StartAsync(string kind = "openai", string stream = "", string secondModel = "up", bool prefill = false,
-        string? secondKind = null)
+        string? secondKind = null, bool? continues = null, string? timeouts = null)
     {
         var world = new RescueWorld(await FakeUpstream.StartAsync(), await FakeUpstream.StartAsync());
         static string PathOf(string kind) => kind == "anthropic" ? "" : "/v1";
         secondKind ??= kind;
+        var turn = continues ?? prefill ? ", continuesTurn: true" : "";
         world.Gateway = await TestGateway.StartAsync($$"""
             fairlead:
               breaker: { enabled: false }
               retry: { maxRetries: 0 }
               stream: { batchTokens: 1{{(stream.Length > 0 ? ", " + stream : "")}} }
               providers:
-                one: { kind: {{kind}}, baseUrl: {{world.First.Url}}{{PathOf(kind)}}, apiKey: sk-1, timeouts: { streamIdle: 200ms } }
-                two: { kind: {{secondKind}}, baseUrl: {{world.Second.Url}}{{PathOf(secondKind)}}, apiKey: sk-2 }
+                one: { kind: {{kind}}, baseUrl: {{world.First.Url}}{{PathOf(kind)}}, apiKey: sk-1, timeouts: { {{timeouts ?? "streamIdle: 200ms"}} }{{turn}} }
+                two: { kind: {{secondKind}}, baseUrl: {{world.Second.Url}}{{PathOf(secondKind)}}, apiKey: sk-2{{(timeouts is null ? "" : ", timeouts: { " + timeouts + " }")}}{{turn}} }
               models:
                 m:
                   contextWindow: 8000

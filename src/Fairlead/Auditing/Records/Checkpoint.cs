@@ -25,7 +25,8 @@ internal static class Checkpoint
 
     private readonly struct Estimates(GatewayCall call, Attempt attempt) : IUsageEstimates
     {
-        public long InputTokens() => call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : InputBySize(call);
+        public long InputTokens() =>
+            (call.InputEstimate.Tokens > 0 ? call.InputEstimate.Tokens : InputBySize(call)) + attempt.ExtraInput;
 
         public long OutputTokens() => (attempt.Meter.Output.Total + 99) / 100;
     }

@@ -38,7 +38,7 @@ internal sealed class MessagesReplay(OutputReplay replay) : NativeReplay
         var type = Text(inner, "type") ?? "";
         if (kind == MessagesEventKind.BlockStart)
         {
-            if (!MessagesDigest.IsComparableBlock(type)) choice.Fail();
+            if (!MessagesDigest.IsComparableBlock(type) || inner?["input"] is JsonObject { Count: > 0 }) choice.Fail();
             choice.Mark(DigestPart.Event, EventMark.Of(type));
             if (Text(inner, "name") is { } name && choice.Take(name) < name.Length) choice.Fail();
             // Nearly always empty. The start itself is known to the client, so its text could not be divided.

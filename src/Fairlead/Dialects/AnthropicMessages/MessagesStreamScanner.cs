@@ -77,7 +77,11 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
         // A second document in one event is malformed.
         if (json.Read()) throw new JsonException();
         if (meter.Digest is { } digest && kind is not MessagesEventKind.Ping)
+            {
             MessagesDigest.Add(digest, kind, seen.Type, seen.Name, seen.Text);
+            // Arguments that are not text.
+            if (seen.HasInput) digest.Exclude();
+        }
         error = kind == MessagesEventKind.Error ? new UpstreamError(seen.ErrorType, seen.ErrorMessage) : null;
         if (kind == MessagesEventKind.MessageDelta && seen.StopReason is not FinishMeaning.None)
         {
@@ -136,9 +140,13 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
             var isData = !isOutput && json.ValueTextEquals("data"u8);
             var isType = !isOutput && !isData && json.ValueTextEquals("type"u8);
             var isStop = !isOutput && !isData && !isType && json.ValueTextEquals("stop_reason"u8);
+            var isInput = !isOutput && !isData && !isType && !isStop && json.ValueTextEquals("input"u8);
             json.Read();
             if (json.TokenType != JsonTokenType.String)
             {
+                var inside = json;
+                seen.HasInput |= isInput && json.TokenType == JsonTokenType.StartObject && inside.Read()
+                    && inside.TokenType != JsonTokenType.EndObject;
                 json.Skip();
             }
             else if (isOutput)
@@ -222,6 +230,7 @@ internal sealed class MessagesStreamScanner(OutputMeter meter) : NativeStreamSca
         public ReadOnlySpan<byte> Name;
         public ReadOnlySpan<byte> Text;
         public bool IsContent;
+        public bool HasInput;
         public UsageReport? Usage;
         public FinishMeaning StopReason;
         public bool IsUnlistedReason;

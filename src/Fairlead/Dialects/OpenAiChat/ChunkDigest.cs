@@ -25,6 +25,7 @@ internal static class ChunkDigest
         if (found.Choices > 0) digest.Of(found.Choice);
         for (var i = 0; i < found.Pieces.Count; i++)
         {
+            if (found.Pieces.OriginalOf(i) >= 0) continue;
             var piece = found.Pieces[i];
             digest.AddJson(piece.Choice, piece.Part, piece.Index, data.Slice(piece.Start, piece.Length));
         }

@@ -32,6 +32,17 @@ internal struct ChunkPieces
     /// <summary>A piece, from 0.</summary>
     public readonly ChunkPiece this[int at] => _items[at];
 
+    /// <summary>The piece that this one repeats under its second name; -1 for none.</summary>
+    public readonly int OriginalOf(int at)
+    {
+        if (_items[at].Part != DigestPart.ReasoningCopy) return -1;
+        for (var i = 0; i < Math.Min(Count, Max); i++)
+        {
+            if (_items[i].Part == DigestPart.Reasoning && _items[i].Choice == _items[at].Choice) return i;
+        }
+        return -1;
+    }
+
     public void Add(in ChunkPiece piece)
     {
         if (Count < Max) _items[Count] = piece;

@@ -29,10 +29,15 @@ internal sealed class ChunkReplay(OutputReplay replay) : NativeReplay
         var (anyNew, anyKnown) = (false, false);
         for (var i = 0; i < known.Length; i++)
         {
+            if (found.Pieces.OriginalOf(i) >= 0) continue;
             var piece = found.Pieces[i];
             known[i] = Compare(piece, JsonUnits.Decode(data.Slice(piece.Start, piece.Length)));
             anyNew |= known[i] >= 0;
             anyKnown |= known[i] != 0;
+        }
+        for (var i = 0; i < known.Length; i++)
+        {
+            if (found.Pieces.OriginalOf(i) is >= 0 and var original) known[i] = known[original];
         }
         // The probabilities belong to whole tokens.
         if (anyNew && anyKnown && found.Logprobs is not null) replay.Of(found.Choice).Fail();

@@ -1,3 +1,4 @@
+using System.Buffers.Text;
 using System.Text.Json;
 using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Pipeline;
@@ -22,6 +23,10 @@ internal static class ResponsesDigest
     /// <summary>Whether an item consists of such texts; others are results of the provider's own tools.</summary>
     public static bool IsComparableItem(string? type) => type is "message" or "reasoning" or "function_call" or "custom_tool_call";
 
+    /// <summary>The mark of an event: its type, and the item and part that it belongs to.</summary>
+    public static int MarkOf(string type, long? item, long? part) =>
+        EventMark.Of(type) ^ unchecked((int)((item + 1 ?? 0) * 0x9E3779B1)) ^ unchecked((int)((part + 1 ?? 0) * 0x85EBCA6B));
+
     /// <summary>Adds an event that is not about the whole response.</summary>
     /// <param name="digest">Receives the output.</param>
     /// <param name="type">The type of the event.</param>
@@ -31,20 +36,33 @@ internal static class ResponsesDigest
     {
         digest.Kept?.Drop();
         var choice = digest.Of(0);
+        var mark = MarkOf(type, Index(data, "\"output_index\""u8), Index(data, "\"content_index\""u8) ?? Index(data, "\"summary_index\""u8));
         if (IsText(type))
         {
-            choice.Enter(DigestPart.Event, EventMark.Of(type));
+            choice.Enter(DigestPart.Event, mark);
             if (delta.Length > 2) choice.AddJson(data.Slice(delta.Start + 1, delta.Length - 2));
         }
         else if (IsFrame(type))
         {
-            choice.Mark(DigestPart.Event, EventMark.Of(type));
+            choice.Mark(DigestPart.Event, mark);
             if (type == "response.output_item.added") AddItem(digest, choice, data);
         }
         else
         {
             digest.Exclude();
         }
+    }
+
+    // The quotes of a name never occur like that inside a string, where they are escaped.
+    private static long? Index(ReadOnlySpan<byte> data, ReadOnlySpan<byte> name)
+    {
+        while (data.IndexOf(name) is >= 0 and var at)
+        {
+            data = data[(at + name.Length)..].TrimStart(" \t\r\n"u8);
+            if (data is not [(byte)':', ..]) continue;
+            return Utf8Parser.TryParse(data[1..].TrimStart(" \t\r\n"u8), out long number, out _) ? number : null;
+        }
+        return null;
     }
 
     private static void AddItem(OutputDigest digest, ChoiceDigest choice, ReadOnlySpan<byte> data)

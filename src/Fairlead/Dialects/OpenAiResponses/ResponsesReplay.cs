@@ -35,7 +35,7 @@ internal sealed class ResponsesReplay(OutputReplay replay) : NativeReplay
         var choice = replay.Of(0);
         if (choice.IsCaughtUp) return true;
         var type = Text(root, "type") ?? "";
-        var mark = EventMark.Of(type);
+        var mark = ResponsesDigest.MarkOf(type, Number(root, "output_index"), Number(root, "content_index") ?? Number(root, "summary_index"));
         if (ResponsesDigest.IsText(type))
         {
             choice.Enter(DigestPart.Event, mark);
@@ -87,6 +87,9 @@ internal sealed class ResponsesReplay(OutputReplay replay) : NativeReplay
             if (Text(node, name) is { } id && _ids.TryGetValue(id, out var known)) node[name] = known;
         }
     }
+
+    private static long? Number(JsonObject root, string name) =>
+        root[name] is JsonValue value && value.TryGetValue<long>(out var number) ? number : null;
 
     private static string? Text(JsonObject? parent, string name) =>
         parent?[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;

@@ -22,6 +22,7 @@ internal sealed class AnthropicProvider : Provider
     private readonly ApiKeyRing _keys;
     private readonly Uri _messages;
     private readonly Uri _counting;
+    private readonly bool? _continuesTurn;
 
     /// <exception cref="ArgumentException">The base URL is not an absolute http or https address.</exception>
     public AnthropicProvider(string name, ProviderConfig config, UpstreamClient client)
@@ -29,6 +30,7 @@ internal sealed class AnthropicProvider : Provider
     {
         _client = client;
         _keys = new ApiKeyRing(name, config, _client);
+        _continuesTurn = config.ContinuesTurn;
         // Clients differ in whether the base URL contains the version; both forms are accepted.
         var baseUrl = (config.BaseUrl ?? AnthropicProviderKind.DefaultBaseUrl).TrimEnd('/');
         if (baseUrl.EndsWith(ApiPath, StringComparison.Ordinal)) baseUrl = baseUrl[..^ApiPath.Length];
@@ -45,7 +47,7 @@ internal sealed class AnthropicProvider : Provider
     public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         PathRequest.SendAsync(_client, new Uri(_messages, path), _keys, AnthropicProviderKind.KeyHeader, timeout, cancellationToken);
 
-    public override bool ContinuesAssistantTurn => true;
+    public override bool ContinuesAssistantTurn => _continuesTurn ?? HoldsToTheList;
 
     public override bool Speaks(Dialect dialect) => dialect.Native is { Family: ApiFamily.Anthropic };
 

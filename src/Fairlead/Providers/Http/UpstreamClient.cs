@@ -271,7 +271,10 @@ internal sealed class UpstreamClient : IDisposable
         WaitingFor.FirstToken => "The model's provider did not start its response in time.",
         WaitingFor.StreamIdle => "The model's provider stopped in the middle of its response.",
         _ => "The model's provider did not complete its response in time.",
-    });
+    })
+    {
+        IsTotalTimeout = waiting == WaitingFor.Total,
+    };
 
     public void Dispose() => _invoker.Dispose();
 

@@ -28,6 +28,9 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
     private static readonly JsonWriterOptions Options =
         new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping, MaxDepth = 1100 };
 
+    /// <summary>Whether the turn of the assistant at the end is continued.</summary>
+    public bool ContinuesTurn { get; init; }
+
     private bool UsesOlderNames => olderNames ?? endpoint.TakesOlderNames;
 
     public void Write(string upstreamModel, bool stream, IBufferWriter<byte> output, bool askForUsage = true)
@@ -59,6 +62,11 @@ internal sealed class OpenAiChatRequestWriter(ConversationRequest request, Catal
         }
         if (request.Metadata is { Count: > 0 }) Ignore("metadata", "it would only label a response stored at the provider");
         WriteExtra(json);
+        if (ContinuesTurn)
+        {
+            json.WriteBoolean("continue_final_message", true);
+            json.WriteBoolean("add_generation_prompt", false);
+        }
         if (stream)
         {
             json.WriteBoolean("stream", true);

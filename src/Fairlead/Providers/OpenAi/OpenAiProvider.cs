@@ -23,6 +23,7 @@ internal sealed class OpenAiProvider : Provider
     private readonly ApiKeyRing _keys;
 
     private readonly ServerLimitations _limitations;
+    private readonly bool _continuesTurn;
 
     /// <param name="name">Its name in the configuration.</param>
     /// <param name="config">Its configuration.</param>
@@ -35,6 +36,7 @@ internal sealed class OpenAiProvider : Provider
         _client = clients.Create(name, config);
         _keys = new ApiKeyRing(name, config, _client, _endpoint.KeyPrefix);
         _limitations = new ServerLimitations(_client.Time);
+        _continuesTurn = config.ContinuesTurn ?? false;
     }
 
     public override string TelemetryName => _endpoint.TelemetryName;
@@ -54,6 +56,8 @@ internal sealed class OpenAiProvider : Provider
 
     public override bool Speaks(Dialect dialect) =>
         dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_limitations.Has(path);
+
+    public override bool ContinuesAssistantTurn => _continuesTurn;
 
     protected override bool HoldsToTheList => _endpoint.IsOpenAi;
 
@@ -167,6 +171,7 @@ internal sealed class OpenAiProvider : Provider
                 var sameFamily = call.Dialect.Native is { Family: ApiFamily.OpenAi };
                 var conversation = tools?.Request ?? call.Conversation;
                 new OpenAiChatRequestWriter(conversation, call.Model, _endpoint, call.Warn, sameFamily, options.UsesOlderNames)
+                    { ContinuesTurn = call.Rescue is { IsPrefill: true } }
                     .Write(model, mode == UpstreamMode.Stream, body, askForUsage: !options.OmitsStreamOptions);
             }
         }

@@ -29,12 +29,15 @@ internal sealed class SimulatedProvider : Provider
     {
         _config = config.Simulation;
         _counter = counter;
+        ContinuesAssistantTurn = config.ContinuesTurn ?? false;
         if (!SimulationDirectives.TryParse(_config.Faults, out var faults, out var error))
         {
             throw new ArgumentException(error, nameof(config));
         }
         _faults = faults;
     }
+
+    public override bool ContinuesAssistantTurn { get; }
 
     /// <summary>Responses in progress, streamed or not.</summary>
     public int ActiveStreams => Volatile.Read(ref _activeStreams);

@@ -10,5 +10,11 @@ internal static class EventMark
         return (int)hash;
     }
 
-    public static int Of(string name) => Of(System.Text.Encoding.UTF8.GetBytes(name));
+    public static int Of(string name)
+    {
+        if (!System.Text.Ascii.IsValid(name)) return Of(System.Text.Encoding.UTF8.GetBytes(name));
+        var hash = 0x811C9DC5u;
+        foreach (var letter in name) hash = (hash ^ letter) * 0x01000193u;
+        return (int)hash;
+    }
 }

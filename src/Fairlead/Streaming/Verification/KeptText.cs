@@ -16,6 +16,9 @@ internal sealed class KeptText(MemoryBudget? budget) : IDisposable
     /// <summary>The text; null if there is none, or if it is not the whole output.</summary>
     public string? Text => _isDropped || _buffer is null ? null : Encoding.UTF8.GetString(_buffer.WrittenSpan);
 
+    /// <summary>Whether there is any.</summary>
+    public bool HasText => !_isDropped && _buffer is not null;
+
     /// <summary>Adds text. Halves of a character cannot be kept.</summary>
     public void Add(ReadOnlySpan<char> text)
     {
