@@ -55,11 +55,13 @@ internal sealed class DeploymentAvailability : IDeploymentAvailability
     }
 
     /// <summary>Notes why a call could not wait for the deployments that it found full: they were closed meanwhile.</summary>
-    /// <returns>False if one of them is not closed any more: the call may wait for it.</returns>
-    public bool AddClosed(DeploymentSearch search)
+    /// <param name="search">The search of the call.</param>
+    /// <param name="mayWaitAgain">Whether the call may wait once more: not the run of a job, which was postponed.</param>
+    /// <returns>False if the call should do so, because one of them is not closed any more.</returns>
+    public bool AddClosed(DeploymentSearch search, bool mayWaitAgain)
     {
         var closed = search.FullDeployments();
-        if (!Array.TrueForAll(closed, deployment => IsClosed(deployment.Name))) return false;
+        if (mayWaitAgain && !Array.TrueForAll(closed, deployment => IsClosed(deployment.Name))) return false;
         foreach (var deployment in closed)
         {
             if (_states.IsDrained(deployment.Name)) search.AddDrained();

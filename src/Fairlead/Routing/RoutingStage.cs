@@ -66,7 +66,7 @@ internal sealed class RoutingStage(
                 if (slot.Deployment is null)
                 {
                     if (slot.Error is { } noSlot) search.AddNoSlot(noSlot);
-                    else if (!availability.AddClosed(search))
+                    else if (!availability.AddClosed(search, mayWaitAgain: call.QueuedRun is null))
                     {
                         call.Turn?.KeepPlace();
                         continue;

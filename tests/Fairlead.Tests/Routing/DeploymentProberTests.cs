@@ -90,12 +90,15 @@ public sealed class DeploymentProberTests : IDisposable
     public async Task Step_ProbeHangs_IsLeftAloneAndCallsTest()
     {
         var hangs = new TaskCompletionSource<PathResponse>();
+        var arrived = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _probed.Respond = _ =>
         {
             Interlocked.Increment(ref _requests);
+            arrived.TrySetResult();
             return hangs.Task;
         };
         _prober.Step(Token);
+        await arrived.Task.WaitAsync(Token);
         _world.Time.Advance(Probe.Timeout + ProbeRunner.Backstop);
         await _prober.Running;
         Assert.Equal(0, _health.Running);
@@ -122,7 +125,7 @@ public sealed class DeploymentProberTests : IDisposable
         }
         await _prober.Running;
         Assert.False(_health.IsOpen);
-        Assert.InRange(_requests, 0, 1);
+        Assert.Equal(1, _requests);
     }
 
     private async Task StepAsync()

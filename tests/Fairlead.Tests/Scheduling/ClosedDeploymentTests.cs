@@ -142,11 +142,11 @@ public sealed class ClosedDeploymentTests : IDisposable
         var availability = routing.AvailabilityOf(_world.Slots, _world);
         var search = new DeploymentSearch(AttemptReasons.Only);
         search.AddFull(_one, 0);
-        Assert.False(availability.AddClosed(search));
+        Assert.False(availability.AddClosed(search, mayWaitAgain: true));
         Assert.False(search.HasDrained);
         Assert.Null(search.UntilTest);
         routing.States.Replace([_one.Name]);
-        Assert.True(availability.AddClosed(search));
+        Assert.True(availability.AddClosed(search, mayWaitAgain: true));
         Assert.True(search.IsAllDrained);
     }
 
