@@ -52,7 +52,9 @@ internal sealed class OutputCache(IConfigurationSource configuration, RedisLevel
         var options = Options(left);
         options.Size = output.Size;
         options.SkipDistributedCacheWrite = !redis.IsAvailable;
-        Current().Cache.Set(key, output, options);
+        // It is in memory when this returns. Redis gets it in the background, and errors there are not of interest to the call.
+        var written = Current().Cache.SetAsync(key, output, options);
+        if (!written.IsCompletedSuccessfully) _ = written.AsTask();
         metrics.Stored();
     }
 
@@ -61,7 +63,8 @@ internal sealed class OutputCache(IConfigurationSource configuration, RedisLevel
     {
         var options = Options(TimeSpan.FromMinutes(1));
         options.SkipDistributedCacheWrite = !redis.IsAvailable;
-        Current().Cache.Remove(key, options);
+        var removed = Current().Cache.RemoveAsync(key, options);
+        if (!removed.IsCompletedSuccessfully) _ = removed.AsTask();
     }
 
     /// <summary>Removes the responses from memory whose keys are from before a deletion.</summary>
