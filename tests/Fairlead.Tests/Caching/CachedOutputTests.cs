@@ -74,8 +74,8 @@ public sealed class CachedOutputTests
         copy.Kept = "whole";
         copy.SkippedEvents++;
         copy.Finish(FinishReason.Length, 3);
-        Assert.Equal((null, 0, FinishReason.Stop, 1),
-            (output.Meter.Kept, output.Meter.SkippedEvents, output.Meter.FinishReason!.Value, output.Meter.FinishedChoices));
+        Assert.Null(output.Meter.Kept);
+        Assert.Equal((0, FinishReason.Stop, 1), (output.Meter.SkippedEvents, output.Meter.FinishReason!.Value, output.Meter.FinishedChoices));
     }
 
     [Fact]
