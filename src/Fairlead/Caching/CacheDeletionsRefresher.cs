@@ -52,13 +52,13 @@ internal sealed class CacheDeletionsRefresher(
         {
             await redis.RemoveAllAsync("*", key => CacheKeys.IsDeleted(key, known), cancellationToken);
         }
-        catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
-        {
-            CacheLog.NotRemoved(logger, RedisErrors.Describe(exception));
-        }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // The server stops.
+        }
+        catch (Exception exception) when (RedisErrors.IsUnavailable(exception))
+        {
+            CacheLog.NotRemoved(logger, RedisErrors.Describe(exception));
         }
     }
 

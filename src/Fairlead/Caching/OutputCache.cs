@@ -63,7 +63,8 @@ internal sealed class OutputCache(IConfigurationSource configuration, RedisLevel
     {
         var options = Options(TimeSpan.FromMinutes(1));
         options.SkipDistributedCacheWrite = !redis.IsAvailable;
-        Current().Cache.Remove(key, options);
+        var removed = Current().Cache.RemoveAsync(key, options);
+        if (!removed.IsCompletedSuccessfully) _ = removed.AsTask();
     }
 
     /// <summary>Removes the responses from memory whose keys are from before a deletion.</summary>

@@ -127,6 +127,25 @@ public sealed class CacheTests
     }
 
     [Theory]
+    [InlineData("/v1/chat/completions")]
+    [InlineData("/v1/messages")]
+    [InlineData("/v1/responses")]
+    [InlineData("/v2/generations")]
+    public async Task Mode_OtherThanThatOfTheFirstCall_FindsItsResponse(string path)
+    {
+        await using var world = await CacheWorld.StartAsync(CacheWorld.Cache + "\n  jobs: {}");
+        var (secret, _) = await world.Gateway.MakeKeyAsync("\"cache\":\"on\"");
+        using var client = world.Gateway.MakeClient(secret);
+        async Task<string?> SendAsync(string wish) => (await CacheWorld.SendAsync(client, path, Body(path, false)
+            .Replace("\"fairlead\":{" + Wish + "}", wish.Length == 0 ? "\"fairlead\":{}" : "\"fairlead\":{" + wish + "}", StringComparison.Ordinal)
+            .Replace(Wish, wish.Length == 0 ? "\"deadline_ms\":60000" : wish, StringComparison.Ordinal))).Cache;
+        Assert.Equal("miss", await SendAsync("\"cache\":{\"mode\":\"write\"}"));
+        Assert.Equal("hit", await SendAsync("\"cache\":{\"mode\":\"read\"}"));
+        Assert.Equal("hit", await SendAsync("\"cache\":{\"mode\":\"on\",\"ttl_seconds\":61}"));
+        Assert.Equal("hit", await SendAsync(""));
+    }
+
+    [Theory]
     [InlineData("\"temperature\":1")]
     [InlineData("\"top_p\":0.5")]
     [InlineData("\"temperature\":0.1")]

@@ -201,7 +201,10 @@ public sealed class GenerationCoalescingTests : IAsyncLifetime
         Assert.Equal(502, (await whole).Status);
         var stream = await SeenStream.ReadAsync(first, Token);
         Assert.True(stream.Broken || stream.Raw.Contains("error", StringComparison.Ordinal));
-        await _world.AuditAsync(2);
+        // The one that started it pays, whoever notices the end first.
+        var records = await _world.AuditAsync(2);
+        Assert.Single(Assert.Single(records, record => record.GetProperty("cost_usd").GetDecimal() > 0).GetProperty("attempts").EnumerateArray());
+        Assert.True(Assert.Single(records, record => record.GetProperty("parameters").GetProperty("stream").GetBoolean()).GetProperty("cost_usd").GetDecimal() > 0);
         AssertAtRest();
     }
 

@@ -67,6 +67,18 @@ public sealed class CachedOutputTests
     }
 
     [Fact]
+    public void Meter_Copy_ChangesIndependently()
+    {
+        var output = Output(null);
+        var copy = output.Meter.Copy();
+        copy.Kept = "whole";
+        copy.SkippedEvents++;
+        copy.Finish(FinishReason.Length, 3);
+        Assert.Null(output.Meter.Kept);
+        Assert.Equal((0, FinishReason.Stop, 1), (output.Meter.SkippedEvents, output.Meter.FinishReason!.Value, output.Meter.FinishedChoices));
+    }
+
+    [Fact]
     public async Task Events_WithoutPacing_ComeAtOnce()
     {
         await using var events = new CachedEvents(Output([0, 10, 20, 30, 40, 50, 60]), CachePacing.None, new FakeTimeProvider());
