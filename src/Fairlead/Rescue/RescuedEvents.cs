@@ -27,6 +27,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
 
     private EventBatch? _held;
     private IEventSource _source = source;
+    private readonly Attempt _first = first;
     private OutputDigest _sent = first.Meter.Digest!;
     private Attempt _answering = first;
     private Attempt? _run;
@@ -66,7 +67,7 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
 
     public ValueTask DisposeAsync()
     {
-        first.Meter.Digest!.Kept?.Drop();
+        _first.Meter.Digest!.Kept?.Drop();
         DropHeld();
         return _source.DisposeAsync();
     }
@@ -112,8 +113,8 @@ internal sealed class RescuedEvents(GatewayCall call, Attempt first, IEventSourc
         _isCaughtUp = false;
         DropHeld();
         // The client waited for the first token of the first run.
-        call.Timings.SetTicks(Phase.FirstToken, first.FirstTokenAt - first.StartedAt);
-        first.Meter.Digest!.Kept?.Drop();
+        call.Timings.SetTicks(Phase.FirstToken, _first.FirstTokenAt - _first.StartedAt);
+        _first.Meter.Digest!.Kept?.Drop();
         (_start, _begun, _replay, _native) = (run.Start, null, null, null);
         if (_start is not null) return true;
         _replay = new OutputReplay(_sent);
