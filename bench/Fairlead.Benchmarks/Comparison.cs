@@ -12,7 +12,7 @@ internal static class Comparison
     private const string Key = "bench-administration-key-0001";
 
     /// <summary>Time until the runtime has compiled the hot path with its profile: seconds, on two busy cores.</summary>
-    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(50);
 
     public static async Task<int> RunAsync(string[] arguments)
     {

@@ -137,6 +137,33 @@ public sealed class FailoverTests : IAsyncLifetime
         Assert.Equal(others, _second.Requests.Count);
     }
 
+    /// <summary>Gemini blocks a prompt with status 200 and no candidates.</summary>
+    [Theory]
+    [InlineData("gemini-both", false, false)]
+    [InlineData("gemini-both", true, false)]
+    [InlineData("gemini-permissive", false, true)]
+    [InlineData("gemini-permissive", true, true)]
+    public async Task BlockedPrompt_StaysUnlessAllowed(string model, bool stream, bool moves)
+    {
+        const string Blocked = """{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":3,"totalTokenCount":3}}""";
+        _first.Answer = async context =>
+        {
+            if (!stream)
+            {
+                await FakeUpstream.Json(context, Blocked);
+                return;
+            }
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, Blocked);
+        };
+        await using var gateway = await StartAsync("");
+        using var response = await ChatAsync(gateway, model, stream);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Contains(moves ? "hello" : "content_filter", await response.Content.ReadAsStringAsync(Token), StringComparison.Ordinal);
+        Assert.Single(_first.Requests);
+        Assert.Equal(moves ? 1 : 0, _second.Requests.Count);
+    }
+
     /// <summary>Any other rejection stays where it fell, whatever is allowed for content.</summary>
     [Fact]
     public async Task Rejection_NotForContent_StaysAlways()
@@ -181,11 +208,14 @@ public sealed class FailoverTests : IAsyncLifetime
         "{ fairlead: { " + (sections.Length == 0 ? "" : sections + ", ") + $$"""
         providers: {
           first: { kind: openai, baseUrl: "{{_first.Url}}/v1", apiKey: k, timeouts: { {{timeouts}} } },
+          gemini: { kind: gemini, baseUrl: "{{_first.Url}}", apiKey: k },
           second: { kind: openai, baseUrl: "{{_second.Url}}/v1", apiKey: k } },
         models: {
           one: { contextWindow: 8000, {{Facts}}, deployments: [{ provider: first, model: m }] },
           both: { contextWindow: 8000, {{Facts}}, deployments: [{ provider: first, model: m, priority: 1 }, { provider: second, model: m, priority: 2 }] },
           permissive: { contextWindow: 8000, {{Facts}}, onContentRejection: failover, deployments: [{ provider: first, model: m, priority: 1 }, { provider: second, model: m, priority: 2 }] },
+          gemini-both: { contextWindow: 8000, {{Facts}}, deployments: [{ provider: gemini, model: m, priority: 1 }, { provider: second, model: m, priority: 2 }] },
+          gemini-permissive: { contextWindow: 8000, {{Facts}}, onContentRejection: failover, deployments: [{ provider: gemini, model: m, priority: 1 }, { provider: second, model: m, priority: 2 }] },
           small: { contextWindow: 200, {{Facts}}, onOverflow: large, deployments: [{ provider: first, model: small-m }] },
           large: { contextWindow: 8000, {{Facts}}, deployments: [{ provider: second, model: large-m }] }
         } } }

@@ -128,7 +128,7 @@ internal sealed class GeminiProvider : Provider
     }
 
     private static GeminiResponseReader CreateReader(GatewayCall call, Attempt attempt) =>
-        new(call.Conversation.ChoiceCount, attempt.Meter, call.Warn, () => Ids.New("call_", call.Time));
+        new(call.Conversation.ChoiceCount, attempt.Meter, call.Warn, () => Ids.New("call_", call.Time), call.Model.FailsOverContentRejections);
 
     private static GatewayReply? ReadAnswer(GeminiResponseReader reader, Attempt attempt, PooledBuffer body, ToolAdapter? tools)
     {
@@ -141,7 +141,11 @@ internal sealed class GeminiProvider : Provider
             attempt.Meter.Observe(generationEvent);
             builder.Add(generationEvent);
         }
-        if (failure is not null) return new GatewayReply.AttemptFailed(failure, FailureClass.Retry, attempt.UpstreamStatus);
+        if (failure is not null)
+        {
+            return new GatewayReply.AttemptFailed(failure, failure.IsContentRejection ? FailureClass.GiveBack : FailureClass.Retry,
+                attempt.UpstreamStatus);
+        }
         // A body with an unfinished choice is not a whole response.
         if (!reader.AnyFinished || reader.HasOpenChoice) return null;
         var made = builder.Build();

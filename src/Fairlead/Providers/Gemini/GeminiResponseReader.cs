@@ -3,6 +3,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects.Quirks;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Providers.Http;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Gemini;
@@ -19,6 +20,7 @@ internal sealed class GeminiResponseReader
     private readonly OutputMeter _meter;
     private readonly Action<string, string> _warn;
     private readonly Func<string> _newCallId;
+    private readonly bool _blockIsError;
     private readonly CandidateState?[] _candidates;
     private bool _started;
     private int _finished;
@@ -27,8 +29,13 @@ internal sealed class GeminiResponseReader
     /// <param name="meter">Receives the model's name; usage and finish reasons are events.</param>
     /// <param name="warn">Receives code and text of each warning.</param>
     /// <param name="newCallId">Creates ids for calls without one.</param>
-    public GeminiResponseReader(int choiceCount, OutputMeter meter, Action<string, string> warn, Func<string> newCallId)
+    /// <param name="blockIsError">
+    /// Whether a prompt that the provider blocks is an error, so that another deployment can take over, and not a filtered response.
+    /// </param>
+    public GeminiResponseReader(
+        int choiceCount, OutputMeter meter, Action<string, string> warn, Func<string> newCallId, bool blockIsError = false)
     {
+        _blockIsError = blockIsError;
         _meter = meter;
         _warn = warn;
         _newCallId = newCallId;
@@ -90,7 +97,14 @@ internal sealed class GeminiResponseReader
         if (!any && root.TryGetProperty("promptFeedback", out var feedback) && feedback.ValueKind == JsonValueKind.Object
             && feedback.TryGetProperty("blockReason", out _))
         {
-            for (var i = 0; i < _candidates.Length; i++) Finish(i, FinishMeaning.ContentFilter, events);
+            if (_blockIsError && !Array.Exists(_candidates, candidate => candidate is not null))
+            {
+                failure = UpstreamErrors.ToError(UpstreamErrorKind.ContentPolicy, null, null);
+            }
+            else
+            {
+                for (var i = 0; i < _candidates.Length; i++) Finish(i, FinishMeaning.ContentFilter, events);
+            }
         }
         ReadUsage(root, isLast: _finished > 0 || failure is not null, events);
         return failure;
