@@ -29,9 +29,12 @@ internal sealed class ResponsesFailoverClient : FailoverClient
     {
         "error" => before with { Error = Text(data, "code") ?? CodeOf(data) },
         "response.failed" or "response.incomplete" => before with { Error = before.Error ?? ErrorOf(data.GetProperty("response")) },
-        "response.created" => before with { Model = Text(data.GetProperty("response"), "model") },
         "response.output_text.delta" => before with { Text = before.Text + Text(data, "delta") },
-        "response.completed" => before with { HasEnd = Text(data.GetProperty("response"), "status") == "completed" },
+        // The first event comes before a provider was chosen.
+        "response.completed" => before with
+        {
+            HasEnd = Text(data.GetProperty("response"), "status") == "completed", Model = Text(data.GetProperty("response"), "model"),
+        },
         _ => before,
     };
 
