@@ -191,8 +191,10 @@ public sealed class StormTests
 
     private static long Tokens(JsonElement holder, string name) => holder.GetProperty("usage").GetProperty(name).GetInt64();
 
+    // What arrives at the upstream is attributed to one call each, so no request has the inputs of several calls.
     private static string Yaml(string url) => $$"""
         fairlead:
+          coalescing: { embeddings: false }
           retry: { maxRetries: 1, baseDelay: 1ms, maxDelay: 20ms }
           breaker: { enabled: false }
           stream: { commitAfter: 200ms }
