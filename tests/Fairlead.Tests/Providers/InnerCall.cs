@@ -46,7 +46,11 @@ internal static class InnerCall
     }
 
     private static GatewayCall Create(Dialect dialect, TimeProvider? time, RequestFacts facts) =>
-        new("req_1", "gen_1", dialect, Caller, time ?? TimeProvider.System) { Facts = facts };
+        new("req_1", "gen_1", dialect, Caller, time ?? TimeProvider.System)
+        {
+            Facts = facts,
+            Model = new CatalogueModel { Id = "m", OwnedBy = "test" },
+        };
 
     private static readonly Caller Caller = new()
     {
