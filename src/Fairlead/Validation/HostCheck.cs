@@ -13,18 +13,25 @@ namespace Fairlead.Validation;
 /// caller could read from that network through it (server-side request forgery). Thread-safe.
 /// </summary>
 /// <remarks>
-/// A name is looked up here and again by the provider, so an answer that changes in between is not noticed. A name without an answer
-/// passes: a gateway need not be able to resolve what the provider resolves.
+/// A name is looked up here and again by the provider, so a result that changes in between is not noticed. A name that has no address
+/// passes: a gateway need not be able to resolve what the provider resolves. A lookup that does not end in time is no such result: it
+/// refuses the request, or many slow names would let an internal one pass.
 /// </remarks>
 internal sealed class HostCheck(IConfigurationSource configuration, IHostResolver resolver, TimeProvider time) : IDisposable
 {
     /// <summary>How long one request waits for name lookups.</summary>
     internal static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long the answer of a lookup is used again.</summary>
+    /// <summary>How long the result of a lookup is used again.</summary>
     internal static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
 
     private const int MaxKnown = 10_000;
+
+    private static readonly GatewayError Late = new(ErrorCode.Overloaded, "The hosts of the addresses in the request could not be resolved in time.")
+    {
+        RetryAfter = MaxWait,
+        Remedy = "Repeat the request, or send the bytes in base64.",
+    };
 
     // A lookup occupies a thread of the pool.
     private readonly SemaphoreSlim _lookups = new(8, 8);
@@ -74,17 +81,20 @@ internal sealed class HostCheck(IConfigurationSource configuration, IHostResolve
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
         var found = await Task.WhenAll(names.Select(name => FindAsync(name.Host, both.Token)));
         cancellationToken.ThrowIfCancellationRequested();
+        var isLate = false;
         for (var i = 0; i < found.Length; i++)
         {
-            foreach (var address in found[i])
+            isLate |= found[i] is null;
+            foreach (var address in found[i] ?? [])
             {
                 if (rules.Refuse(address) is { } what) return Refused(names[i].Path, what);
             }
         }
-        return null;
+        return isLate ? Late : null;
     }
 
-    private async Task<IPAddress[]> FindAsync(string host, CancellationToken cancellationToken)
+    // Null if the lookup did not end in time.
+    private async Task<IPAddress[]?> FindAsync(string host, CancellationToken cancellationToken)
     {
         var now = time.GetTimestamp();
         if (_known.TryGetValue(host, out var known) && time.GetElapsedTime(known.At, now) < Lifetime) return known.Addresses;
@@ -101,7 +111,12 @@ internal sealed class HostCheck(IConfigurationSource configuration, IHostResolve
                 _lookups.Release();
             }
         }
-        catch (Exception exception) when (exception is SocketException or OperationCanceledException or ArgumentException)
+        catch (OperationCanceledException)
+        {
+            // Not stored: a caller who disconnects must not decide what the next one gets.
+            return null;
+        }
+        catch (Exception exception) when (exception is SocketException or ArgumentException)
         {
             addresses = [];
         }

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Fairlead.Configuration;
+using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Security;
 using Fairlead.Tests.Catalogue;
@@ -71,14 +72,29 @@ public sealed class HostCheckTests : IDisposable
     }
 
     [Fact]
-    public async Task Check_ResolverDoesNotRespond_EndsAfterTheLimit()
+    public async Task Check_ResolverDoesNotRespond_IsRefusedAfterTheLimit()
     {
         _names.Waits = true;
         var check = _check.CheckAsync(Hosts("https://slow.example.com/a"), Cancellation).AsTask();
         await _names.Entered.Task.WaitAsync(Cancellation);
         Assert.False(check.IsCompleted);
         _time.Advance(HostCheck.MaxWait);
-        Assert.Null(await check.WaitAsync(Cancellation));
+        Assert.Equal(ErrorCode.Overloaded, (await check.WaitAsync(Cancellation))!.Code);
+    }
+
+    [Fact]
+    public async Task Check_CallerDisconnects_DecidesNothingForTheNext()
+    {
+        _names.Waits = true;
+        using var leaves = new CancellationTokenSource();
+        var check = _check.CheckAsync(Hosts("https://db.example.com/a"), leaves.Token).AsTask();
+        await _names.Entered.Task.WaitAsync(Cancellation);
+        await leaves.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => check);
+
+        _names.Waits = false;
+        _names.Known["db.example.com"] = [IPAddress.Parse("10.0.0.5")];
+        Assert.NotNull(await _check.CheckAsync(Hosts("https://db.example.com/a"), Cancellation));
     }
 
     [Fact]
