@@ -63,7 +63,7 @@ public sealed class FailoverVerdictTests
 
                 data: {"type":"response.output_text.delta","delta":{{{text}}}}
 
-                data: {"type":"response.completed","response":{"status":"{{{reason}}}"}}
+                data: {"type":"response.completed","response":{"status":"{{{reason}}}","model":"assistant"}}
 
 
                 """,

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Text;
 using System.Text.Json;
@@ -58,7 +59,7 @@ public sealed class RedisProcessTests : IAsyncLifetime
         var served = await SendAsync(key, Rate * 2);
         AssertRate(served, Rate, since, outages);
         Assert.Contains("redis: ok", await _servers[0].TextAsync("/readyz?verbose"), StringComparison.Ordinal);
-        Assert.Matches(@"(?m)^fairlead_redis_available\S* 1( |$)", await _servers[0].TextAsync("/metrics"));
+        await MetricAsync(_servers[0], @"(?m)^fairlead_redis_available\S* 1( |$)");
 
         // Each of the three serves its third of another key's rate.
         _redis.Stop();
@@ -70,7 +71,7 @@ public sealed class RedisProcessTests : IAsyncLifetime
             AssertRate(await SendAsync(other, Rate, server), Rate / 3, since, outages: null);
             await server.LineAsync(line => line.Contains("cannot be counted in Redis", StringComparison.Ordinal));
             // It gets traffic nevertheless.
-            Assert.Matches(@"(?m)^fairlead_redis_available\S* 0( |$)", await server.TextAsync("/metrics"));
+            await MetricAsync(server, @"(?m)^fairlead_redis_available\S* 0( |$)");
             Assert.Contains("[~] redis: unavailable; limits are shared out among 3 known nodes", await server.TextAsync("/readyz?verbose"), StringComparison.Ordinal);
         }
 
@@ -138,6 +139,13 @@ public sealed class RedisProcessTests : IAsyncLifetime
             while (!Regex.IsMatch(await server.TextAsync("/metrics"), @"(?m)^fairlead_redis_nodes\S* 3( |$)"))
                 await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancel);
         }
+    }
+
+    /// <summary>Waits until the metrics match: the exporter repeats a response for 300 ms.</summary>
+    private static async Task MetricAsync(ServerProcess server, [StringSyntax(StringSyntaxAttribute.Regex)] string pattern)
+    {
+        while (!Regex.IsMatch(await server.TextAsync("/metrics"), pattern))
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
     }
 
     private static async Task HealedAsync(ServerProcess server)

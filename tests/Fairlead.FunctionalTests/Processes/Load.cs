@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
@@ -97,7 +98,8 @@ internal sealed class Load
             }
             return streams ? Judge(seed, id, await SeenStream.ReadAsync(response, stop)) : Judge(seed, id, await response.Content.ReadAsStringAsync(stop));
         }
-        catch (Exception gone) when (gone is HttpRequestException or IOException or OperationCanceledException)
+        // HttpClient lets a SocketException through when the process dies between the connect and its own look at the address.
+        catch (Exception gone) when (gone is HttpRequestException or IOException or OperationCanceledException or SocketException)
         {
             return new LoadedCall(seed, false, id, null);
         }
