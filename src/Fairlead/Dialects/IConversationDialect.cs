@@ -13,6 +13,12 @@ internal interface IConversationDialect
     /// </summary>
     bool WarnsOfEveryLoss => false;
 
+    /// <summary>
+    /// Whether the translation of this request keeps its whole meaning, or adds a warning. Only then may its response be kept or shared in the
+    /// canonical form although its provider uses the client's dialect.
+    /// </summary>
+    bool KeepsMeaning(GatewayCall call) => WarnsOfEveryLoss;
+
     /// <summary>Translates a request. Called only after <see cref="IRequestReader.Read"/> succeeded.</summary>
     /// <exception cref="GatewayErrorException">The request contains something that a conversation cannot express.</exception>
     ConversationRequest ToConversation(GatewayCall call);

@@ -18,15 +18,17 @@ internal static class LosslessTranslation
         if (call.MustTranslate) return true;
         foreach (var deployment in call.Model.Deployments)
         {
-            if (deployment.Provider.Speaks(call.Dialect)) return call.MustTranslate = TryTranslate(call);
+            if (!deployment.Provider.Speaks(call.Dialect)) continue;
+            return call.MustTranslate = call.Dialect.Conversations?.KeepsMeaning(call) == true && Translates(call);
         }
         return true;
     }
 
     /// <summary>Translates the request, if nothing is lost. Tried on another call, so that this one gets no warnings.</summary>
-    public static bool TryTranslate(GatewayCall call)
+    public static bool TryTranslate(GatewayCall call) => call.Dialect.Conversations is { WarnsOfEveryLoss: true } && Translates(call);
+
+    private static bool Translates(GatewayCall call)
     {
-        if (call.Dialect.Conversations is not { WarnsOfEveryLoss: true }) return false;
         var trial = new GatewayCall(call.RequestId, call.GenerationId, call.Dialect, call.Caller, call.Time)
         {
             Memory = call.Memory,

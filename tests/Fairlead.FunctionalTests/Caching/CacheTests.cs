@@ -354,8 +354,7 @@ public sealed class CacheTests
     private static string Body(string path, bool stream) => path switch
     {
         "/v1/messages" => $$"""{"model":"m","max_tokens":100,"temperature":0,"messages":[{"role":"user","content":"hi"}],"fairlead":{{{Wish}}}{{Stream(stream)}}}""",
-        // The other provider has this API itself, and what only its own API expresses is not kept.
-        "/v1/responses" => $$"""{"model":"sim-echo","temperature":0,"input":"one two three number 0","store":false,"fairlead":{{{Wish}}}{{Stream(stream)}}}""",
+        "/v1/responses" => $$"""{"model":"m","temperature":0,"input":"hi","store":false,"fairlead":{{{Wish}}}{{Stream(stream)}}}""",
         "/v2/generations" => $$"""{"model":"m","sampling":{"temperature":0},"input":"hi",{{Wish}},"delivery":{"mode":"{{(stream ? "stream" : "sync")}}"} }""",
         _ => CacheWorld.Chat(stream: stream),
     };

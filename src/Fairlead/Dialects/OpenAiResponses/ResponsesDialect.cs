@@ -69,6 +69,8 @@ internal sealed class ResponsesDialect
 
     public GatewayError WithClientParameter(GatewayCall call, GatewayError error) => ResponsesParameterNames.Of(error);
 
+    public bool KeepsMeaning(GatewayCall call) => LosslessResponses.Allows(call);
+
     public ConversationRequest ToConversation(GatewayCall call) => ResponsesConversationReader.Read(call);
 
     public ValueTask PrepareAsync(GatewayCall call, GatewayReply reply)
