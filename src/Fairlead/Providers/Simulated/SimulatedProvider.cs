@@ -111,13 +111,13 @@ internal sealed class SimulatedProvider : Provider
         GatewayCall call, Attempt attempt, SimulatedResponse plan, Pace pace, SimulationDirectives directives, Usage usage, long startedAt,
         CancellationToken cancellationToken)
     {
-        var total = attempt.Deployment.Timeouts.Total;
+        var (patience, phase) = PatienceOf(call, attempt);
         var cutAt = directives.CutAfter is { } cut && cut < usage.OutputTokens ? cut : (int?)null;
         var stalls = directives.StallAfter is { } stall && stall < usage.OutputTokens && !(cutAt <= stall);
         for (var i = 1; i < (cutAt ?? (int)usage.OutputTokens); i++) pace.Advance();
-        var due = stalls || pace.Next > total ? total : pace.Next;
+        var due = stalls || pace.Next > patience ? patience : pace.Next;
         await WaitAsync(call, startedAt, due, cancellationToken);
-        if (due == total) return new GatewayReply.AttemptFailed(UpstreamClient.TimeoutError(WaitingFor.Total), FailureClass.Failover);
+        if (due == patience) return new GatewayReply.AttemptFailed(UpstreamClient.TimeoutError(phase), FailureClass.Failover);
         if (cutAt is not null) return new GatewayReply.AttemptFailed(UpstreamClient.BrokenError, FailureClass.Retry);
 
         var answer = ToAnswer(plan);
@@ -158,9 +158,7 @@ internal sealed class SimulatedProvider : Provider
     {
         if (directives.Hang)
         {
-            var timeouts = attempt.Deployment.Timeouts;
-            var (patience, phase) = call.Streams ? (timeouts.FirstToken, WaitingFor.FirstToken) : (timeouts.Response, WaitingFor.Response);
-            if (patience >= timeouts.Total) (patience, phase) = (timeouts.Total, WaitingFor.Total);
+            var (patience, phase) = PatienceOf(call, attempt);
             await WaitAsync(call, startedAt, patience, cancellationToken);
             return new GatewayReply.AttemptFailed(UpstreamClient.TimeoutError(phase), FailureClass.Failover);
         }
@@ -172,6 +170,14 @@ internal sealed class SimulatedProvider : Provider
         var error = UpstreamErrors.ToError(kind, null, null);
         if (UpstreamErrors.MaySayWhen(kind)) error = error with { RetryAfter = directives.RetryAfter };
         return new GatewayReply.AttemptFailed(error, UpstreamErrors.ClassOf(kind), status);
+    }
+
+    /// <summary>How long the gateway waits for the first content of a stream or for a whole response.</summary>
+    private static (TimeSpan Patience, WaitingFor Phase) PatienceOf(GatewayCall call, Attempt attempt)
+    {
+        var timeouts = attempt.Deployment.Timeouts;
+        var (patience, phase) = call.Streams ? (timeouts.FirstToken, WaitingFor.FirstToken) : (timeouts.Response, WaitingFor.Response);
+        return patience >= timeouts.Total ? (timeouts.Total, WaitingFor.Total) : (patience, phase);
     }
 
     private async ValueTask WaitAsync(GatewayCall call, long startedAt, TimeSpan due, CancellationToken cancellationToken)
