@@ -2,7 +2,6 @@ using System.Data.Common;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Storage;
-using Fairlead.Tests.Common;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
 using Npgsql;
@@ -210,7 +209,8 @@ public abstract class KillTests : IAsyncLifetime
             ? new SqliteConnection($"Data Source={Path.Combine(_folder, "data", "fairlead.db")};Mode=ReadOnly;Pooling=False")
             : new NpgsqlConnection(_postgres + ";Pooling=false");
         await connection.OpenAsync(Cancel);
-        await using var command = connection.CreateCommand();
+        await using var copy = await StoredRecords.CopyAsync(connection, Cancel);
+        await using var command = copy.CreateCommand();
         command.CommandText = "SELECT count(*), count(DISTINCT attempt_id), CAST(sum(input_tokens) AS BIGINT), CAST(sum(output_tokens) AS BIGINT), CAST(sum(cost_pico_usd) AS BIGINT) FROM ledger_entries";
         await using var reader = await command.ExecuteReaderAsync(Cancel);
         Assert.True(await reader.ReadAsync(Cancel));

@@ -1,7 +1,10 @@
+using System.Data.Common;
+using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
 using Fairlead.Tests.Auditing.Spooling;
+using Fairlead.Tests.Common;
 using Fairlead.Tests.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -15,7 +18,7 @@ internal sealed class LedgerFixture : IDisposable
     public LedgerFixture(StorageProvider provider)
     {
         Database = new TemporaryStorage(provider);
-        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema());
+        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema());
     }
 
     public TemporarySpool Spools { get; } = new();
@@ -40,7 +43,7 @@ internal sealed class LedgerFixture : IDisposable
 
     public async Task<long> CountAsync(string sql)
     {
-        await using var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await OpenAsync(sql);
         await using var command = connection.CreateCommand();
 #pragma warning disable CA2100 // Constants of the tests.
         command.CommandText = sql;
@@ -52,7 +55,7 @@ internal sealed class LedgerFixture : IDisposable
 
     public async Task<HashSet<string>> TextsAsync(string sql)
     {
-        await using var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await OpenAsync(sql);
         await using var command = connection.CreateCommand();
 #pragma warning disable CA2100 // Constants of the tests.
         command.CommandText = sql;
@@ -61,6 +64,14 @@ internal sealed class LedgerFixture : IDisposable
         await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
         while (await reader.ReadAsync(TestContext.Current.CancellationToken)) Assert.True(texts.Add(reader.GetString(0)));
         return texts;
+    }
+
+    // Records are in blocks: statements about them run on a copy as rows.
+    private async Task<DbConnection> OpenAsync(string sql)
+    {
+        var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        if (!StoredRecords.IsMeant(sql)) return connection;
+        await using (connection) return await StoredRecords.CopyAsync(connection, TestContext.Current.CancellationToken);
     }
 
     public void Dispose()
