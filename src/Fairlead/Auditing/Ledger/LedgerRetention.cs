@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Deletes audit records older than <see cref="AuditConfig.Retention"/>, once an hour, one block at a time so that other writers can run in
+/// Deletes audit records older than <see cref="AuditConfig.Retention"/>, once an hour, a block in one transaction, so that other writers can run in
 /// between. The hourly sums stay: they contain nothing about single calls.
 /// </summary>
 /// <remarks>
@@ -22,12 +22,12 @@ internal sealed class LedgerRetention(
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
 
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
     /// <summary>A chain without a checkpoint for so long has no running node.</summary>
     private static readonly TimeSpan Stopped = TimeSpan.FromDays(7);
 
-    private const int BatchBlocks = 200;
+    private const int BatchBlocks = 20;
 
     private readonly BlockEditor _editor = new(storage, signer, time, logger);
 
@@ -46,9 +46,9 @@ internal sealed class LedgerRetention(
                 deleted += await _editor.RemoveAsync(
                     block.Number, (found, place) => found.TimeOf(place) < before, RemovalReason.Retention, cancellationToken);
                 (at, number) = block;
-                await Task.Delay(Pause, time, cancellationToken);
             }
             if (blocks.Count < BatchBlocks) break;
+            await Task.Delay(Pause, time, cancellationToken);
         }
         if (deleted > 0) logger.RetentionDeleted(deleted, retention);
         return deleted;

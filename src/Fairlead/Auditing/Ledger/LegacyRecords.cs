@@ -36,6 +36,7 @@ internal sealed class LegacyRecords(IStorage storage, TimeProvider time, ILogger
             var (rows, last) = await ConvertBatchAsync(after, cancellationToken);
             if (last is null) break;
             (converted, after) = (converted + rows, last.Value);
+            if (rows < BatchRows) continue;
             await Task.Delay(Pause, time, cancellationToken);
         }
         if (converted == 0) return 0;
