@@ -34,6 +34,14 @@ internal sealed record AdminAction(AdminActor Actor, string Name)
     /// <summary>The HTTP status; null for an action that did not come by HTTP.</summary>
     public int? Status { get; init; }
 
+    /// <summary>What <paramref name="write"/> writes now, for later: the object it writes may change.</summary>
+    public static Action<Utf8JsonWriter> Keep(Action<Utf8JsonWriter> write)
+    {
+        var kept = new System.Buffers.ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(kept)) write(json);
+        return json => json.WriteRawValue(kept.WrittenSpan, skipInputValidation: true);
+    }
+
     /// <summary>Equal attempts that were left out since the last record of their kind.</summary>
     public int Suppressed { get; init; }
 }

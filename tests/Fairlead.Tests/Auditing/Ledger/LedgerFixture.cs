@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Chain;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
@@ -32,6 +33,23 @@ internal sealed class LedgerFixture : IDisposable
         var shipper = new LedgerShipper(spool, storage ?? Storage, TimeProvider.System, NullLogger<LedgerShipper>.Instance);
         _shippers.Add(shipper);
         return shipper;
+    }
+
+    /// <summary>A shipper that signs, as one more process with this key.</summary>
+    public LedgerShipper ShipSigned(Spool spool, AuditSigner signer, TimeProvider? time = null)
+    {
+        var clock = time ?? TimeProvider.System;
+        var chain = new ChainWriter(signer, new ChainHeads(Spools.Root), clock);
+        var shipper = new LedgerShipper(spool, Storage, clock, NullLogger<LedgerShipper>.Instance, chain: chain);
+        _shippers.Add(shipper);
+        return shipper;
+    }
+
+    /// <summary>What a verification on this machine says.</summary>
+    public async Task<IReadOnlyList<ChainReport>> VerifyAsync(AuditKeys keys, IReadOnlyList<SignedCheckpoint>? exported = null, long? from = null)
+    {
+        var heads = new ChainHeads(Spools.Root).All().ToList();
+        return await new ChainVerifier(Storage, keys, heads, exported ?? []).RunAsync(from, TestContext.Current.CancellationToken);
     }
 
     public static async Task ShipAllAsync(LedgerShipper shipper)
