@@ -182,13 +182,15 @@ public abstract class KillTests : IAsyncLifetime
                 && AuditSight.Tokens(attempt, "input_tokens") > 0 && attempt.GetProperty("cost_usd").GetDecimal() > 0);
             Assert.True(charged >= count, $"call {seed} reached the upstream {count} times and was charged {charged} times: {bySeed[seed]}");
         }
-        foreach (var node in records.GroupBy(record => record.GetProperty("node").GetString()))
+        foreach (var node in (await AuditSight.RecordsAsync(server, "all")).GroupBy(record => record.GetProperty("node").GetString()))
         {
             // A number missing would be a record lost, a number twice one made twice.
             var numbers = node.Select(record => record.GetProperty("sequence").GetInt64()).Order().ToArray();
             Assert.Equal(Enumerable.Range(1, numbers.Length).Select(number => (long)number), numbers);
         }
         await CheckSumsAsync(server, records);
+        await using (var verify = ServerProcess.Start(_folder, ["audit", "verify"], Store()))
+            Assert.True(await verify.ExitAsync() == 0, verify.Output + verify.Error);
         Assert.Matches(@"(?m)^fairlead_calls_active\S* 0( |$)", await server.TextAsync("/metrics"));
     }
 

@@ -29,8 +29,8 @@ internal sealed class ChainReport(string node)
 
     public bool IsWhole => FaultCount == 0;
 
-    /// <summary>The first faults, in the order in which they were found.</summary>
-    public IReadOnlyList<ChainFault> Faults => _faults;
+    /// <summary>The first faults in the order of the records; then those that are about none.</summary>
+    public IReadOnlyList<ChainFault> Faults => [.. _faults.OrderBy(fault => fault.Sequence ?? long.MaxValue)];
 
     /// <summary>What is not proven although nothing is broken.</summary>
     public SortedSet<string> Notes { get; } = new(StringComparer.Ordinal);
