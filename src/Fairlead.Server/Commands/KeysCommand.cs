@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
@@ -144,11 +145,25 @@ internal static class KeysCommand
         };
         key.Secrets.Add(new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = key.Id, Hash = secret.Hash, CreatedAt = now });
         await KeyTable.InsertAsync(change.Connection, key, cancellationToken);
+        await RecordAsync(services, change, "create", key, owner, null, json => KeyJson.Write(json, key, now), cancellationToken);
         await change.CommitAsync(cancellationToken);
         await output.WriteLineAsync($"{key.Id}  {name}");
         await output.WriteLineAsync(secret.Text);
         await error.WriteLineAsync("Store it now: it is shown only once.");
         return 0;
+    }
+
+    // In the transaction of the change; a server adds it to its chain.
+    private static Task RecordAsync(
+        IServiceProvider services, AccessChange change, string verb, ApiKeyRow key, ProjectRow? project, Action<Utf8JsonWriter>? before,
+        Action<Utf8JsonWriter>? after, CancellationToken cancellationToken)
+    {
+        var action = new AdminAction(AdminActor.OfCommand(), "key." + verb)
+        {
+            ResourceType = "key", ResourceId = key.Id, OrganizationId = project?.OrganizationId, ProjectId = key.ProjectId, Before = before,
+            After = after,
+        };
+        return services.GetRequiredService<IAdminAudit>().RecordAsync(change.Connection, action, cancellationToken);
     }
 
     private static async Task<int> ListAsync(IServiceProvider services, TextWriter output, CancellationToken cancellationToken)
@@ -178,7 +193,11 @@ internal static class KeysCommand
         if (key.RevokedAt is null)
         {
             var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
+            var before = AdminAction.Keep(json => KeyJson.Write(json, key, now));
             await KeyTable.RevokeAsync(change.Connection, id, now, cancellationToken);
+            key.RevokedAt = key.UpdatedAt = now;
+            var owner = await ProjectTable.FindAsync(change.Connection, key.ProjectId, cancellationToken);
+            await RecordAsync(services, change, "revoke", key, owner, before, json => KeyJson.Write(json, key, now), cancellationToken);
         }
         await change.CommitAsync(cancellationToken);
         await output.WriteLineAsync($"{id} is revoked; a running server refuses it within 2 s.");

@@ -40,6 +40,12 @@ internal abstract class AdminResource<TRow>(string kind, string idPrefix)
     public virtual Task CheckParentAsync(DbConnection connection, TRow row, BodyFields fields, CancellationToken cancellationToken) =>
         Task.CompletedTask;
 
+    /// <summary>The organization that the row belongs to, for the audit; null if it belongs to none.</summary>
+    public virtual string? OrganizationOf(TRow row) => null;
+
+    /// <summary>The project that the row belongs to, for the audit; null if it belongs to none.</summary>
+    public virtual string? ProjectOf(TRow row) => null;
+
     /// <summary>Why the row cannot be deleted, or null.</summary>
     public abstract Task<GatewayErrorException?> FindUseAsync(DbConnection connection, TRow row, CancellationToken cancellationToken);
 

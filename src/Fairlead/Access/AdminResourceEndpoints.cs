@@ -8,7 +8,7 @@ namespace Fairlead.Access;
 
 /// <summary>Lists, reads, creates, changes and deletes one resource of the admin API. Thread-safe.</summary>
 internal sealed class AdminResourceEndpoints<TRow>(
-    AdminResource<TRow> resource, IStorage storage, AccessChanges changes, CallerSnapshots snapshots, TimeProvider time,
+    AdminResource<TRow> resource, IStorage storage, AccessChanges changes, CallerSnapshots snapshots, IAdminAudit audit, TimeProvider time,
     ILogger<AdminResourceEndpoints<TRow>> logger) : IAdminEndpoints
     where TRow : AdminRow
 {
@@ -52,7 +52,9 @@ internal sealed class AdminResourceEndpoints<TRow>(
         await resource.CheckParentAsync(change.Connection, row, fields, request.Cancellation);
         fields.ThrowIfInvalid();
         await resource.InsertAsync(change.Connection, row, request.Cancellation);
+        await audit.RecordAsync(change.Connection, ActionOf(request, "create", null, row), request.Cancellation);
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
         AdminLog.Changed(logger, $"Created {resource.Kind}", row.Id, request.Caller.KeyId);
         return EndpointResult.Created(request.Site, $"{AdminApi.Root}{_path}/{row.Id}", json => resource.Write(json, row));
     }
@@ -72,11 +74,13 @@ internal sealed class AdminResourceEndpoints<TRow>(
         {
             row = (TRow)((AdminRow)row with { UpdatedAt = time.GetUtcNow() });
             await resource.UpdateAsync(change.Connection, row, request.Cancellation);
+            await audit.RecordAsync(change.Connection, ActionOf(request, "update", known, row), request.Cancellation);
         }
         // Also when nothing changed: a client must not hold the lock while it reads its response.
         await change.CommitAsync(request.Cancellation);
         if (differs)
         {
+            audit.Committed();
             AdminLog.Changed(logger, $"Changed {resource.Kind}", row.Id, request.Caller.KeyId);
             await snapshots.ReloadAfterChangeAsync();
         }
@@ -89,9 +93,25 @@ internal sealed class AdminResourceEndpoints<TRow>(
         var row = await FindAsync(change.Connection, request);
         if (await resource.FindUseAsync(change.Connection, row, request.Cancellation) is { } conflict) throw conflict;
         await resource.DeleteAsync(change.Connection, row.Id, request.Cancellation);
+        await audit.RecordAsync(change.Connection, ActionOf(request, "delete", row, null), request.Cancellation);
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
         AdminLog.Changed(logger, $"Deleted {resource.Kind}", row.Id, request.Caller.KeyId);
         return EndpointResult.NoContent();
+    }
+
+    private AdminAction ActionOf(EndpointRequest request, string verb, TRow? before, TRow? after)
+    {
+        var row = (after ?? before)!;
+        return new AdminAction(request.Actor, $"{resource.Kind}.{verb}")
+        {
+            ResourceType = resource.Kind,
+            ResourceId = row.Id,
+            OrganizationId = resource.OrganizationOf(row),
+            ProjectId = resource.ProjectOf(row),
+            Before = before is null ? null : json => resource.Write(json, before),
+            After = after is null ? null : json => resource.Write(json, after),
+        };
     }
 
     private async Task<TRow> FindAsync(DbConnection connection, EndpointRequest request) =>

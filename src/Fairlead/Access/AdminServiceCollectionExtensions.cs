@@ -11,6 +11,7 @@ internal static class AdminServiceCollectionExtensions
         services.AddAdminResource<OrganizationRow, OrganizationResource>();
         services.AddAdminResource<ProjectRow, ProjectResource>();
         services.AddSingleton<IAdminEndpoints, KeyEndpoints>();
+        services.AddSingleton<AdminSignIns>();
         services.AddSingleton(provider => new ModelWarnings(provider.GetService<ICatalogue>()));
         return services;
     }

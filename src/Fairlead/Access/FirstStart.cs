@@ -12,7 +12,7 @@ namespace Fairlead.Access;
 /// </summary>
 internal sealed class FirstStart(
     IStorage storage, AccessChanges changes, AdminKey adminKey, CallerSnapshots snapshots, TimeProvider time, ILogger<FirstStart> logger,
-    ClientKey? clientKey = null)
+    ClientKey? clientKey = null, IAdminAudit? audit = null)
 {
     private const string DefaultName = "default";
 
@@ -113,6 +113,14 @@ internal sealed class FirstStart(
             UpdatedAt = now,
         };
         await KeyTable.InsertAsync(connection, row, cancellationToken);
+        if (audit is not null)
+        {
+            var action = new AdminAction(AdminActor.OfServer, "key.create")
+            {
+                ResourceType = "key", ResourceId = row.Id, ProjectId = project, After = json => KeyJson.Write(json, row, now),
+            };
+            await audit.RecordAsync(connection, action, cancellationToken);
+        }
         return row.Id;
     }
 

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Text.Json;
 using Fairlead.Conversation;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -8,7 +9,7 @@ namespace Fairlead.Access;
 
 /// <summary><c>/admin/v1/keys</c></summary>
 internal sealed class KeyEndpoints(
-    IStorage storage, AccessChanges changes, CallerSnapshots snapshots, ModelWarnings modelWarnings, TimeProvider time,
+    IStorage storage, AccessChanges changes, CallerSnapshots snapshots, ModelWarnings modelWarnings, IAdminAudit audit, TimeProvider time,
     ILogger<KeyEndpoints> logger) : IAdminEndpoints
 {
     private const string IdPrefix = "key_";
@@ -70,7 +71,9 @@ internal sealed class KeyEndpoints(
         var row = wanted.ToRow(Ids.New(IdPrefix, time), project!, now);
         row.Secrets.Add(new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = row.Id, Hash = secret.Hash, CreatedAt = now });
         await KeyTable.InsertAsync(change.Connection, row, request.Cancellation);
+        await RecordAsync(change.Connection, request, "create", row, null, json => KeyJson.Write(json, row, now));
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
         AdminLog.Changed(logger, "Created key", row.Id, request.Caller.KeyId);
         await snapshots.ReloadAfterChangeAsync();
         var warnings = modelWarnings.Of(row.Models);
@@ -92,14 +95,17 @@ internal sealed class KeyEndpoints(
         var differs = wanted.DiffersFrom(row);
         if (differs)
         {
+            var before = AdminAction.Keep(json => KeyJson.Write(json, row, now));
             wanted.ApplyTo(row);
             row.UpdatedAt = now;
             await KeyTable.UpdateAsync(change.Connection, row, request.Cancellation);
+            await RecordAsync(change.Connection, request, "update", row, before, json => KeyJson.Write(json, row, now));
         }
         // Also when nothing changed: a client must not hold the lock while it reads its response.
         await change.CommitAsync(request.Cancellation);
         if (differs)
         {
+            audit.Committed();
             AdminLog.Changed(logger, "Changed key", row.Id, request.Caller.KeyId);
             await snapshots.ReloadAfterChangeAsync();
         }
@@ -112,7 +118,9 @@ internal sealed class KeyEndpoints(
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindToChangeAsync(change.Connection, request);
         await KeyTable.DeleteAsync(change.Connection, row.Id, request.Cancellation);
+        await RecordAsync(change.Connection, request, "delete", row, json => KeyJson.Write(json, row, time.GetUtcNow()), null);
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
         AdminLog.Changed(logger, "Deleted key", row.Id, request.Caller.KeyId);
         await snapshots.ReloadAfterChangeAsync();
         return EndpointResult.NoContent();
@@ -137,6 +145,7 @@ internal sealed class KeyEndpoints(
                 "The key has expired; a new secret would not work either.", "Set expires_at to a time in the future, then rotate.");
         }
 
+        var before = AdminAction.Keep(json => KeyJson.Write(json, row, now));
         row.Secrets.RemoveAll(known => known.RetiresAt <= now);
         if (overlap > TimeSpan.Zero && row.Secrets.Count >= MaxLiveSecrets)
         {
@@ -154,7 +163,9 @@ internal sealed class KeyEndpoints(
         row.Secrets.Add(newSecret);
         row.UpdatedAt = now;
         await KeyTable.RotateAsync(change.Connection, newSecret, end, now, request.Cancellation);
+        await RecordAsync(change.Connection, request, "rotate", row, before, json => KeyJson.Write(json, row, now));
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
         AdminLog.Changed(logger, "Rotated key", row.Id, request.Caller.KeyId);
         await snapshots.ReloadAfterChangeAsync();
         return EndpointResult.Json(json => KeyJson.Write(json, row, now, secret.Text));
@@ -172,17 +183,33 @@ internal sealed class KeyEndpoints(
         var isFirst = row.RevokedAt is null;
         if (isFirst)
         {
+            var before = AdminAction.Keep(json => KeyJson.Write(json, row, now));
             row.RevokedAt = now;
             row.UpdatedAt = now;
             await KeyTable.RevokeAsync(change.Connection, row.Id, now, request.Cancellation);
+            await RecordAsync(change.Connection, request, "revoke", row, before, json => KeyJson.Write(json, row, now));
         }
         await change.CommitAsync(request.Cancellation);
         if (isFirst)
         {
+            audit.Committed();
             AdminLog.Changed(logger, "Revoked key", row.Id, request.Caller.KeyId);
             await snapshots.ReloadAfterChangeAsync();
         }
         return EndpointResult.Json(json => KeyJson.Write(json, row, now));
+    }
+
+    private async Task RecordAsync(
+        DbConnection connection, EndpointRequest request, string verb, ApiKeyRow row, Action<Utf8JsonWriter>? before,
+        Action<Utf8JsonWriter>? after)
+    {
+        var project = await ProjectTable.FindAsync(connection, row.ProjectId, request.Cancellation);
+        var action = new AdminAction(request.Actor, "key." + verb)
+        {
+            ResourceType = "key", ResourceId = row.Id, OrganizationId = project?.OrganizationId, ProjectId = row.ProjectId,
+            Before = before, After = after,
+        };
+        await audit.RecordAsync(connection, action, request.Cancellation);
     }
 
     private static async Task<ApiKeyRow> FindAsync(DbConnection connection, EndpointRequest request) =>

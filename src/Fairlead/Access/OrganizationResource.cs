@@ -49,6 +49,8 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
         };
     }
 
+    public override string? OrganizationOf(OrganizationRow row) => row.Id;
+
     public override async Task<GatewayErrorException?> FindUseAsync(
         DbConnection connection, OrganizationRow row, CancellationToken cancellationToken)
     {

@@ -51,6 +51,10 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
             fields.Invalid("organization_id", "There is no organization with this id.");
     }
 
+    public override string? OrganizationOf(ProjectRow row) => row.OrganizationId;
+
+    public override string? ProjectOf(ProjectRow row) => row.Id;
+
     public override async Task<GatewayErrorException?> FindUseAsync(
         DbConnection connection, ProjectRow row, CancellationToken cancellationToken)
     {

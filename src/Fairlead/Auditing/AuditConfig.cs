@@ -5,14 +5,20 @@ namespace Fairlead.Auditing;
 /// <summary>The record of every call.</summary>
 internal sealed record AuditConfig
 {
+    // In the order of the enumeration.
+    private static readonly string[] DurabilityNames = ["spool", "fsync", "database"];
+
     internal static readonly AuditConfig Default = new();
 
     /// <summary>Its keys in the configuration file.</summary>
     internal static readonly ConfigObjectType<AuditConfig> Keys = new(() => new AuditConfig(), ["content"],
-        new("durability", new ConfigChoice("spool", "fsync"), a => a.Durability == AuditDurability.Fsync ? "fsync" : "spool",
-            (a, v) => a with { Durability = (string)v == "fsync" ? AuditDurability.Fsync : AuditDurability.Spool },
-            "What a record must survive before the last byte of the response is sent: a crash of the process (spool) or of the machine "
-            + "(fsync).") { NeedsRestart = true },
+        new("durability", new ConfigChoice(DurabilityNames), a => DurabilityNames[(int)a.Durability],
+            (a, v) => a with { Durability = (AuditDurability)Array.IndexOf(DurabilityNames, (string)v) },
+            "What a record must survive before the last byte of the response is sent: a crash of the process (spool), of the machine "
+            + "(fsync), or the loss of the machine (database, if that is elsewhere).") { NeedsRestart = true },
+        new("keyFile", ConfigTypes.Text, a => a.KeyFile, (a, v) => a with { KeyFile = (string)v },
+            "File with the key that signs checkpoints of the audit chain, in the format PEM. Created if it does not exist. Nodes of one "
+            + "database can share it. Default: audit-key.pem in the data directory.") { NeedsRestart = true },
         new("retention", new ConfigDuration(TimeSpan.FromDays(1), TimeSpan.FromDays(36500)) { Unbounded = true }, a => a.Retention,
             (a, v) => a with { Retention = (TimeSpan)v == TimeSpan.MaxValue ? null : (TimeSpan)v },
             "How long records are stored."));
@@ -22,6 +28,9 @@ internal sealed record AuditConfig
         "The record of every call.");
 
     public AuditDurability Durability { get; init; }
+
+    /// <summary>File of the key that signs; null for <c>audit-key.pem</c> in the data directory.</summary>
+    public string? KeyFile { get; init; }
 
     /// <summary>How long records are stored; null to store them forever. Default 90 days.</summary>
     public TimeSpan? Retention { get; init; } = TimeSpan.FromDays(90);

@@ -8,4 +8,7 @@ internal enum AuditDurability
 
     /// <summary>On the disk: survives a crash of the machine.</summary>
     Fsync,
+
+    /// <summary>In the database, and flushed there: survives the loss of the machine, if the database is on another.</summary>
+    Database,
 }

@@ -12,7 +12,7 @@ namespace Fairlead.Caching;
 /// it within two seconds. Thread-safe.
 /// </summary>
 internal sealed class CacheEndpoints(CacheDeletions deletions, RedisLevel redis, IStorage storage, ICatalogue catalogue,
-    ILogger<CacheEndpoints> logger) : IAdminEndpoints
+    ILogger<CacheEndpoints> logger, IAdminAudit? audit = null) : IAdminEndpoints
 {
     private const string Project = "project_id";
     private const string Model = "model";
@@ -35,6 +35,18 @@ internal sealed class CacheEndpoints(CacheDeletions deletions, RedisLevel redis,
         // Not the request's token: a client that disconnects must not leave half of it undone.
         await deletions.AddAsync(project, model, CancellationToken.None);
         if (redis.IsConfigured) await RemoveFromRedisAsync(project, model);
+        audit?.Record(new AdminAction(request.Actor, "cache.delete")
+        {
+            ResourceType = "cache",
+            ProjectId = project,
+            Before = json =>
+            {
+                json.WriteStartObject();
+                json.WriteString(Project, project);
+                json.WriteString(Model, model);
+                json.WriteEndObject();
+            },
+        });
         CacheLog.Deleted(logger, project ?? "all projects", model ?? "all models", request.Caller.KeyId);
         return EndpointResult.NoContent();
     }

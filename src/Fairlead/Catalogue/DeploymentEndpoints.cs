@@ -14,7 +14,7 @@ namespace Fairlead.Catalogue;
 /// </summary>
 internal sealed class DeploymentEndpoints(
     ICatalogue catalogue, DeploymentLoads loads, IBreakerStates breakers, DeploymentStates states, DeploymentStateStore store,
-    ILogger<DeploymentEndpoints> logger) : IAdminEndpoints
+    ILogger<DeploymentEndpoints> logger, IAdminAudit? audit = null) : IAdminEndpoints
 {
     private const string State = "state";
     private const string Limit = "limit";
@@ -57,8 +57,16 @@ internal sealed class DeploymentEndpoints(
         fields.ThrowIfInvalid();
 
         var row = Find(request);
+        var before = states.Of(row.Id);
         if (await store.SetAsync(row.Id, state!, request.Caller.KeyId, request.Cancellation))
+        {
             CatalogueLog.StateChanged(logger, row.Id, state!, request.Caller.KeyId);
+            audit?.Record(new AdminAction(request.Actor, "deployment.update")
+            {
+                ResourceType = "deployment", ResourceId = row.Id, Before = json => WriteState(json, before),
+                After = json => WriteState(json, state!),
+            });
+        }
         try
         {
             // Not the request's token: a client that disconnects must not delay the change on this node.
@@ -144,6 +152,13 @@ internal sealed class DeploymentEndpoints(
         WriteNumber(json, "remaining_tokens", load.TokensLeft);
         json.WriteNumber("wait_ms", (long)Math.Ceiling(load.Held.TotalMilliseconds));
         json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    private static void WriteState(Utf8JsonWriter json, string state)
+    {
+        json.WriteStartObject();
+        json.WriteString(State, state);
         json.WriteEndObject();
     }
 

@@ -75,9 +75,12 @@ internal static class ConfigurationReader
             if (name != "fairlead") root.Remove(name);
             else if (node is ConfigMap fairlead)
             {
-                foreach (var (key, _) in fairlead.Entries.Where(e => e.Key is not ("dataDirectory" or "storage")).ToArray())
+                foreach (var (key, value) in fairlead.Entries.ToArray())
                 {
-                    fairlead.Remove(key);
+                    // Of the audit only the file of its key, which belongs to the store.
+                    if (key == "audit" && value is ConfigMap audit)
+                        foreach (var (other, _) in audit.Entries.Where(e => e.Key != "keyFile").ToArray()) audit.Remove(other);
+                    else if (key is not ("dataDirectory" or "storage")) fairlead.Remove(key);
                 }
             }
         }

@@ -12,7 +12,7 @@ namespace Fairlead.Http;
 /// serve the request, 3. write its result, 4. turn expected exceptions into error responses. <see cref="ErrorEdgeMiddleware"/> logs every
 /// other exception and returns <c>internal_error</c>. Thread-safe.
 /// </summary>
-internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInvoker> logger)
+internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInvoker> logger, AdminSignIns? signIns = null)
 {
     public async Task InvokeAsync(HttpContext context, EndpointPolicy policy, EndpointHandler handler)
     {
@@ -23,10 +23,12 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
         var authentication = callers.Authenticate(context, policy.Scope);
         if (authentication.Caller is not { } caller)
         {
+            NoteRefused(context, policy, authentication.Refused, authentication.Error!);
             await ErrorResponses.WriteAsync(context, authentication.Error!, shape);
             return;
         }
 
+        if (policy.IsAdministration) signIns?.Accepted(caller, context.Connection.RemoteIpAddress, RequestIds.Of(context));
         using var request = new EndpointRequest(context, caller, shape);
         GatewayError error;
         try
@@ -47,8 +49,16 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
         {
             // 4.
             error = ErrorOf(exception, policy);
+            if (error.Definition.Status is StatusCodes.Status401Unauthorized or StatusCodes.Status403Forbidden)
+                NoteRefused(context, policy, caller, error);
         }
         await ErrorResponses.WriteAsync(context, error, shape);
+    }
+
+    private void NoteRefused(HttpContext context, EndpointPolicy policy, Caller? caller, GatewayError error)
+    {
+        if (!policy.IsAdministration || signIns is null) return;
+        signIns.Refused(caller, context.Connection.RemoteIpAddress, RequestIds.Of(context), error, $"{context.Request.Method} {context.Request.Path}");
     }
 
     private static bool IsDisconnect(HttpContext context, Exception exception) => exception is ConnectionResetException

@@ -10,6 +10,9 @@ namespace Fairlead.Http;
 /// <param name="Shape">The format of their errors.</param>
 internal sealed record EndpointPolicy(string Scope, ErrorShape Shape)
 {
+    /// <summary>Whether the endpoints are those of administrators, so that their use is recorded.</summary>
+    public bool IsAdministration => Scope.StartsWith("admin:", StringComparison.Ordinal);
+
     /// <summary>Whether Anthropic's clients, which send <c>anthropic-version</c>, get their own format here. Default false.</summary>
     public bool ServesAnthropicClients { get; init; }
 

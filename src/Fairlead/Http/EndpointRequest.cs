@@ -28,6 +28,9 @@ internal sealed class EndpointRequest(HttpContext context, Caller caller, ErrorS
     /// <summary>The id that the response has as <c>x-request-id</c>.</summary>
     public string RequestId => RequestIds.Of(context);
 
+    /// <summary>Who acts, for the audit.</summary>
+    public AdminActor Actor => AdminActor.Of(Caller, context.Connection.RemoteIpAddress, RequestId);
+
     public IQueryCollection Query => context.Request.Query;
 
     public IHeaderDictionary Headers => context.Request.Headers;

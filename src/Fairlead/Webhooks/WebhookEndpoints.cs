@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
@@ -10,7 +11,7 @@ namespace Fairlead.Webhooks;
 
 /// <summary>The webhooks of one <see cref="WebhookFamily"/>. Those of others are not found.</summary>
 internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store, WebhookOutbox outbox, WebhookRules rules,
-    TimeProvider time, ILogger<WebhookEndpoints> logger)
+    TimeProvider time, ILogger<WebhookEndpoints> logger, IAdminAudit? audit = null)
 {
     public const string Prefix = "whk_";
 
@@ -62,6 +63,7 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
         }
 
         WebhooksLog.Changed(logger, "Created webhook", webhook.Id, request.Caller.KeyId);
+        Record(request, "create", null, webhook);
         return EndpointResult.Created(request.Site, $"{family.Path}/{webhook.Id}",
             json => WebhookWriter.Write(json, webhook, withSecret: true));
     }
@@ -87,6 +89,7 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
         var changed = await store.ChangeAsync(family.Visible(request), request.Id, webhook => Changed(webhook), request.Cancellation)
             ?? throw NotFound();
         WebhooksLog.Changed(logger, "Changed webhook", changed.Id, request.Caller.KeyId);
+        Record(request, "update", known, changed);
         // Deliveries that waited for it may be sent now.
         if (changed.Enabled) outbox.Announce();
         return Result(changed, withSecret: false);
@@ -113,8 +116,10 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
 
     public async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
+        var known = await FindAsync(request);
         if (!await store.DeleteAsync(family.Visible(request), request.Id, request.Cancellation)) throw NotFound();
         WebhooksLog.Changed(logger, "Deleted webhook", request.Id, request.Caller.KeyId);
+        Record(request, "delete", known, null);
         return EndpointResult.NoContent();
     }
 
@@ -135,6 +140,7 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
                 : null,
         }, request.Cancellation) ?? throw NotFound();
         WebhooksLog.Changed(logger, "Rotated webhook", changed.Id, request.Caller.KeyId);
+        Record(request, "rotate", null, changed);
         return Result(changed, withSecret: true);
     }
 
@@ -165,6 +171,20 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
             new WebhookEvent(webhook.OwnerId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
         return EndpointResult.Accepted(request.Site, $"{family.Path}/deliveries/{delivery.Id}",
             json => WebhookWriter.Write(json, delivery, []));
+    }
+
+    // Those of projects are changed by their clients, not by administrators.
+    private void Record(EndpointRequest request, string verb, Webhook? before, Webhook? after)
+    {
+        if (audit is null || !family.Path.StartsWith(AdminApi.Root, StringComparison.Ordinal)) return;
+        audit.Record(new AdminAction(request.Actor, "webhook." + verb)
+        {
+            ResourceType = "webhook",
+            ResourceId = (after ?? before)!.Id,
+            OrganizationId = (after ?? before)!.OwnerId,
+            Before = before is null ? null : json => WebhookWriter.Write(json, before, withSecret: false),
+            After = after is null ? null : json => WebhookWriter.Write(json, after, withSecret: false),
+        });
     }
 
     private async Task<Webhook> FindAsync(EndpointRequest request) =>

@@ -11,14 +11,14 @@ internal static class AuditSight
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    /// <summary>All audit records, over all pages.</summary>
-    public static async Task<List<JsonElement>> RecordsAsync(ServerProcess server)
+    /// <summary>All audit records of a type, over all pages.</summary>
+    public static async Task<List<JsonElement>> RecordsAsync(ServerProcess server, string type = "generation")
     {
         var records = new List<JsonElement>();
         string? cursor = null;
         do
         {
-            var page = await AdminAsync(server, "/admin/v1/audit?limit=500" + (cursor is null ? "" : "&cursor=" + cursor));
+            var page = await AdminAsync(server, $"/admin/v1/audit?limit=500&type={type}" + (cursor is null ? "" : "&cursor=" + cursor));
             records.AddRange(page.GetProperty("data").EnumerateArray());
             cursor = page.GetProperty("next_cursor").GetString();
         }

@@ -2,7 +2,6 @@ using System.Data.Common;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Storage;
-using Fairlead.Tests.Common;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
 using Npgsql;
@@ -183,13 +182,15 @@ public abstract class KillTests : IAsyncLifetime
                 && AuditSight.Tokens(attempt, "input_tokens") > 0 && attempt.GetProperty("cost_usd").GetDecimal() > 0);
             Assert.True(charged >= count, $"call {seed} reached the upstream {count} times and was charged {charged} times: {bySeed[seed]}");
         }
-        foreach (var node in records.GroupBy(record => record.GetProperty("node").GetString()))
+        foreach (var node in (await AuditSight.RecordsAsync(server, "all")).GroupBy(record => record.GetProperty("node").GetString()))
         {
             // A number missing would be a record lost, a number twice one made twice.
             var numbers = node.Select(record => record.GetProperty("sequence").GetInt64()).Order().ToArray();
             Assert.Equal(Enumerable.Range(1, numbers.Length).Select(number => (long)number), numbers);
         }
         await CheckSumsAsync(server, records);
+        await using (var verify = ServerProcess.Start(_folder, ["audit", "verify"], Store()))
+            Assert.True(await verify.ExitAsync() == 0, verify.Output + verify.Error);
         Assert.Matches(@"(?m)^fairlead_calls_active\S* 0( |$)", await server.TextAsync("/metrics"));
     }
 
@@ -210,7 +211,8 @@ public abstract class KillTests : IAsyncLifetime
             ? new SqliteConnection($"Data Source={Path.Combine(_folder, "data", "fairlead.db")};Mode=ReadOnly;Pooling=False")
             : new NpgsqlConnection(_postgres + ";Pooling=false");
         await connection.OpenAsync(Cancel);
-        await using var command = connection.CreateCommand();
+        await using var copy = await StoredRecords.CopyAsync(connection, Cancel);
+        await using var command = copy.CreateCommand();
         command.CommandText = "SELECT count(*), count(DISTINCT attempt_id), CAST(sum(input_tokens) AS BIGINT), CAST(sum(output_tokens) AS BIGINT), CAST(sum(cost_pico_usd) AS BIGINT) FROM ledger_entries";
         await using var reader = await command.ExecuteReaderAsync(Cancel);
         Assert.True(await reader.ReadAsync(Cancel));

@@ -152,7 +152,8 @@ public sealed class StormTests
 
         await using var connection = new SqliteConnection($"Data Source={Path.Combine(gateway.DataDirectory, "fairlead.db")};Mode=ReadOnly;Pooling=False");
         await connection.OpenAsync(Cancel);
-        await using var command = connection.CreateCommand();
+        await using var copy = await StoredRecords.CopyAsync(connection, Cancel);
+        await using var command = copy.CreateCommand();
         command.CommandText = "SELECT count(*), count(DISTINCT attempt_id), sum(input_tokens), sum(output_tokens), sum(cost_pico_usd) FROM ledger_entries";
         await using var reader = await command.ExecuteReaderAsync(Cancel);
         Assert.True(await reader.ReadAsync(Cancel));

@@ -15,6 +15,10 @@ internal sealed record AuditQuery
 
     public const int MaxLimit = 500;
 
+    private const string AllTypes = "all";
+
+    internal static readonly string[] Types = ["generation", "admin", AllTypes];
+
     internal static readonly string[] Outcomes = [.. Enum.GetValues<Outcome>().Select(outcome => outcome.ToWire())];
 
     /// <summary>Not before.</summary>
@@ -33,6 +37,15 @@ internal sealed record AuditQuery
 
     public string? Outcome { get; init; }
 
+    /// <summary>The calls (<c>generation</c>), the actions of administrators (<c>admin</c>), or null for all. Default: the calls.</summary>
+    public string? Type { get; init; } = "generation";
+
+    /// <summary>The provider of the response, or of the last attempt.</summary>
+    public string? Provider { get; init; }
+
+    /// <summary>The code of the error that ended it.</summary>
+    public string? Code { get; init; }
+
     public string? GenerationId { get; init; }
 
     public string? RequestId { get; init; }
@@ -43,8 +56,8 @@ internal sealed record AuditQuery
 
     public static AuditQuery Read(IQueryCollection query, out QueryReader reader)
     {
-        reader = new QueryReader(query, "from", "to", "organization_id", "project_id", "key_id", "model", "outcome", "generation_id",
-            "request_id", "limit", "cursor");
+        reader = new QueryReader(query, "from", "to", "organization_id", "project_id", "key_id", "model", "outcome", "type",
+            "provider", "code", "generation_id", "request_id", "limit", "cursor");
         AuditCursor? after = null;
         if (reader.Text("cursor") is { } cursor && (after = AuditCursor.Parse(cursor)) is null)
             reader.AddError("cursor", "Must be a next_cursor of an earlier page.");
@@ -57,6 +70,9 @@ internal sealed record AuditQuery
             KeyId = reader.Text("key_id"),
             Model = reader.Text("model"),
             Outcome = reader.OneOf("outcome", Outcomes),
+            Type = (reader.OneOf("type", Types) ?? Types[0]) is var type && type == AllTypes ? null : type,
+            Provider = reader.Text("provider"),
+            Code = reader.Text("code"),
             GenerationId = reader.Text("generation_id"),
             RequestId = reader.Text("request_id"),
             Limit = reader.Integer("limit", 1, MaxLimit, DefaultLimit),
@@ -68,8 +84,27 @@ internal sealed record AuditQuery
 }
 
 /// <summary>The last record of the page; the next page starts after it.</summary>
-internal sealed record AuditCursor(long At, long Number)
+/// <param name="At">Its time in milliseconds since 1970.</param>
+/// <param name="Number">Orders the records of one millisecond: the number of the block and the place in it.</param>
+internal sealed record AuditCursor(long At, long Number) : IComparable<AuditCursor>
 {
+    private const int PlaceBits = 10;
+
+    public static AuditCursor Of(long at, long block, int place) => new(at, (block << PlaceBits) | (long)place);
+
+    /// <summary>Before all records of this time and later ones, in the order newest first.</summary>
+    public static AuditCursor Before(long at) => new(at, long.MaxValue);
+
+    public int CompareTo(AuditCursor? other) => other is null ? 1 : (At, Number).CompareTo((other.At, other.Number));
+
+    public static bool operator <(AuditCursor left, AuditCursor right) => left.CompareTo(right) < 0;
+
+    public static bool operator >(AuditCursor left, AuditCursor right) => left.CompareTo(right) > 0;
+
+    public static bool operator <=(AuditCursor left, AuditCursor right) => left.CompareTo(right) <= 0;
+
+    public static bool operator >=(AuditCursor left, AuditCursor right) => left.CompareTo(right) >= 0;
+
     public override string ToString() =>
         Base64Url.EncodeToString(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{At}.{Number}")));
 

@@ -71,8 +71,10 @@ internal sealed class LedgerEndpoints(
         json.WriteEndObject();
     }
 
-    // The stored text as it is, with the two members from the spool inserted after the id.
-    private static void WriteRecord(Utf8JsonWriter json, StoredRecord record)
+    /// <summary>
+    /// Writes the stored text as it is, with its place in the chain: the node and the number after the id, the hashes at the end.
+    /// </summary>
+    internal static void WriteRecord(Utf8JsonWriter json, StoredRecord record)
     {
         using var document = JsonDocument.Parse(record.Json);
         json.WriteStartObject();
@@ -85,6 +87,8 @@ internal sealed class LedgerEndpoints(
             json.WriteString("node", record.Node);
             json.WriteNumber("sequence", record.Sequence);
         }
+        json.WriteString("previous_hash", Convert.ToHexStringLower(record.PreviousHash));
+        json.WriteString("hash", Convert.ToHexStringLower(record.Hash));
         json.WriteEndObject();
     }
 

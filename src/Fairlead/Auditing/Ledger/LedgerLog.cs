@@ -21,7 +21,7 @@ internal static partial class LedgerLog
     [LoggerMessage(9105, LogLevel.Warning, "Old audit records could not be deleted; retrying in an hour")]
     public static partial void RetentionFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(9106, LogLevel.Information, "Deleted {Records} audit record(s) and ledger entries older than {Retention}")]
+    [LoggerMessage(9106, LogLevel.Information, "Deleted {Records} audit record(s) older than {Retention}")]
     public static partial void RetentionDeleted(this ILogger logger, long records, TimeSpan retention);
 
     [LoggerMessage(9107, LogLevel.Warning,

@@ -1,3 +1,6 @@
+using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Spooling;
 using Fairlead.Configuration;
 using Fairlead.Storage;
 using Microsoft.Extensions.Hosting;
@@ -6,44 +9,46 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Deletes audit records and ledger entries older than <see cref="AuditConfig.Retention"/>, once an hour, a few at a time so that other
-/// writers can run in between. The hourly sums stay: they contain nothing about single calls.
+/// Deletes audit records older than <see cref="AuditConfig.Retention"/>, once an hour, a block in one transaction, so that other writers can run in
+/// between. The hourly sums stay: they contain nothing about single calls.
 /// </summary>
+/// <remarks>
+/// A node deletes from its own chain, and from chains of nodes that have stopped: what it removes is signed with its key, which the owner of
+/// another chain may not know.
+/// </remarks>
 internal sealed class LedgerRetention(
-    IStorage storage, IConfigurationSource configuration, TimeProvider time, ILogger<LedgerRetention> logger) : BackgroundService
+    IStorage storage, IConfigurationSource configuration, TimeProvider time, ILogger<LedgerRetention> logger, AuditSigner? signer = null,
+    Spool? spool = null) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
 
-    /// <summary>Rows of one transaction.</summary>
-    internal const int BatchRows = 500;
-
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>Deletes what is too old now; returns how many rows.</summary>
+    /// <summary>A chain without a checkpoint for so long has no running node.</summary>
+    private static readonly TimeSpan Stopped = TimeSpan.FromDays(7);
+
+    private const int BatchBlocks = 20;
+
+    private readonly BlockEditor _editor = new(storage, signer, time, logger);
+
+    /// <summary>Deletes what is too old now; returns how many records.</summary>
     internal async Task<long> DeleteAsync(CancellationToken cancellationToken)
     {
         if (configuration.Current.Audit.Retention is not { } retention) return 0;
         var before = (time.GetUtcNow() - retention).ToUnixTimeMilliseconds();
         var deleted = 0L;
-        if (storage.Provider == StorageProvider.Sqlite)
+        var (at, number) = (long.MinValue, 0L);
+        while (true)
         {
-            // Entries first, because they are found by their call. Calls with several attempts are rare, so 500 calls have about 500
-            // entries.
-            deleted += await DeleteAsync("""
-                DELETE FROM ledger_attempts WHERE call IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500);
-                DELETE FROM audit_calls WHERE number IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT 500)
-                """, before, cancellationToken);
-        }
-        else
-        {
-            deleted += await DeleteAsync($"""
-                DELETE FROM audit_records WHERE number IN (
-                    SELECT number FROM audit_records WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})
-                """, before, cancellationToken);
-            deleted += await DeleteAsync($"""
-                DELETE FROM ledger_entries WHERE attempt_id IN (
-                    SELECT attempt_id FROM ledger_entries WHERE at < @before ORDER BY at LIMIT 500{storage.Sql.ForUpdateSkipLocked})
-                """, before, cancellationToken);
+            var blocks = await OldBlocksAsync(before, at, number, cancellationToken);
+            foreach (var block in blocks)
+            {
+                deleted += await _editor.RemoveAsync(
+                    block.Number, (found, place) => found.TimeOf(place) < before, RemovalReason.Retention, cancellationToken);
+                (at, number) = block;
+            }
+            if (blocks.Count < BatchBlocks) break;
+            await Task.Delay(Pause, time, cancellationToken);
         }
         if (deleted > 0) logger.RetentionDeleted(deleted, retention);
         return deleted;
@@ -72,21 +77,27 @@ internal sealed class LedgerRetention(
         }
     }
 
-    private async Task<long> DeleteAsync(string sql, long before, CancellationToken cancellationToken)
+    // In the order of the index, which has both times: the blocks themselves are not read.
+    private async Task<List<(long At, long Number)>> OldBlocksAsync(
+        long before, long afterAt, long afterNumber, CancellationToken cancellationToken)
     {
-        var total = 0L;
-        while (true)
+        const string Mine = """
+             AND (node = @own OR node NOT IN (SELECT node FROM spool_positions)
+                OR node IN (SELECT node FROM audit_chains WHERE checkpoint_at < @stopped))
+            """;
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        List<(string Name, SqlValue Value)> values =
+            [("@before", before), ("@at", afterAt), ("@number", afterNumber), ("@limit", (long)BatchBlocks)];
+        if (spool is not null)
         {
-            int count;
-            await using (var connection = await storage.OpenAsync(cancellationToken))
-            {
-                await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-                count = await connection.ExecuteAsync(sql, [("@before", before)], cancellationToken);
-                await transaction.CommitAsync(cancellationToken);
-            }
-            total += count;
-            if (count < BatchRows) return total;
-            await Task.Delay(Pause, time, cancellationToken);
+            values.Add(("@own", spool.Folder.Node));
+            values.Add(("@stopped", time.GetUtcNow() - Stopped));
         }
+        return await connection.QueryAsync(
+            $"""
+            SELECT last_at, number FROM audit_blocks WHERE first_at < @before AND (last_at, number) > (@at, @number){(spool is null ? "" : Mine)}
+            ORDER BY last_at, number LIMIT @limit
+            """,
+            [.. values], row => (row.Int64("last_at"), row.Int64("number")), cancellationToken);
     }
 }

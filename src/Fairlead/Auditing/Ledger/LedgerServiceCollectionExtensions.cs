@@ -1,4 +1,6 @@
 using Fairlead.Access;
+using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Chain;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -18,9 +20,12 @@ internal static class LedgerServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, CompactLedgerSchema>();
         services.AddSingleton<ISchemaStep, UsageClassSchema>();
         services.AddSingleton<ISchemaStep, ReconciliationSchema>();
+        services.AddSingleton<ISchemaStep, AuditBlockSchema>();
+        services.AddAuditChain();
         services.AddSingleton<LedgerShipper>();
         services.AddHostedService(provider => provider.GetRequiredService<LedgerShipper>());
         services.AddHostedService<LedgerRetention>();
+        services.AddHostedService<LegacyRecords>();
         services.AddSingleton<AuditReader>();
         services.AddSingleton<UsageReader>();
         services.AddSingleton<ReconciliationReader>();

@@ -1,3 +1,5 @@
+using Fairlead.Auditing.Administration;
+using Fairlead.Auditing.Chain;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
@@ -9,7 +11,7 @@ namespace Fairlead.Auditing.Ledger;
 /// <summary>
 /// Writes the records of the spool to the database, in order and in batches, and recovers what killed processes left: their finished calls
 /// are written, their unfinished ones are recorded as failed and charged by the last checkpoint. An unavailable database delays this and
-/// loses nothing: the records wait on disk. A record that is written twice is recognised by its id.
+/// loses nothing: the records wait on disk. A record that is written twice is recognised by its position, or by its id.
 /// </summary>
 /// <remarks>
 /// A segment of this process is given back to the spool when all of it is in the database. Calls that started in it and still run are
@@ -26,11 +28,14 @@ internal sealed class LedgerShipper : BackgroundService
 
     private static readonly TimeSpan MaxDrain = TimeSpan.FromSeconds(5);
 
-    /// <summary>
-    /// Maximum records of one transaction: about ten milliseconds that block other writers. Each transaction writes the ends of all indexes
-    /// again.
-    /// </summary>
-    private const int MaxCalls = 1024;
+    /// <summary>How long a call waits for the database, if its record must be there before its response is complete.</summary>
+    private static readonly TimeSpan MaxDatabaseWait = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often records of changes are looked for that other processes have made, such as a command of this machine.</summary>
+    private static readonly TimeSpan ChangesInterval = TimeSpan.FromSeconds(2);
+
+    /// <summary>Maximum records of one transaction, two blocks: about three milliseconds that block other writers.</summary>
+    private const int MaxCalls = 2 * Blocks.BlockBuilder.MaxRecords;
 
     private readonly Spool _spool;
     private readonly IStorage _storage;
@@ -38,15 +43,18 @@ internal sealed class LedgerShipper : BackgroundService
     private readonly ILogger _logger;
     private readonly List<SpoolSource> _sources;
     private readonly SpoolSource _own;
-    private readonly LedgerNames _names = new();
+    private readonly ChainWriter _chain;
+    private readonly PendingChanges _changes;
     private readonly byte[] _window = new byte[2 * SpoolFile.WindowBytes];
     private readonly Lock _gate = new();
-    private readonly List<(SpoolPosition Target, TaskCompletionSource Done)> _waiting = [];
+    private readonly List<(SpoolPosition Target, long Changes, TaskCompletionSource Done)> _waiting = [];
     private readonly TaskCompletionSource _replayed = NewSource();
     private readonly ILedgerFollower? _follower;
     private readonly ILedgerWatcher? _watcher;
     private TaskCompletionSource _wake = NewSource();
     private SpoolPosition _shipped;
+    private long _takenChanges;
+    private long _changesAt;
 
     // Records that the recovery appended are always written first, so that an operator sees the lost calls after a crash.
     private SpoolPosition _recovered;
@@ -56,8 +64,10 @@ internal sealed class LedgerShipper : BackgroundService
 
     public LedgerShipper(
         Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger, ILedgerFollower? follower = null,
-        ILedgerWatcher? watcher = null)
+        ILedgerWatcher? watcher = null, ChainWriter? chain = null, PendingChanges? changes = null)
     {
+        _chain = chain ?? new ChainWriter(null, null, time, logger);
+        _changes = changes ?? new PendingChanges();
         _follower = follower;
         _watcher = watcher;
         _spool = spool;
@@ -67,6 +77,7 @@ internal sealed class LedgerShipper : BackgroundService
         _own = new SpoolSource(spool.Folder, spool);
         // Folders of stopped nodes come first: their records are older.
         _sources = [.. spool.Adopted.Select(folder => new SpoolSource(folder, null)), _own];
+        spool.WaitForDatabase = position => WaitAsync(position, 0, MaxDatabaseWait, CancellationToken.None);
     }
 
     /// <summary>Completes when all that earlier processes of this node, and the nodes that it adopted, left is in the database.</summary>
@@ -76,26 +87,12 @@ internal sealed class LedgerShipper : BackgroundService
     public bool HasShippedAll => _replayed.Task.IsCompleted && HasReached(_spool.End) && _own.Open.Count == 0 && _spool.Waiting == 0;
 
     /// <summary>
-    /// Returns when all that is on this node's spool now is in the database, or after <paramref name="timeout"/>, so that a reader sees
-    /// its own last call.
+    /// Returns when all that is on this node's spool now, and all changes that this process has committed, are in the database, or after
+    /// <paramref name="timeout"/>, so that a reader sees its own last call.
     /// </summary>
     /// <returns>False after the timeout.</returns>
-    public async Task<bool> CatchUpAsync(TimeSpan timeout, CancellationToken cancellationToken)
-    {
-        var target = _spool.End;
-        Task done;
-        lock (_gate)
-        {
-            if (_shipped >= target) return true;
-            var source = NewSource();
-            _waiting.Add((target, source));
-            done = source.Task;
-            _wake.TrySetResult();
-        }
-        await Task.WhenAny(done, Task.Delay(timeout, _time, cancellationToken));
-        cancellationToken.ThrowIfCancellationRequested();
-        return done.IsCompletedSuccessfully;
-    }
+    public Task<bool> CatchUpAsync(TimeSpan timeout, CancellationToken cancellationToken) =>
+        WaitAsync(_spool.End, _changes.Noted, timeout, cancellationToken);
 
     /// <summary>One pass over all segments. True when something was done.</summary>
     internal async Task<bool> ShipAsync(CancellationToken cancellationToken)
@@ -103,6 +100,7 @@ internal sealed class LedgerShipper : BackgroundService
         _spool.RetryWrites();
         var worked = false;
         foreach (var source in _sources.ToArray()) worked |= await ShipAsync(source, cancellationToken);
+        worked |= await TakeChangesAsync(cancellationToken);
         Announce();
         return await NoteReplayedAsync(cancellationToken) || worked;
     }
@@ -154,6 +152,7 @@ internal sealed class LedgerShipper : BackgroundService
             while (await ShipAsync(linked.Token))
             {
             }
+            await _chain.CheckpointAsync(_storage, _own.Folder.Node, linked.Token);
         }
         catch (Exception e)
         {
@@ -172,7 +171,11 @@ internal sealed class LedgerShipper : BackgroundService
 
     private async Task<bool> ShipAsync(SpoolSource source, CancellationToken cancellationToken)
     {
-        source.Known ??= await LedgerWriter.ReadPositionAsync(_storage, source.Folder.Node, cancellationToken);
+        if (source.Known is null)
+        {
+            await _chain.CheckHeadAsync(_storage, source.Folder.Node, cancellationToken);
+            source.Known = await LedgerWriter.ReadPositionAsync(_storage, source.Folder.Node, cancellationToken);
+        }
         if (source.AtEndOfEarlier && !source.EarlierDone)
         {
             await FinishEarlierAsync(source, cancellationToken);
@@ -185,8 +188,7 @@ internal sealed class LedgerShipper : BackgroundService
         if (calls.Count > 0)
         {
             var after = source.Position with { Offset = source.Position.Offset + at };
-            await LedgerWriter.WriteAsync(_storage, _names, source.Folder.Node, calls, after, _follower, _watcher, cancellationToken);
-            _watcher?.Committed();
+            await WriteAsync(new LedgerBatch(source.Folder.Node, calls) { Position = after }, cancellationToken);
         }
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;
@@ -194,6 +196,28 @@ internal sealed class LedgerShipper : BackgroundService
         if (source.AtEndOfEarlier) await GiveUpAsync(source, source.Position.Segment, cancellationToken);
         source.Next();
         return true;
+    }
+
+    private async Task<int> WriteAsync(LedgerBatch batch, CancellationToken cancellationToken)
+    {
+        var written = await LedgerWriter.WriteAsync(
+            _storage, _chain, batch, _follower, _watcher, _spool.WaitsForDatabase, cancellationToken);
+        _watcher?.Committed();
+        return written;
+    }
+
+    private async Task<bool> TakeChangesAsync(CancellationToken cancellationToken)
+    {
+        var noted = _changes.Noted;
+        if (noted == _takenChanges && _changesAt != 0 && _time.GetElapsedTime(_changesAt) < ChangesInterval) return false;
+        bool any;
+        await using (var connection = await _storage.OpenAsync(cancellationToken))
+            any = await ChangeTable.AnyAsync(connection, cancellationToken);
+        var taken = any ? await WriteAsync(new LedgerBatch(_own.Folder.Node, []) { TakesChanges = true }, cancellationToken) : 0;
+        if (taken == ChangeTable.MaxTaken) return true;
+        _changesAt = _time.GetTimestamp();
+        _takenChanges = noted;
+        return taken > 0;
     }
 
     private (List<ShippedCall> Calls, SpoolRead Read) Collect(SpoolSource source, int count, bool isEnd, ref int at)
@@ -206,11 +230,13 @@ internal sealed class LedgerShipper : BackgroundService
         {
             if (!source.Open.Observe(record.Type, record.Payload, start.Segment)) NoteUnreadable(source, start.Segment);
             var end = start with { Offset = start.Offset + record.End };
-            if (record.Type is not (SpoolRecordType.CallEnded or SpoolRecordType.CallRecovered) || end <= source.Known!.Value) continue;
+            if (KindOf(record.Type) is not { } kind || end <= source.Known!.Value) continue;
             var payload = _window.AsMemory(record.PayloadStart, record.Payload.Length);
-            if (ShippedCall.Read(payload, record.Sequence) is { } call)
+            if (ShippedCall.Read(payload, record.Sequence, kind) is { } call)
             {
                 call.EndedHere = source.IsLive && source.AtEndOfEarlier && record.Type == SpoolRecordType.CallEnded;
+                call.IsRecovered = record.Type == SpoolRecordType.CallRecovered;
+                call.Position = end;
                 calls.Add(call);
             }
             else
@@ -221,6 +247,13 @@ internal sealed class LedgerShipper : BackgroundService
         }
         return (calls, read);
     }
+
+    private static AuditRecordKind? KindOf(SpoolRecordType type) => type switch
+    {
+        SpoolRecordType.CallEnded or SpoolRecordType.CallRecovered => AuditRecordKind.Generation,
+        SpoolRecordType.AdministrationRecorded => AuditRecordKind.Administration,
+        _ => null,
+    };
 
     // The segment has been read to its end and is in the database. Calls that started in it and still run go to the newest segment.
     private async Task GiveUpAsync(SpoolSource source, long segment, CancellationToken cancellationToken)
@@ -294,10 +327,32 @@ internal sealed class LedgerShipper : BackgroundService
             _shipped = _own.EarlierDone && _own.Position >= _recovered ? _own.Position : default;
             for (var i = _waiting.Count - 1; i >= 0; i--)
             {
-                if (_waiting[i].Target > _shipped) continue;
+                if (_waiting[i].Target > _shipped || _waiting[i].Changes > _takenChanges) continue;
                 _waiting[i].Done.TrySetResult();
                 _waiting.RemoveAt(i);
             }
+        }
+    }
+
+    private async Task<bool> WaitAsync(SpoolPosition target, long changes, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var source = NewSource();
+        lock (_gate)
+        {
+            if (_shipped >= target && _takenChanges >= changes) return true;
+            _waiting.Add((target, changes, source));
+            _wake.TrySetResult();
+        }
+        try
+        {
+            await source.Task.WaitAsync(timeout, _time, cancellationToken);
+            return true;
+        }
+        catch (Exception e) when (e is TimeoutException or OperationCanceledException)
+        {
+            lock (_gate) _waiting.RemoveAll(waiting => waiting.Done == source);
+            if (e is OperationCanceledException) throw;
+            return false;
         }
     }
 

@@ -1,28 +1,13 @@
-using System.Text;
-using Fairlead.Auditing.Records;
-using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
 using Microsoft.Data.Sqlite;
 
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Writes calls into the database: records, entries, hourly sums and the position in the spool, all in one transaction. An existing
-/// record or entry is unchanged and not summed again, so writing the same calls twice changes nothing.
+/// What is special about a batch in SQLite: how its transaction starts, and how sums are added.
 /// </summary>
 internal static class SqliteLedgerWriter
 {
-    private const string InsertRecord = """
-        INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
-        """;
-
-    private const string InsertEntry = """
-        INSERT INTO ledger_attempts (call, number, provider, deployment, upstream_model, outcome,
-            input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, basis, cost_pico_usd)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (call, number) DO NOTHING
-        """;
-
     private const string AddToHour = """
         INSERT INTO usage_hours (project_id, key_id, hour, model, outcome, class, organization_id, requests, input_tokens, cached_input_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_pico_usd)
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -61,37 +46,33 @@ internal static class SqliteLedgerWriter
         DELETE FROM spool_positions WHERE node = ''
         """;
 
-    // Never backwards: a process that reads the start of a spool again must not reset the position.
-    private const string SetPosition = """
-        INSERT INTO spool_positions (node, segment, at_byte) VALUES (?, ?, ?)
-        ON CONFLICT (node) DO UPDATE SET segment = excluded.segment, at_byte = excluded.at_byte
-        WHERE (excluded.segment, excluded.at_byte) > (segment, at_byte)
-        """;
-
-    public static async Task WriteAsync(IStorage storage, LedgerNames names, string node, IReadOnlyList<ShippedCall> calls,
-        SpoolPosition position, ILedgerFollower? follower, ILedgerWatcher? watcher, CancellationToken cancellationToken)
+    /// <summary>
+    /// Opens a connection for a batch, with settings that are only its own, and starts its transaction. Disposing it returns the connection
+    /// with the settings of all others.
+    /// </summary>
+    /// <param name="storage">The database.</param>
+    /// <param name="isFlushed">Whether the commit waits for the disk.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    public static async Task<LedgerTransaction> BeginAsync(IStorage storage, bool isFlushed, CancellationToken cancellationToken)
     {
-        await using var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
-        await TuneAsync(connection, Relaxed, cancellationToken);
+        var connection = (SqliteConnection)await storage.OpenAsync(cancellationToken);
         try
         {
+            await TuneAsync(connection, isFlushed ? Synced : Relaxed, cancellationToken);
             // Takes the write lock at once; the rest uses only memory and the database's log.
-            await using var transaction = connection.BeginTransaction();
-            var hours = Write(connection, names, node, calls, position);
-            if (watcher is not null && HourSums.UsageOf(hours) is { Count: > 0 } added)
-                await watcher.AddedAsync(connection, transaction, added, cancellationToken);
-            // Last: it notes in memory what the leases do not pay for, and a failure of anything after it would not undo that.
-            if (follower is not null && HourSums.UsageHere(hours) is { Count: > 0 } usage)
-                await follower.SettleAsync(connection, usage, cancellationToken);
-            await transaction.CommitAsync(cancellationToken);
-            names.Committed();
+            return new LedgerTransaction(connection, connection.BeginTransaction(), () => TuneAsync(connection, Strict, CancellationToken.None));
         }
-        finally
+        catch
         {
-            names.Ended();
-            // The connection returns to a pool whose other users must wait for the disk when they commit.
-            await TuneAsync(connection, Strict, CancellationToken.None);
+            await connection.DisposeAsync();
+            throw;
         }
+    }
+
+    public static void WriteSums(SqliteConnection connection, LedgerSums sums)
+    {
+        WriteHours(connection, sums.Hours);
+        WriteDays(connection, sums.Days);
     }
 
     /// <summary>Flushes all that was committed before to the disk: a flush of the database's log includes its earlier commits.</summary>
@@ -128,67 +109,13 @@ internal static class SqliteLedgerWriter
     private static Task<int> TuneAsync(SqliteConnection connection, string settings, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(settings, [], cancellationToken);
 
-    private static Dictionary<HourKey, HourSums>.ValueCollection Write(SqliteConnection connection, LedgerNames names, string node,
-        IReadOnlyList<ShippedCall> calls, SpoolPosition position)
-    {
-        var hours = new Dictionary<HourKey, HourSums>();
-        var days = new ReconciliationDays();
-        using (var numbers = names.Begin(connection))
-        using (var records = new SqliteStatement(connection, InsertRecord))
-        using (var entries = new SqliteStatement(connection, InsertEntry))
-        {
-            var nodeNumber = numbers.Of(Encoding.UTF8.GetBytes(node));
-            foreach (var call in calls)
-            {
-                records.Bind(call.Id).Bind(nodeNumber).Bind(call.Sequence).Bind(call.At)
-                    .Bind(numbers.Of(call.OrganizationId)).Bind(numbers.Of(call.ProjectId)).Bind(numbers.Of(call.KeyId));
-                if (call.HasItsOwnRequestId) records.BindNull();
-                else records.Bind(call.RequestId);
-                Name(records, numbers, call.Model).Bind(numbers.Of(call.Outcome)).Bind(call.Record);
-                // An existing one already has its attempts and is already part of the sums.
-                if (records.Run() == 0) continue;
-                var number = records.LastNumber;
-                HourSums? sums = null;
-                if (call.Counts) (sums = SumsOf(hours, call)).Requests++;
-                foreach (var attempt in call.Attempts)
-                {
-                    entries.Bind(number).Bind(attempt.Number).Bind(numbers.Of(attempt.Provider)).Bind(numbers.Of(attempt.Deployment))
-                        .Bind(numbers.Of(attempt.UpstreamModel));
-                    Name(entries, numbers, attempt.Outcome)
-                        .Bind(attempt.InputTokens).Bind(attempt.CachedInputTokens).Bind(attempt.CacheWriteTokens)
-                        .Bind(attempt.OutputTokens).Bind(attempt.ReasoningTokens)
-                        .Bind(numbers.Of(attempt.Basis)).Bind(attempt.CostPicoUsd);
-                    if (entries.Run() == 0) continue;
-                    (sums ??= SumsOf(hours, call)).Add(call, attempt);
-                    days.Add(call, attempt);
-                }
-            }
-        }
-        WriteHours(connection, hours);
-        WriteDays(connection, days);
-        using var place = new SqliteStatement(connection, SetPosition);
-        place.Bind(node).Bind(position.Segment).Bind(position.Offset).Run();
-        return hours.Values;
-    }
-
-    private static SqliteStatement Name(SqliteStatement statement, LedgerNames.Numbers numbers, ReadOnlyMemory<byte>? name) =>
-        name is { } value ? statement.Bind(numbers.Of(value)) : statement.BindNull();
-
-    private static HourSums SumsOf(Dictionary<HourKey, HourSums> hours, ShippedCall call)
-    {
-        var key = new HourKey(Encoding.UTF8.GetString(call.ProjectId.Span), Encoding.UTF8.GetString(call.KeyId.Span),
-            HourSums.HourOf(call.At), call.Model is { } model ? Encoding.UTF8.GetString(model.Span) : "",
-            Encoding.UTF8.GetString(call.Outcome.Span), Encoding.UTF8.GetString(call.Class.Span));
-        if (hours.TryGetValue(key, out var sums)) return sums;
-        return hours[key] = new HourSums(key, Encoding.UTF8.GetString(call.OrganizationId.Span));
-    }
-
-    private static void WriteHours(SqliteConnection connection, Dictionary<HourKey, HourSums> hours)
+    private static void WriteHours(SqliteConnection connection, IReadOnlyCollection<HourSums> hours)
     {
         if (hours.Count == 0) return;
         using var statement = new SqliteStatement(connection, AddToHour);
-        foreach (var (key, sums) in hours)
+        foreach (var sums in hours)
         {
+            var key = sums.Key;
             statement.Bind(key.ProjectId).Bind(key.KeyId).Bind(key.Hour).Bind(key.Model).Bind(key.Outcome).Bind(key.Class)
                 .Bind(sums.OrganizationId)
                 .Bind(sums.Requests).Bind(sums.InputTokens).Bind(sums.CachedInputTokens).Bind(sums.CacheWriteTokens).Bind(sums.OutputTokens)

@@ -39,6 +39,9 @@ internal static class AuditRecordMembers
     /// <summary>Of a record and of an attempt.</summary>
     public static ReadOnlySpan<byte> Outcome => ",\"outcome\":"u8;
 
+    /// <summary>Of a record and of an attempt.</summary>
+    public static ReadOnlySpan<byte> ErrorCode => ",\"error_code\":"u8;
+
     public static ReadOnlySpan<byte> AttemptNumber => ",\"number\":"u8;
 
     public static ReadOnlySpan<byte> AttemptDeployment => ",\"deployment\":"u8;

@@ -41,7 +41,7 @@ internal static class AuditRecordWriter
         AppendUsage(ref json, call.IsCached ? default : ending.Usage, ending.Cost.Usd);
         json.Raw(AuditRecordMembers.Outcome);
         json.String(ending.Outcome.ToWire());
-        json.Raw(",\"error_code\":"u8);
+        json.Raw(AuditRecordMembers.ErrorCode);
         json.String(ending.Error?.Definition.Name);
         json.Raw(",\"status\":"u8);
         json.Number((long)status);
@@ -249,7 +249,7 @@ internal static class AuditRecordWriter
         AppendDeploymentOf(ref json, attempt);
         json.Raw(AuditRecordMembers.Outcome);
         json.String(attempt.Outcome);
-        json.Raw(",\"error_code\":"u8);
+        json.Raw(AuditRecordMembers.ErrorCode);
         json.String(attempt.Error?.Definition.Name);
         json.Raw(",\"upstream_status\":"u8);
         if (attempt.UpstreamStatus is { } status) json.Number((long)status);

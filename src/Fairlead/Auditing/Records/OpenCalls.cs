@@ -59,6 +59,8 @@ internal sealed class OpenCalls
                     if (!_calls.Remove(ended) && !IsLive && _endedWithoutStart.Count < MaxEarlyCheckpoints) _endedWithoutStart.Add(ended);
                     _early.Remove(ended);
                     return true;
+                case SpoolRecordType.AdministrationRecorded:
+                    return true;
                 default:
                     return false;
             }

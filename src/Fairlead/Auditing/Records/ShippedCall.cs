@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
 
@@ -42,6 +43,22 @@ internal sealed class ShippedCall
 
     public ReadOnlyMemory<byte>? Model { get; private set; }
 
+    /// <summary>The provider of the response, or of the last attempt.</summary>
+    public ReadOnlyMemory<byte>? Provider { get; private set; }
+
+    public ReadOnlyMemory<byte>? ErrorCode { get; private set; }
+
+    /// <summary>Cost of all attempts in picodollars.</summary>
+    public long CostPicoUsd { get; private set; }
+
+    public AuditRecordKind Kind { get; private set; } = AuditRecordKind.Generation;
+
+    /// <summary>The end of the record in its node's spool; null if it does not come from there.</summary>
+    public SpoolPosition? Position { get; set; }
+
+    /// <summary>Whether another process may have written the same record already: it was left by a killed one.</summary>
+    public bool IsRecovered { get; set; }
+
     /// <summary>The default class for a record without one.</summary>
     public ReadOnlyMemory<byte> Class { get; private set; } = DefaultClass;
 
@@ -53,10 +70,19 @@ internal sealed class ShippedCall
     public List<ShippedAttempt> Attempts { get; } = new(1);
 
     /// <summary>Whether it counts as a request of its caller: it got a response, or at least an attempt. A refusal does not.</summary>
-    public bool Counts => Attempts.Count > 0 || !Outcome.Span.SequenceEqual("failed"u8);
+    public bool Counts =>
+        Kind == AuditRecordKind.Generation && (Attempts.Count > 0 || !Outcome.Span.SequenceEqual("failed"u8));
 
     /// <summary>Reads a record; null when it is not one.</summary>
-    public static ShippedCall? Read(ReadOnlyMemory<byte> record, long sequence) => ReadFrame(record, sequence) ?? Parse(record, sequence);
+    public static ShippedCall? Read(ReadOnlyMemory<byte> record, long sequence) => ReadFrame(record, sequence) ?? Parse(record, sequence, AuditRecordKind.Generation);
+
+    /// <summary>Reads a record of administration; null when it is not one.</summary>
+    public static ShippedCall? ReadAdministration(ReadOnlyMemory<byte> record, long sequence) =>
+        Parse(record, sequence, AuditRecordKind.Administration);
+
+    /// <summary>Reads a record of the given kind; null when it is not one.</summary>
+    public static ShippedCall? Read(ReadOnlyMemory<byte> record, long sequence, AuditRecordKind kind) =>
+        kind == AuditRecordKind.Generation ? Read(record, sequence) : Parse(record, sequence, kind);
 
     /// <summary>
     /// Reads a record in the form of <see cref="AuditRecordWriter"/>, in a quarter of the time of parsing; null if it has another
@@ -75,6 +101,8 @@ internal sealed class ShippedCall
         call.KeyId = frame.Text(AuditRecordMembers.KeyId);
         frame.SkipTo(AuditRecordMembers.Model);
         call.Model = frame.TextOrNull();
+        frame.Skip(AuditRecordMembers.Provider);
+        call.Provider = frame.TextOrNull();
         frame.SkipTo(AuditRecordMembers.Class);
         call.Class = frame.TextOrNull() ?? DefaultClass;
         frame.SkipTo(AuditRecordMembers.Attempts);
@@ -82,8 +110,12 @@ internal sealed class ShippedCall
         while (frame.StartsWith("{"u8)) call.Attempts.Add(ReadAttempt(ref frame));
         frame.Skip("]"u8);
         frame.Skip(AuditRecordMembers.Usage);
-        frame.SkipTo(AuditRecordMembers.Outcome);
+        frame.SkipTo(AuditRecordMembers.CostUsd);
+        call.CostPicoUsd = Money.ToPico(frame.Money(default));
+        frame.Skip(AuditRecordMembers.Outcome);
         call.Outcome = frame.TextOrNull() ?? default;
+        frame.Skip(AuditRecordMembers.ErrorCode);
+        call.ErrorCode = frame.TextOrNull();
         if (frame.Failed || call.Id.IsEmpty || call.GenerationId.IsEmpty || call.Outcome.IsEmpty) return null;
         // Other writers may use seven digits of a second or none.
         if (!Utf8Parser.TryParse(at.Span, out DateTimeOffset time, out var used, 'O') || used != at.Length)
@@ -136,15 +168,17 @@ internal sealed class ShippedCall
             input, cached, written, output, reasoning, Money.ToPico(frame.Money(AuditRecordMembers.ReportedCostUsd)));
     }
 
-    private static ShippedCall? Parse(ReadOnlyMemory<byte> record, long sequence)
+    private static ShippedCall? Parse(ReadOnlyMemory<byte> record, long sequence, AuditRecordKind kind)
     {
         try
         {
-            var call = new ShippedCall { Record = record, Sequence = sequence };
+            var call = new ShippedCall { Record = record, Sequence = sequence, Kind = kind };
             var reader = new Utf8JsonReader(record.Span);
             if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject) return null;
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName) call.ReadMember(ref reader);
-            return call.Id.IsEmpty || call.GenerationId.IsEmpty || call.Outcome.IsEmpty ? null : call;
+            var isWhole = !call.Id.IsEmpty && !call.Outcome.IsEmpty
+                && (kind == AuditRecordKind.Administration || !call.GenerationId.IsEmpty);
+            return isWhole ? call : null;
         }
         catch (Exception e) when (e is JsonException or FormatException or InvalidOperationException or OverflowException)
         {
@@ -162,6 +196,9 @@ internal sealed class ShippedCall
         else if (Is(reader, AuditRecordMembers.ProjectId)) ProjectId = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.KeyId)) KeyId = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.Model)) Model = Text(ref reader);
+        else if (Is(reader, AuditRecordMembers.Provider)) Provider = Text(ref reader);
+        else if (Is(reader, AuditRecordMembers.CostUsd)) CostPicoUsd = Cost(ref reader);
+        else if (Is(reader, AuditRecordMembers.ErrorCode)) ErrorCode = Text(ref reader);
         else if (reader.ValueTextEquals("parameters"u8)) ReadParameters(ref reader);
         else if (Is(reader, AuditRecordMembers.Outcome)) Outcome = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.Attempts)) ReadAttempts(ref reader);

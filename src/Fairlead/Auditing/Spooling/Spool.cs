@@ -95,6 +95,12 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
+    /// <summary>Whether the durability setting requires that a record is in the database before its response is complete.</summary>
+    public bool WaitsForDatabase => _options.Durability == AuditDurability.Database;
+
+    /// <summary>Waits until the database has everything up to a position; false if that takes too long. Set by the shipper.</summary>
+    public Func<SpoolPosition, Task<bool>>? WaitForDatabase { get; set; }
+
     /// <summary>Whether the durability setting requires that records are flushed to the disk.</summary>
     public bool Flushes => _segments.Flushes;
 
@@ -184,7 +190,7 @@ internal sealed class Spool : ISpool, IDisposable
             throw;
         }
         if (!(held > 0 ? TryAppendEnd(record, held, call.GenerationId) : TryAppendRefused(record))) return default;
-        return _segments.Flushes ? new ValueTask(FlushForEndAsync()) : default;
+        return _segments.Flushes ? new ValueTask(FlushForEndAsync(call.GenerationId)) : default;
     }
 
     /// <summary>Appends a record unchanged, if that leaves the reserved space free.</summary>
@@ -324,8 +330,14 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
-    private async Task FlushForEndAsync()
+    private async Task FlushForEndAsync(string generationId)
     {
+        // At the database, a record needs no flush of its own: its commit waits for the disk.
+        if (WaitsForDatabase && WaitForDatabase is { } wait)
+        {
+            if (await wait(End)) return;
+            _logger.DatabaseLate(generationId);
+        }
         try
         {
             await _segments.FlushAsync();

@@ -19,4 +19,7 @@ internal enum SpoolRecordType : byte
     /// As <see cref="CallEnded"/>, for a call that an earlier process left unfinished: no reservation of this process has paid for it.
     /// </summary>
     CallRecovered = 5,
+
+    /// <summary>The record of an administrator's action.</summary>
+    AdministrationRecorded = 6,
 }

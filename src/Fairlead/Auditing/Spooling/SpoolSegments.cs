@@ -52,7 +52,7 @@ internal sealed class SpoolSegments
         _reservations = reservations;
         _gate = gate;
         _logger = logger;
-        if (options.Durability == AuditDurability.Fsync) _flusher = new GroupFlusher(FlushSegments);
+        if (options.Durability != AuditDurability.Spool) _flusher = new GroupFlusher(FlushSegments);
         _spares = new SpareSegments(folder, options, time, logger, gate, () => NeedsSpare);
         _sequence = folder.LastSequence();
         folder.DeleteSpares();

@@ -1,6 +1,9 @@
+using System.Globalization;
+using System.Text;
 using System.Text.Json.Nodes;
 using Fairlead.Access;
 using Fairlead.Auditing;
+using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
@@ -169,18 +172,9 @@ public abstract class LedgerEndpointsTests : IDisposable
     [Fact]
     public async Task Audit_RareMatch_ReturnsShortPagesAndStillFindsIt()
     {
-        await _fixture.ExecuteAsync(_fixture.Storage.Provider == StorageProvider.Sqlite
-            ? $$"""
-                INSERT INTO audit_names (number, name) VALUES (1, 'n'), (2, 'org'), (3, 'proj'), (4, 'key'), (5, 'rare'), (6, 'common'), (7, 'complete');
-                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{CompactAuditSearch.MaxScanned * 9 / 4}})
-                INSERT INTO audit_calls (id, node, sequence, at, organization, project, key, request_id, model, outcome, record)
-                SELECT 'aud_' || i, 1, i, i, 2, 3, 4, 'req', CASE WHEN i = 3 THEN 5 ELSE 6 END, 7, '{"id":"aud_' || i || '"}' FROM n
-                """
-            : $$"""
-                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {{PostgresAuditSearch.MaxScanned * 9 / 4}})
-                INSERT INTO audit_records (id, node, sequence, at, organization_id, project_id, key_id, request_id, model, outcome, record)
-                SELECT 'aud_' || i, 'n', i, i, 'org', 'proj', 'key', 'req', CASE WHEN i = 3 THEN 'rare' ELSE 'common' END, 'complete', '{"id":"aud_' || i || '"}' FROM n
-                """);
+        // One record a block, so that the search looks at more blocks than a page may.
+        var blocks = AuditReader.MaxBlocks * 9 / 4;
+        for (var i = 1; i <= blocks; i += 1000) await AddBlocksAsync(i, Math.Min(i + 999, blocks));
         var pages = 0;
         string? cursor = null;
         var found = 0;
@@ -294,6 +288,24 @@ public abstract class LedgerEndpointsTests : IDisposable
         var error = await GetAsync(_endpoints.AdminUsageAsync, "?group_by=key&from=2026-11-23&to=2026-11-24", expectedStatus: 400);
         Assert.Contains("10000", (string)error["detail"]!, StringComparison.Ordinal);
         Assert.Equal(10001, (long)(await GetAsync(_endpoints.AdminUsageAsync, "?from=2026-11-23&to=2026-11-24"))["totals"]!["requests"]!);
+    }
+
+    // The third has a model of its own.
+    private async Task AddBlocksAsync(int first, int last)
+    {
+        await using var connection = await _fixture.Storage.OpenAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await _fixture.Storage.Sql.BeginWriteAsync(connection, TestContext.Current.CancellationToken);
+        var builder = new BlockBuilder();
+        for (var i = first; i <= last; i++)
+        {
+            var at = DateTimeOffset.UnixEpoch.AddSeconds(i).ToString("O", CultureInfo.InvariantCulture);
+            builder.Begin("n", i, new byte[32]);
+            builder.Add(ShippedCall.Read(Encoding.UTF8.GetBytes($$"""
+                {"id":"aud_{{i}}","at":"{{at}}","request_id":"req_{{i}}","generation_id":"gen_{{i}}","key_id":"key","model":"{{(i == 3 ? "rare" : "common")}}","outcome":"complete"}
+                """), i)!);
+            await BlockTable.InsertAsync(connection, builder.ToRow(), TestContext.Current.CancellationToken);
+        }
+        await transaction.CommitAsync(TestContext.Current.CancellationToken);
     }
 
     private async Task<string> CallAsync(string project = "proj_1", string key = "key_1", string model = "large", Outcome outcome = Outcome.Complete)

@@ -1,7 +1,11 @@
+using System.Data.Common;
+using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Chain;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
 using Fairlead.Tests.Auditing.Spooling;
+using Fairlead.Tests.Common;
 using Fairlead.Tests.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -15,7 +19,7 @@ internal sealed class LedgerFixture : IDisposable
     public LedgerFixture(StorageProvider provider)
     {
         Database = new TemporaryStorage(provider);
-        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema());
+        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema());
     }
 
     public TemporarySpool Spools { get; } = new();
@@ -31,6 +35,23 @@ internal sealed class LedgerFixture : IDisposable
         return shipper;
     }
 
+    /// <summary>A shipper that signs, as one more process with this key.</summary>
+    public LedgerShipper ShipSigned(Spool spool, AuditSigner signer, TimeProvider? time = null)
+    {
+        var clock = time ?? TimeProvider.System;
+        var chain = new ChainWriter(signer, new ChainHeads(Spools.Root), clock);
+        var shipper = new LedgerShipper(spool, Storage, clock, NullLogger<LedgerShipper>.Instance, chain: chain);
+        _shippers.Add(shipper);
+        return shipper;
+    }
+
+    /// <summary>What a verification on this machine says.</summary>
+    public async Task<IReadOnlyList<ChainReport>> VerifyAsync(AuditKeys keys, IReadOnlyList<SignedCheckpoint>? exported = null, long? from = null)
+    {
+        var heads = new ChainHeads(Spools.Root).All().ToList();
+        return await new ChainVerifier(Storage, keys, heads, exported ?? []).RunAsync(from, TestContext.Current.CancellationToken);
+    }
+
     public static async Task ShipAllAsync(LedgerShipper shipper)
     {
         while (await shipper.ShipAsync(TestContext.Current.CancellationToken))
@@ -40,7 +61,7 @@ internal sealed class LedgerFixture : IDisposable
 
     public async Task<long> CountAsync(string sql)
     {
-        await using var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await OpenAsync(sql);
         await using var command = connection.CreateCommand();
 #pragma warning disable CA2100 // Constants of the tests.
         command.CommandText = sql;
@@ -52,7 +73,7 @@ internal sealed class LedgerFixture : IDisposable
 
     public async Task<HashSet<string>> TextsAsync(string sql)
     {
-        await using var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await OpenAsync(sql);
         await using var command = connection.CreateCommand();
 #pragma warning disable CA2100 // Constants of the tests.
         command.CommandText = sql;
@@ -61,6 +82,14 @@ internal sealed class LedgerFixture : IDisposable
         await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
         while (await reader.ReadAsync(TestContext.Current.CancellationToken)) Assert.True(texts.Add(reader.GetString(0)));
         return texts;
+    }
+
+    // Records are in blocks: statements about them run on a copy as rows.
+    private async Task<DbConnection> OpenAsync(string sql)
+    {
+        var connection = await Storage.OpenAsync(TestContext.Current.CancellationToken);
+        if (!StoredRecords.IsMeant(sql)) return connection;
+        await using (connection) return await StoredRecords.CopyAsync(connection, TestContext.Current.CancellationToken);
     }
 
     public void Dispose()

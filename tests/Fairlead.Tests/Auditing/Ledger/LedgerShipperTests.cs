@@ -296,7 +296,7 @@ public abstract class LedgerShipperTests : IDisposable
     }
 
     [Fact]
-    public async Task Retention_OldRows_AreDeletedInBatchesAndTotalsRemain()
+    public async Task Retention_OldRecords_AreDeletedAndTotalsRemain()
     {
         var spool = _fixture.Spools.Open(segmentBytes: 1024 * 1024);
         var time = new FakeTimeProvider(new DateTimeOffset(2026, 11, 23, 12, 0, 0, TimeSpan.Zero));
@@ -307,7 +307,7 @@ public abstract class LedgerShipperTests : IDisposable
         time.Advance(TimeSpan.FromDays(2));
 
         using var retention = new LedgerRetention(_fixture.Storage, new Fairlead.Tests.Storage.FixedConfiguration(_fixture.Database.DataDirectory), time, NullLogger<LedgerRetention>.Instance);
-        Assert.Equal(20, await retention.DeleteAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(10, await retention.DeleteAsync(TestContext.Current.CancellationToken));
         Assert.Equal(7, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_records"));
         Assert.Equal(7, await _fixture.CountAsync("SELECT COUNT(*) FROM ledger_entries"));
         Assert.Equal(17, await _fixture.CountAsync("SELECT SUM(requests) FROM usage_hours"));

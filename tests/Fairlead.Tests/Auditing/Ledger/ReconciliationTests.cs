@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using Fairlead.Access;
+using Fairlead.Auditing.Chain;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
@@ -177,7 +178,7 @@ public abstract class ReconciliationTests : IDisposable
         var record = await EndAsync(Call(), new Made(new Usage(10, 10) { Basis = Basis.Estimated }));
         await LedgerFixture.ShipAllAsync(_shipper);
         var call = ShippedCall.Read(record, 1)!;
-        await LedgerWriter.WriteAsync(_fixture.Storage, new LedgerNames(), "node", [call, call], default, null, null, TestContext.Current.CancellationToken);
+        await LedgerWriter.WriteAsync(_fixture.Storage, new ChainWriter(null, null, _time), new LedgerBatch("node", [call, call]), null, null, false, TestContext.Current.CancellationToken);
         Assert.Equal(1, (int)Assert.Single(await LinesAsync(""))["attempts"]!);
     }
 
@@ -189,7 +190,7 @@ public abstract class ReconciliationTests : IDisposable
             $$$"""{"id":"att_{{{i}}}","number":{{{i + 1}}},"deployment":"acme/old","provider":"acme","model":"old","outcome":"{{{one.Item1}}}","error_code":null,"upstream_status":200,"sent":true,"duration_ms":1,"usage":{"input_tokens":{{{one.Item3}}},"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":1,"reasoning_tokens":0,"basis":"{{{one.Item2}}}"},"cost_usd":0.5}"""));
         var record = $$$"""{"id":"aud_1","at":"2026-11-23T12:00:00Z","request_id":"req_1","generation_id":"gen_1","organization_id":"o","project_id":"p","key_id":"k","address":null,"endpoint":"/","dialect":"d","model_requested":"m","model":"m","provider":"acme","parameters":{},"prompt":null,"policy":null,"attempts":[{{{attempts}}}],"usage":{"input_tokens":30,"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":1,"reasoning_tokens":0,"basis":"estimated"},"cost_usd":1.5,"outcome":"complete","error_code":null,"status":200,"timing_ms":{},"content":null}""";
         var call = ShippedCall.Read(System.Text.Encoding.UTF8.GetBytes(record), 1)!;
-        await LedgerWriter.WriteAsync(_fixture.Storage, new LedgerNames(), "node", [call], default, null, null, TestContext.Current.CancellationToken);
+        await LedgerWriter.WriteAsync(_fixture.Storage, new ChainWriter(null, null, _time), new LedgerBatch("node", [call]), null, null, false, TestContext.Current.CancellationToken);
         var line = Assert.Single(await LinesAsync(""))!;
         Assert.Equal((20, 1), Tokens(line["reported"]!));
         Assert.Equal(["estimated 30", "retried 10"], line["causes"]!.AsArray().Select(cause => $"{cause!["cause"]} {cause["input_tokens"]}"));

@@ -1,6 +1,7 @@
 using Fairlead.Generations;
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Catalogue;
@@ -104,7 +105,7 @@ internal sealed class ThresholdWorld : IDisposable
     public Task ExecuteAsync(string sql) => Storage.ExecuteAsync(sql, [], Cancel);
 
     public IStorage OpenStorage() => _database.Open(
-        new WebhookSchema(), new WebhookQueueSchema(), new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(),
+        new WebhookSchema(), new WebhookQueueSchema(), new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema(),
         new GenerationSchema(), new GenerationHoldSchema(), new BudgetLeaseSchema(), new ReservedAmountsSchema(), new BudgetTotalsSchema());
 
     // Between processes it takes a while, and may be lost. Then they look again after this time.

@@ -1,0 +1,75 @@
+using System.Text;
+using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Records;
+
+namespace Fairlead.Auditing.Blocks;
+
+/// <summary>What a query asks of a record, by the index of its block and, where that is not certain, by the record. Immutable.</summary>
+internal sealed class BlockFilter
+{
+    private readonly List<(BlockTerm Term, byte[] Value)> _terms = [];
+    private readonly byte[]? _generation;
+    private readonly byte[]? _request;
+    private readonly AuditQuery _query;
+    private readonly long _from;
+    private readonly long _to;
+
+    public BlockFilter(AuditQuery query)
+    {
+        _query = query;
+        _from = query.From is { } from ? CeilingMilliseconds(from) : long.MinValue;
+        _to = query.To is { } to ? CeilingMilliseconds(to) : long.MaxValue;
+        Add(BlockTerm.Type, query.Type);
+        Add(BlockTerm.Organization, query.OrganizationId);
+        Add(BlockTerm.Project, query.ProjectId);
+        Add(BlockTerm.Key, query.KeyId);
+        Add(BlockTerm.Model, query.Model);
+        Add(BlockTerm.Provider, query.Provider);
+        Add(BlockTerm.Outcome, query.Outcome);
+        Add(BlockTerm.Code, query.Code);
+        _generation = query.GenerationId is { } generation ? Encoding.UTF8.GetBytes(generation) : null;
+        _request = query.RequestId is { } request ? Encoding.UTF8.GetBytes(request) : null;
+    }
+
+    /// <summary>First time of a record, in milliseconds since 1970.</summary>
+    public long From => _from;
+
+    /// <summary>First time after it.</summary>
+    public long To => _to;
+
+    /// <summary>Whether the index is not certain, so that <see cref="Accepts"/> decides.</summary>
+    public bool NeedsRecord => _generation is not null || _request is not null;
+
+    /// <summary>The places of the records that match by the index.</summary>
+    public List<int> Match(BlockTerms terms, long block)
+    {
+        Span<bool> matches = stackalloc bool[terms.Count];
+        matches.Fill(true);
+        foreach (var (term, value) in _terms) terms.Require(term, value, matches);
+        if (_generation is not null) terms.RequireGeneration(BlockTerms.HashOf(_generation), matches);
+        if (_request is not null) terms.RequireRequest(BlockTerms.HashOf(_request), matches);
+        var places = new List<int>();
+        for (var i = 0; i < matches.Length; i++)
+        {
+            if (!matches[i] || terms.IsRemoved(i)) continue;
+            var at = terms.TimeOf(i);
+            if (at < _from || at >= _to) continue;
+            if (_query.After is { } after && AuditCursor.Of(at, block, i) >= after) continue;
+            places.Add(i);
+        }
+        return places;
+    }
+
+    /// <summary>Whether the record matches what the index knows only by hashes.</summary>
+    public bool Accepts(ShippedCall record) =>
+        (_generation is null || record.GenerationId.Span.SequenceEqual(_generation))
+        && (_request is null || record.RequestId.Span.SequenceEqual(_request));
+
+    private void Add(BlockTerm term, string? value)
+    {
+        if (value is not null) _terms.Add((term, Encoding.UTF8.GetBytes(value)));
+    }
+
+    private static long CeilingMilliseconds(DateTimeOffset time) =>
+        time.ToUnixTimeMilliseconds() + (time.Ticks % TimeSpan.TicksPerMillisecond == 0 ? 0 : 1);
+}

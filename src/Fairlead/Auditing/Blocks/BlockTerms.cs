@@ -1,0 +1,129 @@
+using System.Buffers.Binary;
+using Fairlead.Auditing.Spooling;
+
+namespace Fairlead.Auditing.Blocks;
+
+/// <summary>
+/// The index of a block: of each record its time, the hash of its id, and the number of each of its <see cref="BlockTerm"/>s in the list of
+/// the block's distinct values. It decides for nearly every record whether it matches, without reading the records. Immutable.
+/// </summary>
+internal sealed class BlockTerms
+{
+    public static readonly BlockTerm[] All = Enum.GetValues<BlockTerm>();
+
+    private readonly byte[] _bytes;
+    private readonly long[] _times;
+    private readonly int _generationsAt;
+    private readonly List<(int Index, uint Hash)> _requests;
+    private readonly List<Range>[] _values;
+    private readonly int[] _numbersAt;
+
+    /// <exception cref="BlockFormatException">The bytes are not those of an index.</exception>
+    public BlockTerms(byte[] bytes)
+    {
+        _bytes = bytes;
+        var cursor = new BlockCursor(bytes);
+        if (cursor.Byte() != TermsBuilder.Version) throw new BlockFormatException("The index has an unknown version.");
+        Count = cursor.Count(BlockBuilder.MaxRecords);
+        MaxCostPicoUsd = cursor.Int64();
+        _times = new long[Count];
+        var time = 0L;
+        for (var i = 0; i < Count; i++) _times[i] = time += cursor.Signed();
+        _generationsAt = cursor.Position;
+        cursor.Bytes(4 * Count);
+        _requests = [];
+        for (var left = cursor.Count(Count); left > 0; left--) _requests.Add((cursor.Count(Count - 1), cursor.UInt32()));
+        var columns = cursor.Count(64);
+        if (columns < All.Length) throw new BlockFormatException("The index lacks a property.");
+        _values = new List<Range>[columns];
+        _numbersAt = new int[columns];
+        for (var column = 0; column < columns; column++)
+        {
+            var distinct = cursor.Count(BlockBuilder.MaxRecords);
+            var values = _values[column] = new List<Range>(distinct);
+            for (var i = 0; i < distinct; i++)
+            {
+                var length = cursor.Count(bytes.Length);
+                values.Add(new Range(cursor.Position, cursor.Position + length));
+                cursor.Bytes(length);
+            }
+            _numbersAt[column] = cursor.Position;
+            if (distinct > 1) cursor.Bytes(distinct <= 256 ? Count : 2 * Count);
+        }
+    }
+
+    public static ReadOnlySpan<byte> GenerationType => "generation"u8;
+
+    public static ReadOnlySpan<byte> AdministrationType => "admin"u8;
+
+    public int Count { get; }
+
+    /// <summary>The highest cost of one record.</summary>
+    public long MaxCostPicoUsd { get; }
+
+    /// <summary>Milliseconds since 1970.</summary>
+    public long TimeOf(int record) => _times[record];
+
+    /// <summary>Whether the record was removed, so that only its time is known.</summary>
+    public bool IsRemoved(int record)
+    {
+        var values = _values[(int)BlockTerm.Type];
+        var numbers = _bytes.AsSpan(_numbersAt[(int)BlockTerm.Type]);
+        var number = values.Count == 1 ? 0 : values.Count <= 256 ? numbers[record] : numbers[2 * record] | (numbers[(2 * record) + 1] << 8);
+        return number >= values.Count || _bytes.AsSpan(values[number]).IsEmpty;
+    }
+
+    /// <summary>Removes from <paramref name="matches"/> the records that do not have the value.</summary>
+    public void Require(BlockTerm term, ReadOnlySpan<byte> value, Span<bool> matches)
+    {
+        var values = (int)term < _values.Length ? _values[(int)term] : [];
+        var number = 0;
+        while (number < values.Count && !_bytes.AsSpan(values[number]).SequenceEqual(value)) number++;
+        if (number == values.Count)
+        {
+            matches.Clear();
+            return;
+        }
+        if (values.Count == 1) return;
+        var numbers = _bytes.AsSpan(_numbersAt[(int)term]);
+        for (var i = 0; i < matches.Length; i++)
+        {
+            var found = values.Count <= 256 ? numbers[i] : numbers[2 * i] | (numbers[(2 * i) + 1] << 8);
+            if (found != number) matches[i] = false;
+        }
+    }
+
+    /// <summary>Removes the records that certainly are not of the generation. A few others may remain.</summary>
+    public void RequireGeneration(uint hash, Span<bool> matches)
+    {
+        for (var i = 0; i < matches.Length; i++) matches[i] &= HashOf(i) == hash;
+    }
+
+    /// <summary>Removes the records that certainly are not of the request. A few others may remain.</summary>
+    public void RequireRequest(uint hash, Span<bool> matches)
+    {
+        Span<bool> found = stackalloc bool[matches.Length];
+        for (var i = 0; i < found.Length; i++) found[i] = HashOf(i) == hash;
+        foreach (var (index, other) in _requests) found[index] = other == hash;
+        for (var i = 0; i < matches.Length; i++) matches[i] &= found[i];
+    }
+
+    /// <summary>Whether a record may be of the generation or request.</summary>
+    public bool MayHave(uint hash)
+    {
+        for (var i = 0; i < Count; i++)
+        {
+            if (HashOf(i) == hash) return true;
+        }
+        return _requests.Exists(request => request.Hash == hash);
+    }
+
+    /// <summary>The hash of an id without its prefix, so that a generation and the request that created it have the same.</summary>
+    public static uint HashOf(ReadOnlySpan<byte> id)
+    {
+        var prefix = id.IndexOf((byte)'_');
+        return Crc32C.Append(0, id[(prefix + 1)..]);
+    }
+
+    private uint HashOf(int record) => BinaryPrimitives.ReadUInt32LittleEndian(_bytes.AsSpan(_generationsAt + (4 * record)));
+}
