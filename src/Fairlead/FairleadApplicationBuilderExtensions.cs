@@ -21,6 +21,7 @@ using Fairlead.Idempotency;
 using Fairlead.Identity;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Policies;
 using Fairlead.Providers;
 using Fairlead.Responses;
 using Fairlead.Rescue;
@@ -75,6 +76,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddLimits();
         services.AddStructuredOutput();
         services.AddRequestIdentity();
+        services.AddContentPolicies();
         services.AddCaching();
         services.AddCoalescing();
         services.AddStreamRescue();

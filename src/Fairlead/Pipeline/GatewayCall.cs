@@ -181,6 +181,9 @@ public sealed class GatewayCall
     /// <summary>The content policies that apply to it, with what they found; null if none applies.</summary>
     internal CallPolicy? Policy { get; set; }
 
+    /// <summary>What the content policies met in its request when it was accepted; null for calls that run at once.</summary>
+    internal CheckedInput? CheckedInput { get; init; }
+
     /// <summary>Set by the catalogue stage.</summary>
     internal CatalogueModel Model { get; set; } = null!;
 

@@ -36,6 +36,14 @@ internal sealed class InputCheck(IConfigurationSource configuration)
         return call.Facts.Responses is { } stored ? await CheckStoredAsync(stored, check, policy, cancellationToken) : null;
     }
 
+    /// <summary>
+    /// The same for a run of a request that was checked when it was accepted: only what it refers to is read again, and counts nothing.
+    /// </summary>
+    public static ValueTask<GatewayError?> RunAgainAsync(GatewayCall call, CallPolicy policy, CancellationToken cancellationToken) =>
+        call.Facts.Responses is { } stored
+            ? CheckStoredAsync(stored, policy.Rules.CheckInput(new PolicyTally(), policy.Placeholders), policy, cancellationToken)
+            : default;
+
     private static bool Enforces(PolicyRuleReference rule) =>
         rule.Action != PolicyAction.Flag && rule.Rule.Direction != PolicyDirection.Output;
 

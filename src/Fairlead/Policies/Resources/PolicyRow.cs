@@ -14,7 +14,7 @@ internal sealed record PolicyRow
     /// <summary>From 1; each change of name, rules or window makes the next one.</summary>
     public required long Version { get; init; }
 
-    /// <summary>Rules and window as one JSON object, in the form of the admin API.</summary>
+    /// <summary>The rules as a JSON array, in the form of the admin API (<see cref="PolicyContent"/>).</summary>
     public required string Content { get; init; }
 
     public required DateTimeOffset CreatedAt { get; init; }
@@ -41,14 +41,4 @@ internal sealed record PolicyVersionRow
     public required string ChangedByName { get; init; }
 
     public required DateTimeOffset ChangedAt { get; init; }
-}
-
-/// <summary>Whose calls a policy applies to: one organization, project or key; all of the installation if none is named.</summary>
-internal readonly record struct PolicyOwner(string? OrganizationId = null, string? ProjectId = null, string? KeyId = null)
-{
-    /// <summary>Whether it applies to all calls. Only policies of the configuration do.</summary>
-    public bool IsInstallation => OrganizationId is null && ProjectId is null && KeyId is null;
-
-    /// <summary>Policies of the installation are applied first, then those of the organization, the project and the key.</summary>
-    public int Rank => KeyId is not null ? 3 : ProjectId is not null ? 2 : OrganizationId is not null ? 1 : 0;
 }
