@@ -22,6 +22,7 @@ using Fairlead.Identity;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Policies;
+using Fairlead.Policies.Moderation;
 using Fairlead.Providers;
 using Fairlead.Responses;
 using Fairlead.Rescue;
@@ -123,6 +124,7 @@ public static class FairleadApplicationBuilderExtensions
         endpoints.MapDialects();
         endpoints.MapStoredResponses();
         ModelsEndpoints.Map(endpoints);
+        ModerationEndpoints.Map(endpoints);
         endpoints.MapGenerations();
         endpoints.MapFiles();
         endpoints.MapBatches();

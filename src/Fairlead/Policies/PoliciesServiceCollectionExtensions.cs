@@ -3,6 +3,7 @@ using Fairlead.Identity;
 using Fairlead.Pipeline;
 using Fairlead.Policies.Checking;
 using Fairlead.Policies.Matching;
+using Fairlead.Policies.Moderation;
 using Fairlead.Policies.Remote;
 using Fairlead.Policies.Resources;
 using Fairlead.Security;
@@ -33,6 +34,7 @@ internal static class PoliciesServiceCollectionExtensions
         services.AddSingleton<IGatewayStage, PolicyOutputStage>();
         services.AddSingleton<IIdentityPart, PolicyIdentity>();
         services.AddSingleton<IAdminEndpoints, PolicyEndpoints>();
+        services.AddSingleton<ModerationEndpoints>();
         services.AddHostedService<PolicyRefresher>();
         return services;
     }
