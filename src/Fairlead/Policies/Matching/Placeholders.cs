@@ -1,38 +1,74 @@
 using System.Buffers;
+using System.Globalization;
 
 namespace Fairlead.Policies.Matching;
 
 /// <summary>
 /// The placeholders of one call, such as <c>[EMAIL_1]</c>: numbered from 1 for each label, the same for the same value in every text of the
-/// call, input and output. It contains what was redacted, so it must not be logged, stored or audited. Thread-safe.
+/// call, input and output. It contains what was redacted, so it must not be logged, cached or audited. Thread-safe.
 /// </summary>
 internal sealed class Placeholders
 {
     /// <summary>Maximum number of different values in a call. Further ones get <c>[EMAIL]</c>, without a number, and cannot be restored.</summary>
     public const int MaxValues = 10_000;
 
-    /// <summary>Whether there is a placeholder that readers get restored. While false, a restorer would copy only.</summary>
-    public bool HasRestorable => throw new NotImplementedException();
+    private readonly Lock _gate = new();
+    private readonly Dictionary<Key, string> _texts = [];
+    private readonly Dictionary<string, int> _numbers = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, RestorableValue> _restorable = new(StringComparer.Ordinal);
+    private volatile bool _hasRestorable;
 
-    /// <summary>Restores a whole text.</summary>
-    public string Restore(string text, ChannelKind kind) => throw new NotImplementedException();
+    /// <summary>Whether there is a placeholder that readers get restored. While false, a restorer would copy only.</summary>
+    public bool HasRestorable => _hasRestorable;
 
     /// <summary>Opens a restorer for one channel of one reader.</summary>
-    public PlaceholderRestorer OpenRestorer(ChannelKind kind) => throw new NotImplementedException();
+    public PlaceholderRestorer OpenRestorer(ChannelKind kind) => new(this, kind);
+
+    /// <summary>Restores a whole text.</summary>
+    public string Restore(string text, ChannelKind kind)
+    {
+        if (!HasRestorable || !text.Contains('[', StringComparison.Ordinal)) return text;
+        var output = new ArrayBufferWriter<char>(text.Length + 64);
+        var restorer = OpenRestorer(kind);
+        restorer.Push(text, output);
+        restorer.Complete(output);
+        return output.WrittenSpan.SequenceEqual(text) ? text : new string(output.WrittenSpan);
+    }
+
+    /// <summary>Returns the placeholder of a value.</summary>
+    /// <param name="label">Its label, a constant of <see cref="PlaceholderText"/>.</param>
+    /// <param name="value">What is redacted.</param>
+    /// <param name="isRestorable">Whether readers get it back.</param>
+    /// <param name="isBare">It is a whole number or literal of JSON: the placeholder is in quotes, which are no part of the value.</param>
+    public string TextOf(string label, ReadOnlySpan<char> value, bool isRestorable, bool isBare)
+    {
+        var key = new Key(label, new string(value), isRestorable, isBare);
+        lock (_gate)
+        {
+            if (_texts.TryGetValue(key, out var known)) return known;
+            if (_texts.Count >= MaxValues) return $"[{label}]";
+            var number = _numbers[label] = _numbers.GetValueOrDefault(label) + 1;
+            var text = string.Create(CultureInfo.InvariantCulture, $"[{label}_{number}]");
+            _texts.Add(key, text);
+            if (isRestorable)
+            {
+                _restorable.Add(text, new RestorableValue(key.Value, isBare));
+                _hasRestorable = true;
+            }
+            return text;
+        }
+    }
+
+    /// <summary>The value of a restorable placeholder.</summary>
+    public bool TryGetValue(ReadOnlySpan<char> placeholder, out RestorableValue value)
+    {
+        lock (_gate) return _restorable.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(placeholder, out value);
+    }
+
+    private readonly record struct Key(string Label, string Value, bool IsRestorable, bool IsBare);
 }
 
-/// <summary>
-/// Restores placeholders in one channel of a stream, also those that are split between chunks. It holds back a possible beginning of a
-/// placeholder, at most <see cref="MaxHeld"/> characters. One owner at a time.
-/// </summary>
-internal sealed class PlaceholderRestorer
-{
-    /// <summary>Maximum characters that are held back.</summary>
-    public const int MaxHeld = 40;
-
-    /// <summary>Takes a chunk, and writes what can be read now.</summary>
-    public void Push(ReadOnlySpan<char> text, IBufferWriter<char> output) => throw new NotImplementedException();
-
-    /// <summary>Writes what was held back. The restorer can be used for another text after that.</summary>
-    public void Complete(IBufferWriter<char> output) => throw new NotImplementedException();
-}
+/// <summary>What a placeholder stands for.</summary>
+/// <param name="Value">The text without the escapes of JSON.</param>
+/// <param name="IsBare">In JSON, the quotes around the placeholder are no part of the text.</param>
+internal readonly record struct RestorableValue(string Value, bool IsBare);
