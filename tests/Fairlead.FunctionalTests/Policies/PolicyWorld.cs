@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.FunctionalTests.Common;
 using Fairlead.Tests.Common;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.FunctionalTests.Policies;
@@ -39,10 +40,11 @@ internal sealed class PolicyWorld : IAsyncDisposable
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    public static async Task<PolicyWorld> StartAsync(string more = "")
+    public static async Task<PolicyWorld> StartAsync(string more = "", Action<WebApplicationBuilder>? configure = null)
     {
         var upstream = await FakeUpstream.StartAsync();
-        var world = new PolicyWorld(upstream, await TestGateway.StartAsync(upstream.Yaml(more)));
+        var gateway = await TestGateway.StartAsync(upstream.Yaml(more), configure is null ? null : (builder, _) => configure(builder));
+        var world = new PolicyWorld(upstream, gateway);
         upstream.Answer = world.AnswerAsync;
         return world;
     }

@@ -53,12 +53,26 @@ internal sealed class OutputChannel(CallPolicy policy, ChannelKind kind) : IDisp
 
     private string Whole(string text)
     {
-        if (!policy.Placeholders.HasRestorable || (_held.Length == 0 && !text.Contains('[', StringComparison.Ordinal))) return text;
+        if (!policy.Placeholders.HasRestorable) return text;
+        if (_held.Length == 0 && text.AsSpan().IndexOfAny('[', '"') < 0) return text;
         var all = _held + text;
-        var start = all.LastIndexOf('[');
-        var mayBegin = start >= 0 && all.Length - start < MaxHeld && all.AsSpan(start + 1).IndexOfAnyExcept(Label) < 0;
-        _held = mayBegin ? all[start..] : "";
-        return mayBegin ? all[..start] : all;
+        var start = HeldFrom(all);
+        _held = start < 0 || all.Length - start > MaxHeld ? "" : all[start..];
+        return _held.Length == 0 ? all : all[..start];
+    }
+
+    /// <summary>Where the end of a text begins that may be a placeholder, in JSON with the quotes around it; -1 if none does.</summary>
+    private int HeldFrom(string all)
+    {
+        var isJson = kind == ChannelKind.Json;
+        if (isJson && all[^1] == '"') return all.Length - 1;
+        var isClosed = isJson && all[^1] == ']';
+        var start = isClosed ? all.Length - 1 : all.Length;
+        while (start > 0 && Label.Contains(all[start - 1])) start--;
+        if (start == 0 || all[start - 1] != '[') return -1;
+        start--;
+        if (isJson && start > 0 && all[start - 1] == '"') return start - 1;
+        return isClosed ? -1 : start;
     }
 
     private static readonly SearchValues<char> Label = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
