@@ -39,7 +39,7 @@ internal sealed class CompiledPolicies
 
     /// <summary>
     /// Maximum characters that an <see cref="OutputGuard"/> holds back after a push. Invisible characters inside of a match are not counted,
-    /// nor are the escapes of JSON.
+    /// nor are the escapes of JSON, nor half of a surrogate pair.
     /// </summary>
     public int MaxHeldCharacters => _output.MaxHeld;
 

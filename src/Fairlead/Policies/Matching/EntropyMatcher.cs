@@ -13,10 +13,13 @@ internal sealed class EntropyMatcher(int longest) : TextMatcher
     /// <summary>Minimum Shannon entropy in bits a character. A random token of 20 characters has about 4.1.</summary>
     public const double MinEntropy = 3.6;
 
-    // Random letters and digits change their class at 63 % of the places, names such as getUserById2 at 30 % or less.
-    private const double MinChanges = 0.36;
+    // Of neighbours in random letters and digits, 62 % are of different classes, and 31 % are such as names do not have: two capitals, a capital
+    // before a digit, a small letter after one.
+    private const double MinChanges = 0.3;
+    private const double MinOddPairs = 0.12;
 
-    private static readonly bool[] TokenCharacters = [.. Enumerable.Range(0, 128).Select(c => char.IsAsciiLetterOrDigit((char)c) || (char)c is '+' or '/' or '=' or '_' or '-')];
+    private static readonly bool[] TokenCharacters =
+        [.. Enumerable.Range(0, 128).Select(c => char.IsAsciiLetterOrDigit((char)c) || (char)c is '+' or '/' or '=' or '_' or '-')];
 
     public override int MaxHeld => longest;
 
@@ -53,16 +56,17 @@ internal sealed class EntropyMatcher(int longest) : TextMatcher
     {
         Span<ushort> counts = stackalloc ushort[128];
         Span<int> classes = stackalloc int[4];
-        var (last, changes) = (-1, 0);
+        var (last, changes, oddPairs) = (-1, 0, 0);
         foreach (var c in token)
         {
             counts[c]++;
             var kind = char.IsAsciiLetterUpper(c) ? 0 : char.IsAsciiLetterLower(c) ? 1 : char.IsAsciiDigit(c) ? 2 : 3;
             classes[kind]++;
             if (kind != last && last >= 0) changes++;
+            if ((last, kind) is (0, 0) or (0, 2) or (2, 1)) oddPairs++;
             last = kind;
         }
-        if (classes[0] == 0 || classes[1] == 0 || classes[2] < 2 || changes < token.Length * MinChanges) return false;
+        if (classes[0] == 0 || classes[1] == 0 || classes[2] < 2 || changes < token.Length * MinChanges || oddPairs < token.Length * MinOddPairs) return false;
         var entropy = 0.0;
         foreach (var count in counts)
         {

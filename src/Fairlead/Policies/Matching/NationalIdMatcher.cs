@@ -16,10 +16,13 @@ internal sealed class NationalIdMatcher : CandidateMatcher
             if (offset < 0) break;
             var digit = searched + offset;
             var start = LettersBefore(text, from, digit);
+            // Letters may be apart from the digits: AB 12 34 56 C.
+            if (start == digit && StartsPair(text, from, digit - 3) && text[digit - 1] is ' ' or '-') return digit - 3;
             if (digit - start is 0 or 1 or 2 or MaxLetters && !Letters.JoinsBefore(text, start) && !Letters.IsInNumber(text, start)) return start;
             searched = Digits.EndOf(text, digit);
         }
         if (isFinal) return text.Length;
+        if (StartsPair(text, from, text.Length - 3) && text[^1] is ' ' or '-') return text.Length - 3;
         var tail = LettersBefore(text, from, text.Length);
         return text.Length - tail <= MaxLetters && !Letters.JoinsBefore(text, tail) ? tail : text.Length;
     }
@@ -35,6 +38,9 @@ internal sealed class NationalIdMatcher : CandidateMatcher
         }
         return longest;
     }
+
+    private static bool StartsPair(ReadOnlySpan<char> text, int from, int start) =>
+        start >= from && char.IsAsciiLetter(text[start]) && char.IsAsciiLetter(text[start + 1]) && !Letters.JoinsBefore(text, start);
 
     private static int LettersBefore(ReadOnlySpan<char> text, int from, int end)
     {

@@ -74,6 +74,8 @@ internal sealed class PhoneMatcher : CandidateMatcher
         {
             var end = groups[used - 1].End;
             if (end < text.Length && Letters.Joins(text[end])) continue;
+            // The parenthesis of the text around the number.
+            if (isParenthesis && !text[start..end].Contains(')')) return 0;
             var number = digits[..Sum(groups[..used])];
             if (isPlus ? IsInternational(number, groups[..used]) : IsNational(number, groups[..used], isParenthesis)) return end - start;
         }

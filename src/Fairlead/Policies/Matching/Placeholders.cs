@@ -40,7 +40,8 @@ internal sealed class Placeholders
     /// <param name="value">What is redacted.</param>
     /// <param name="isRestorable">Whether readers get it back.</param>
     /// <param name="isBare">It is a whole number or literal of JSON: the placeholder is in quotes, which are no part of the value.</param>
-    public string TextOf(string label, ReadOnlySpan<char> value, bool isRestorable, bool isBare)
+    /// <param name="direction">Where the value was found.</param>
+    public string TextOf(string label, ReadOnlySpan<char> value, bool isRestorable, bool isBare, PolicyDirection direction)
     {
         var key = new Key(label, new string(value), isRestorable, isBare);
         lock (_gate)
@@ -52,7 +53,7 @@ internal sealed class Placeholders
             _texts.Add(key, text);
             if (isRestorable)
             {
-                _restorable.Add(text, new RestorableValue(key.Value, isBare));
+                _restorable.Add(text, new RestorableValue(key.Value, isBare, direction == PolicyDirection.Input));
                 _hasRestorable = true;
             }
             return text;
@@ -71,4 +72,5 @@ internal sealed class Placeholders
 /// <summary>What a placeholder stands for.</summary>
 /// <param name="Value">The text without the escapes of JSON.</param>
 /// <param name="IsBare">In JSON, the quotes around the placeholder are no part of the text.</param>
-internal readonly record struct RestorableValue(string Value, bool IsBare);
+/// <param name="IsFromInput">The model has seen the placeholder, so its output may repeat it.</param>
+internal readonly record struct RestorableValue(string Value, bool IsBare, bool IsFromInput);

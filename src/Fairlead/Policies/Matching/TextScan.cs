@@ -116,9 +116,9 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
         }
         if (_isBare && !TryWiden(ref start, ref end, isFinal, out isWhole)) return false;
         WidenToPairs(ref start, ref end);
-        // Placeholders of the call may be in its output: readers get their values.
+        // The model may repeat placeholders of its input: readers get their values.
         if (slot.Rule is null && rules.Direction == PolicyDirection.Output && match.Start >= _passed
-            && placeholders.TryGetValue(Text[match.Start..match.End], out _))
+            && placeholders.TryGetValue(Text[match.Start..match.End], out var repeated) && repeated.IsFromInput)
         {
             _holding.Take();
             return true;
@@ -133,7 +133,7 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
         Pass(start, sink, isFinal);
         if (slot.Rule is { } rule) Count(rule, match);
         if (_passed >= end) return true;
-        var placeholder = placeholders.TextOf(slot.Label, Text[_passed..end], isRestorable, isWhole);
+        var placeholder = placeholders.TextOf(slot.Label, Text[_passed..end], isRestorable, isWhole, rules.Direction);
         if (isWhole) sink.Replace("\"");
         sink.Replace(placeholder);
         if (isWhole) sink.Replace("\"");
