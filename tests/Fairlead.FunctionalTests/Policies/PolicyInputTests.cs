@@ -70,18 +70,18 @@ public sealed class PolicyInputTests : IAsyncLifetime
     {
         await _world.AddPolicyAsync(PolicyWorld.RedactEmails);
         var file = Convert.ToBase64String(Encoding.UTF8.GetBytes("Contact: file@example.org"));
-        var body = $$"""
+        var body = """
             {"model":"m","metadata":{"owner":"meta@example.org"},
              "messages":[
               {"role":"system","content":"system@example.org"},
               {"role":"user","name":"u","content":[{"type":"text","text":"part@example.org"},
                 {"type":"image_url","image_url":{"url":"https://example.com/?to=image@example.org"}},
-                {"type":"file","file":{"filename":"name@example.org.txt","file_data":"data:text/plain;base64,{{file}}"}}]},
+                {"type":"file","file":{"filename":"name@example.org.txt","file_data":"data:text/plain;base64,FILE"}}]},
               {"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"to\":\"args\\u0040example.org\"}"}}]},
               {"role":"tool","tool_call_id":"call_1","content":"result@example.org"},
               {"role":"user","content":"last@example.org"}],
              "tools":[{"type":"function","function":{"name":"f","description":"mail to tool@example.org","parameters":{"type":"object","properties":{"to":{"type":"string","default":"schema@example.org"}}}}}]}
-            """;
+            """.Replace("FILE", file, StringComparison.Ordinal);
         var reply = await _world.SendAsync("chat", body);
         Assert.DoesNotContain("example.org", _world.Received.Replace("\\u0040", "@", StringComparison.Ordinal), StringComparison.Ordinal);
         Assert.DoesNotContain(file, _world.Received, StringComparison.Ordinal);

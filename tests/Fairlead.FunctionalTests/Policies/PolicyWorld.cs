@@ -129,7 +129,8 @@ internal sealed class PolicyWorld : IAsyncDisposable
     private string Whole()
     {
         if (Arguments is null) return FakeUpstream.Completion(string.Concat(Pieces));
-        var call = $$"""{"id":"call_1","type":"function","function":{"name":"f","arguments":{{JsonSerializer.Serialize(string.Concat(Arguments))}}}}""";
+        var call = "{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":"
+            + JsonSerializer.Serialize(string.Concat(Arguments)) + "}}";
         return FakeUpstream.Completion(string.Concat(Pieces), "tool_calls")
             .Replace("\"refusal\":null", $"\"refusal\":null,\"tool_calls\":[{call}]", StringComparison.Ordinal);
     }

@@ -19,7 +19,7 @@ public sealed class RemoteRuleTests : IAsyncLifetime
             var flagged = text.Contains("evil", StringComparison.Ordinal) ? "true" : "false";
             return text.Contains("broken", StringComparison.Ordinal)
                 ? FakeUpstream.Json(context, "{}", 500)
-                : FakeUpstream.Json(context, $$"""{"id":"modr-1","model":"m","results":[{"flagged":{{flagged}},"categories":{},"category_scores":{}}]}""");
+                : FakeUpstream.Json(context, """{"id":"modr-1","model":"m","results":[{"flagged":IT,"categories":{},"category_scores":{}}]}""".Replace("IT", flagged, StringComparison.Ordinal));
         });
         _world = await PolicyWorld.StartAsync("  contentPolicy: { allowedNetworks: [127.0.0.0/8], allowHttp: true }");
     }
