@@ -6,6 +6,9 @@ namespace Fairlead.Policies;
 /// <summary>Content policies of the installation.</summary>
 internal sealed record ContentPolicyConfig
 {
+    // First: the default below has it.
+    private static readonly IReadOnlyDictionary<string, PolicyConfig> None = new Dictionary<string, PolicyConfig>();
+
     internal static readonly ContentPolicyConfig Default = new();
 
     /// <summary>Its keys in the configuration file.</summary>
@@ -22,8 +25,6 @@ internal sealed record ContentPolicyConfig
     /// <summary>Its place in the configuration file.</summary>
     internal static readonly ConfigKey<GatewayConfiguration> Section = GatewayConfiguration.Key(
         "contentPolicy", Keys, c => c.ContentPolicy, "What may pass in requests and responses.");
-
-    private static readonly IReadOnlyDictionary<string, PolicyConfig> None = new Dictionary<string, PolicyConfig>();
 
     /// <summary>Policies by name. Default none.</summary>
     public IReadOnlyDictionary<string, PolicyConfig> Policies { get; init; } = None;
