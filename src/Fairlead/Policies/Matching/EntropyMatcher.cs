@@ -16,7 +16,7 @@ internal sealed class EntropyMatcher(int longest) : TextMatcher
     // Of neighbours in random letters and digits, 62 % are of different classes, and 31 % are such as names do not have: two capitals, a capital
     // before a digit, a small letter after one.
     private const double MinChanges = 0.3;
-    private const double MinOddPairs = 0.12;
+    private const double MinOddPairs = 0.08;
 
     private static readonly bool[] TokenCharacters =
         [.. Enumerable.Range(0, 128).Select(c => char.IsAsciiLetterOrDigit((char)c) || (char)c is '+' or '/' or '=' or '_' or '-')];

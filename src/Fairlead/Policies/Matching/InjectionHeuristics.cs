@@ -42,6 +42,7 @@ internal static class InjectionHeuristics
 
     private static int ScoreOfWords(ReadOnlySpan<char> text)
     {
+        if (!InjectionWords.HasSign(text)) return 0;
         var score = 0;
         if (text.ContainsAny(InjectionWords.Templates)) score += Certain;
         if (text.ContainsAny(InjectionWords.Delimiters)) score += Strong;
@@ -55,23 +56,36 @@ internal static class InjectionHeuristics
     /// <summary>An order to ignore instructions: a verb, a word for instructions, and one that says which.</summary>
     private static int ScoreOfOverrides(ReadOnlySpan<char> text)
     {
-        var score = 0;
-        foreach (var language in InjectionWords.Languages)
+        var score = ScoreOfOverrides(text, InjectionWords.AsciiVerbs);
+        return score >= Certain || Ascii.IsValid(text) ? score : Math.Max(score, ScoreOfOverrides(text, InjectionWords.OtherVerbs));
+    }
+
+    private static int ScoreOfOverrides(ReadOnlySpan<char> text, SearchValues<string> verbs)
+    {
+        var (score, searched) = (0, 0);
+        while (text[searched..].IndexOfAny(verbs) is >= 0 and var offset)
         {
-            var searched = 0;
-            while (score < Certain && text[searched..].IndexOfAny(language.Verbs) is >= 0 and var offset)
+            var at = searched + offset;
+            searched = at + 1;
+            foreach (var language in InjectionWords.Languages)
             {
-                var verb = searched + offset;
-                searched = verb + 1;
-                if (language.HasSpaces && Letters.JoinsBefore(text, verb)) continue;
-                var start = Math.Max(0, verb - Before);
-                var window = text[start..Math.Min(text.Length, verb + After)];
+                if ((language.HasSpaces && Letters.JoinsBefore(text, at)) || !StartsWithAny(text[at..], language.Verbs)) continue;
+                var window = text[Math.Max(0, at - Before)..Math.Min(text.Length, at + After)];
                 if (!window.ContainsAny(language.Instructions)) continue;
-                if (window.ContainsAny(language.Earlier)) score = Certain;
-                else if (window.ContainsAny(language.Yours)) score = Math.Max(score, Strong);
+                if (window.ContainsAny(language.Earlier)) return Certain;
+                if (window.ContainsAny(language.Yours)) score = Strong;
             }
         }
         return score;
+    }
+
+    private static bool StartsWithAny(ReadOnlySpan<char> text, string[] verbs)
+    {
+        foreach (var verb in verbs)
+        {
+            if (text.StartsWith(verb, StringComparison.OrdinalIgnoreCase)) return true;
+        }
+        return false;
     }
 
     private static bool Near(ReadOnlySpan<char> text, SearchValues<string> verbs, SearchValues<string> objects)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 
 namespace Fairlead.Policies.Matching;
 
@@ -12,7 +13,7 @@ internal static class InjectionWords
     /// <param name="Earlier">Words for instructions that came before.</param>
     /// <param name="Yours">Words for instructions of the model, which say less.</param>
     internal sealed record Language(
-        bool HasSpaces, SearchValues<string> Verbs, SearchValues<string> Instructions, SearchValues<string> Earlier, SearchValues<string> Yours);
+        bool HasSpaces, string[] Verbs, SearchValues<string> Instructions, SearchValues<string> Earlier, SearchValues<string> Yours);
 
     /// <summary>The languages.</summary>
     public static readonly IReadOnlyList<Language> Languages =
@@ -52,48 +53,94 @@ internal static class InjectionWords
         Of("무시|잊어|잊고|따르지", "지시|명령|지침|프롬프트|규칙", "이전|위의|앞의|앞선|기존|시스템|지금까지", "모든|너의|당신의", hasSpaces: false),
     ];
 
-    /// <summary>Marks of the chat templates of models. Users have no reason to write them.</summary>
-    public static readonly SearchValues<string> Templates = Values(
+    // Marks of the chat templates of models. Users have no reason to write them.
+    private const string TemplatesList =
         "<|im_start|>;<|im_end|>;<|im_sep|>;<|system|>;<|user|>;<|assistant|>;<|start_header_id|>;<|end_header_id|>;<|eot_id|>;<|begin_of_text|>;" +
         "<|end_of_text|>;<|endoftext|>;<|endofprompt|>;<|start|>;<|channel|>;<|message|>;<|return|>;[INST];[/INST];<<SYS>>;<</SYS>>;" +
-        "<start_of_turn>;<end_of_turn>;<|start_of_role|>;<|end_of_role|>;[SYSTEM_PROMPT];[/SYSTEM_PROMPT]", ';');
+        "<start_of_turn>;<end_of_turn>;<|start_of_role|>;<|end_of_role|>;[SYSTEM_PROMPT];[/SYSTEM_PROMPT]";
 
-    /// <summary>Texts that pretend to end the data or to start new orders.</summary>
-    public static readonly SearchValues<string> Delimiters = Values(
+    // Texts that pretend to end the data or to start new orders.
+    private const string DelimitersList =
         "end of system prompt;end of prompt;end of instructions;end of user input;end of document;end of context;begin system prompt;" +
         "new system prompt;new instructions:;new instruction:;updated instructions:;real instructions:;actual instructions:;</system>;<system>;" +
         "</instructions>;<instructions>;</user_input>;</user_message>;</document>;</documents>;</context>;</tool_result>;</function_results>;```system;" +
-        "[end of;[system](#;[system message];important new instructions;instructions override", ';');
+        "[end of;[system](#;[system message];important new instructions;instructions override";
 
-    /// <summary>Starts of lines that pretend to be the turn of another role.</summary>
-    public static readonly SearchValues<string> RoleLines = Values(
+    // Starts of lines that pretend to be the turn of another role.
+    private const string RoleLinesList =
         "system:;assistant:;developer:;[system]:;[assistant]:;(system):;system prompt:;system message:;human:;ai:;system override:;" +
-        "[system];[assistant];[developer];instruction:;instructions to the ai", ';');
+        "[system];[assistant];[developer];instruction:;instructions to the ai";
 
-    /// <summary>Verbs that ask for a disclosure.</summary>
-    public static readonly SearchValues<string> Disclosures = Values(
-        "reveal;show me;print;output;repeat;display;leak;disclose;tell me;write out;dump;give me;what is;what are;summarize;translate", ';');
+    // Verbs that ask for a disclosure.
+    private const string DisclosuresList =
+        "reveal;show me;print;output;repeat;display;leak;disclose;tell me;write out;dump;give me;what is;what are;summarize;translate";
 
-    /// <summary>What must not be disclosed.</summary>
-    public static readonly SearchValues<string> Secrecy = Values(
+    // What must not be disclosed.
+    private const string SecrecyList =
         "system prompt;your prompt;your instructions;initial instructions;hidden instructions;secret instructions;original instructions;" +
-        "developer message;system message;hidden prompt;words above;text above;everything above;your guidelines;your rules", ';');
+        "developer message;system message;hidden prompt;words above;text above;everything above;your guidelines;your rules";
 
-    /// <summary>Phrases that give the model another role or lift its limits.</summary>
-    public static readonly SearchValues<string> Personas = Values(
+    // Phrases that give the model another role or lift its limits.
+    private const string PersonasList =
         "you are now;from now on you;pretend to be;pretend that you;pretend you are;act as if you;developer mode;do anything now;jailbreak;" +
         "no restrictions;without restrictions;without any restrictions;no longer bound;not bound by;unfiltered;uncensored;no ethical;" +
         "without ethical;god mode;admin mode;sudo mode;debug mode;you have no rules;stay in character;never refuse;do not refuse;" +
-        "you must comply;opposite mode;evil twin;ab jetzt bist du;désormais tu es;a partir de ahora eres;d'ora in poi sei;从现在开始你;你现在是", ';');
+        "you must comply;opposite mode;evil twin;ab jetzt bist du;désormais tu es;a partir de ahora eres;d'ora in poi sei;从现在开始你;你现在是";
+
+    // Orders to decode something.
+    private const string DecodingList =
+        "decode this;decode the following;base64 decode;decode base64;decode and follow;decode and execute;rot13;reverse the following;" +
+        "decode it and;decoded instructions";
+
+    /// <summary>Marks of the chat templates of models.</summary>
+    public static readonly SearchValues<string> Templates = Values(TemplatesList, ';');
+
+    /// <summary>Texts that pretend to end the data or to start new orders.</summary>
+    public static readonly SearchValues<string> Delimiters = Values(DelimitersList, ';');
+
+    /// <summary>Starts of lines that pretend to be the turn of another role.</summary>
+    public static readonly SearchValues<string> RoleLines = Values(RoleLinesList, ';');
+
+    /// <summary>Verbs that ask for a disclosure.</summary>
+    public static readonly SearchValues<string> Disclosures = Values(DisclosuresList, ';');
+
+    /// <summary>What must not be disclosed.</summary>
+    public static readonly SearchValues<string> Secrecy = Values(SecrecyList, ';');
+
+    /// <summary>Phrases that give the model another role or lift its limits.</summary>
+    public static readonly SearchValues<string> Personas = Values(PersonasList, ';');
 
     /// <summary>Orders to decode something.</summary>
-    public static readonly SearchValues<string> Decoding = Values(
-        "decode this;decode the following;base64 decode;decode base64;decode and follow;decode and execute;rot13;reverse the following;" +
-        "decode it and;decoded instructions", ';');
+    public static readonly SearchValues<string> Decoding = Values(DecodingList, ';');
+
+    // Every sign needs one of these. Texts without them, which are most, are read once.
+    private static readonly string[] AllSigns =
+    [
+        .. Languages.SelectMany(language => language.Verbs), .. TemplatesList.Split(';'), .. DelimitersList.Split(';'), .. RoleLinesList.Split(';'),
+        .. SecrecyList.Split(';'), .. PersonasList.Split(';'), .. DecodingList.Split(';'),
+    ];
+
+    // Searches for ASCII alone are several times as fast.
+    private static readonly SearchValues<string> AsciiSigns = Values(AllSigns.Where(IsAscii));
+    private static readonly SearchValues<string> OtherSigns = Values(AllSigns.Where(sign => !IsAscii(sign)));
+
+    /// <summary>Verbs of all languages in ASCII.</summary>
+    public static readonly SearchValues<string> AsciiVerbs = Values(Languages.SelectMany(language => language.Verbs).Where(IsAscii));
+
+    /// <summary>All other verbs.</summary>
+    public static readonly SearchValues<string> OtherVerbs = Values(Languages.SelectMany(language => language.Verbs).Where(verb => !IsAscii(verb)));
+
+    /// <summary>Whether a text contains any word of these lists that can be a sign.</summary>
+    public static bool HasSign(ReadOnlySpan<char> text) =>
+        text.ContainsAny(AsciiSigns) || (!Ascii.IsValid(text) && text.ContainsAny(OtherSigns));
 
     private static Language Of(string verbs, string instructions, string earlier, string yours, bool hasSpaces = true) =>
-        new(hasSpaces, Values(verbs, '|'), Values(instructions, '|'), Values(earlier, '|'), Values(yours, '|'));
+        new(hasSpaces, verbs.Split('|'), Values(instructions, '|'), Values(earlier, '|'), Values(yours, '|'));
 
-    private static SearchValues<string> Values(string list, char separator) =>
-        SearchValues.Create(list.Split(separator), StringComparison.OrdinalIgnoreCase);
+    private static SearchValues<string> Values(string list, char separator) => Values(list.Split(separator));
+
+    private static SearchValues<string> Values(IEnumerable<string> values) =>
+        SearchValues.Create([.. values.Distinct()], StringComparison.OrdinalIgnoreCase);
+
+    private static bool IsAscii(string text) => Ascii.IsValid(text);
 }

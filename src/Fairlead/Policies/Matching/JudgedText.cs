@@ -29,6 +29,9 @@ internal static class JudgedText
         return plain.ToString();
     }
 
+    /// <summary>As the other one.</summary>
+    public static string Of(string text, ChannelKind kind) => kind == ChannelKind.Text ? text : Of(text.AsSpan(), kind);
+
     /// <summary>Judges a text by one rule: heuristics here, remote rules by their judge.</summary>
     public static ValueTask<JudgeVerdict> JudgeAsync(PolicyRuleReference rule, string text, IWindowJudge? judge, CancellationToken cancellationToken)
     {

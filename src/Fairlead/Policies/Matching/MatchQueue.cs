@@ -25,10 +25,15 @@ internal sealed class MatchQueue(MatchSlot[] slots)
     /// <param name="isFinal">Nothing follows.</param>
     public void Advance(ReadOnlySpan<char> text, FoldedText folded, bool isFinal)
     {
+        if (_next > 0)
+        {
+            _matches.RemoveRange(0, _next);
+            _next = 0;
+        }
         var foldedText = folded.Of(text);
-        var known = _matches.Count;
+        var count = _matches.Count;
         var frontier = text.Length;
-        if (folded.CountBefore(text.Length) is var count && count < foldedText.Length) foldedText = foldedText[..count];
+        foldedText = foldedText[..Math.Min(foldedText.Length, folded.CountBefore(text.Length))];
         for (var i = 0; i < slots.Length; i++)
         {
             var matcher = slots[i].Matcher;
@@ -48,10 +53,10 @@ internal sealed class MatchQueue(MatchSlot[] slots)
                     ? new TextMatch(step.Start, position, i)
                     : new TextMatch(folded.SourceOf(step.Start), folded.SourceEndOf(text, position - 1), i));
             }
-            frontier = Math.Min(frontier, isOriginal ? position : position < searched.Length ? folded.SourceOf(position) : Math.Min(folded.Read, text.Length));
+            var known = isOriginal ? position : position < searched.Length ? folded.SourceOf(position) : Math.Min(folded.Read, text.Length);
+            frontier = Math.Min(frontier, known);
         }
-        if (_matches.Count > known && _matches.Count - _next > 1)
-            _matches.Sort(_next, _matches.Count - _next, TextMatchOrder.Instance);
+        if (_matches.Count > count && _matches.Count > 1) _matches.Sort(TextMatchOrder.Instance);
         // After the end, every match is known.
         Frontier = isFinal ? int.MaxValue : frontier;
     }

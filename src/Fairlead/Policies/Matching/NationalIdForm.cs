@@ -9,8 +9,16 @@ namespace Fairlead.Policies.Matching;
 /// <param name="isValid">Whether the letters (capitals) and digits, without separators, are a correct id.</param>
 internal sealed class NationalIdForm(string pattern, string separators, NationalIdCheck isValid)
 {
+    private readonly uint _runs = RunsOf(pattern);
+
     /// <summary>Maximum letters and digits of an id.</summary>
     public const int MaxCharacters = 18;
+
+    /// <summary>Letters that the form starts with.</summary>
+    public int LeadingLetters { get; } = pattern.Length - pattern.TrimStart('a').Length;
+
+    /// <summary>Whether the form can start with a run of exactly this many digits. Rules out most forms at once.</summary>
+    public bool CanStartWith(int digits) => (_runs >> digits & 1) != 0;
 
     /// <summary>Length of the match, 0 if there is none, -1 if the text ends too early.</summary>
     public int Measure(ReadOnlySpan<char> text, int start, bool isFinal)
@@ -43,6 +51,24 @@ internal sealed class NationalIdForm(string pattern, string separators, National
             if (i + 1 < text.Length && char.IsAsciiDigit(text[i + 1])) return 0;
         }
         return Valid(characters[..count], i - start);
+    }
+
+    private static uint RunsOf(string pattern)
+    {
+        var (runs, count) = (0u, 0);
+        foreach (var symbol in pattern)
+        {
+            if (symbol == 'd')
+            {
+                count++;
+                continue;
+            }
+            // The run may end before a separator or letter, and ends before those that must be.
+            runs |= 1u << count;
+            if (symbol is '=' or 'a') return runs;
+            if (symbol == 'x') count++;
+        }
+        return runs | (1u << count);
     }
 
     private int Valid(ReadOnlySpan<char> characters, int length) => isValid(characters) ? length : 0;

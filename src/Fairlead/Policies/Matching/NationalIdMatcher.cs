@@ -30,8 +30,13 @@ internal sealed class NationalIdMatcher : CandidateMatcher
     protected override int Measure(ReadOnlySpan<char> text, int start, bool isFinal)
     {
         var longest = 0;
+        var letters = start;
+        while (letters < text.Length && letters - start <= MaxLetters && char.IsAsciiLetter(text[letters])) letters++;
+        var digits = letters == start ? Math.Min(Digits.EndOf(text, start) - start, NationalIdForm.MaxCharacters + 1) : 0;
+        var isOpen = !isFinal && start + digits == text.Length;
         foreach (var form in NationalIds.Forms)
         {
+            if (digits > 0 ? form.LeadingLetters > 0 || (!isOpen && !form.CanStartWith(digits)) : form.LeadingLetters == 0) continue;
             var length = form.Measure(text, start, isFinal);
             if (length < 0) return NeedsMore;
             if (length > longest) longest = length;

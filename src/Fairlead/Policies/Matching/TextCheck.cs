@@ -25,9 +25,10 @@ internal sealed class TextCheck(DirectionRules rules, PolicyTally tally, Placeho
         var result = CheckLocally(text, kind);
         if (result.Block is not null || rules.Judges.Count == 0) return result;
         var judged = JudgedText.Of(result.NewText ?? text, kind);
+        bool? isInjection = null;
         foreach (var rule in rules.Judges)
         {
-            if (rule.Rule.Type == PolicyRuleType.Remote || !InjectionHeuristics.IsInjection(judged)) continue;
+            if (rule.Rule.Type == PolicyRuleType.Remote || !(isInjection ??= InjectionHeuristics.IsInjection(judged))) continue;
             if (JudgedText.Apply(rule, JudgeVerdict.Match, PolicyDirection.Input, tally) is { } block) return new TextCheckResult(block, null);
         }
         return result;

@@ -16,7 +16,7 @@ internal enum MatchStatus
 /// <summary>The result of one search.</summary>
 internal readonly record struct MatchStep(MatchStatus Status, int Start, int Length)
 {
-    public static readonly MatchStep None;
+    public static readonly MatchStep None = new(MatchStatus.None, 0, 0);
 
     public static MatchStep Found(int start, int length) => new(MatchStatus.Found, start, length);
 

@@ -187,9 +187,10 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
         while (start < end && IsSpace(_text[start])) start++;
         while (end > start && IsSpace(_text[end - 1])) end--;
         var (first, last) = (start, end);
-        while (first > _passed && start - first <= LongestBare && !IsSpace(_text[first - 1])) first--;
+        // What has passed counts too: the result must not depend on how much of a long one has.
+        while (first > 0 && start - first <= LongestBare && !IsSpace(_text[first - 1])) first--;
         while (last < _length && last - end <= LongestBare && !IsSpace(_text[last])) last++;
-        isWhole = start - first <= LongestBare && last - end <= LongestBare;
+        isWhole = first >= _passed && start - first <= LongestBare && last - end <= LongestBare;
         if (isWhole && last == _length && !isFinal) return false;
         if (isWhole) (start, end) = (first, last);
         return true;
@@ -200,7 +201,7 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
     {
         if (!_isBare || limit == 0 || IsSpace(_text[limit - 1]) || (limit < _length && IsSpace(_text[limit]))) return limit;
         var start = limit;
-        while (start > _passed && limit - start <= LongestBare && !IsSpace(_text[start - 1])) start--;
+        while (start > 0 && limit - start <= LongestBare && !IsSpace(_text[start - 1])) start--;
         return limit - start <= LongestBare ? start : limit;
     }
 
@@ -212,7 +213,7 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
         var (original, folded) = _holding.Unneeded();
         var (flagOriginal, flagFolded) = _flagging.Unneeded();
         folded = Math.Min(folded, flagFolded);
-        original = Math.Min(Math.Min(original, flagOriginal), _passed - TextMatcher.Context);
+        original = Math.Min(Math.Min(original, flagOriginal), _passed - (_isBare ? LongestBare + 2 : TextMatcher.Context));
         if (folded != int.MaxValue) original = Math.Min(original, folded <= 0 ? 0 : _folded.SourceOf(folded));
         if (original < 1024 || original < _length / 2) return;
         var droppedFolded = _folded.CountBefore(original);
