@@ -10,6 +10,7 @@ using Fairlead.Configuration;
 using Fairlead.Limits;
 using Fairlead.Limits.Redis;
 using Fairlead.Pipeline;
+using Fairlead.Policies;
 using Fairlead.Providers;
 using Fairlead.Routing;
 using Fairlead.Scheduling;
@@ -25,7 +26,7 @@ internal static class ConfigurationSections
 {
     private static readonly string[] Later =
     [
-        "contentPolicy", "prompts", "flags", "versions", "batches",
+        "prompts", "flags", "versions", "batches",
         "console", "oidc", "organizations", "projects", "keys",
     ];
 
@@ -52,6 +53,7 @@ internal static class ConfigurationSections
             SchedulingConfig.Section,
             CoalescingConfig.Section,
             CacheConfig.Section,
+            ContentPolicyConfig.Section,
             RequestBounds.Section,
             JobsConfig.Section,
             FilesConfig.Section,
@@ -65,5 +67,5 @@ internal static class ConfigurationSections
         ],
         Later,
         // Deployments inherit the timeouts of the providers that remain.
-        [new ProviderConfigRules(kinds), new StorageConfigRules(), new DeploymentConfigRules(), new TelemetryConfigRules()]);
+        [new ProviderConfigRules(kinds), new StorageConfigRules(), new DeploymentConfigRules(), new TelemetryConfigRules(), new PolicyConfigRules()]);
 }

@@ -21,6 +21,8 @@ using Fairlead.Idempotency;
 using Fairlead.Identity;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Policies;
+using Fairlead.Policies.Moderation;
 using Fairlead.Providers;
 using Fairlead.Responses;
 using Fairlead.Rescue;
@@ -75,6 +77,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddLimits();
         services.AddStructuredOutput();
         services.AddRequestIdentity();
+        services.AddContentPolicies();
         services.AddCaching();
         services.AddCoalescing();
         services.AddStreamRescue();
@@ -121,6 +124,7 @@ public static class FairleadApplicationBuilderExtensions
         endpoints.MapDialects();
         endpoints.MapStoredResponses();
         ModelsEndpoints.Map(endpoints);
+        ModerationEndpoints.Map(endpoints);
         endpoints.MapGenerations();
         endpoints.MapFiles();
         endpoints.MapBatches();

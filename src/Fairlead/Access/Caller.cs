@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Net;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Policies;
 using Fairlead.Streaming;
 
 namespace Fairlead.Access;
@@ -80,6 +81,9 @@ public sealed class Caller
 
     /// <summary>Higher for callers of a later snapshot, whose limits replace those of earlier ones.</summary>
     internal long Version { get; } = Interlocked.Increment(ref _versions);
+
+    /// <summary>The content policies that apply to it, found by its first call after a change.</summary>
+    internal ResolvedPolicies? Policies { get; set; }
 
     /// <summary>Where its limits are counted, found by its first call.</summary>
     internal CallerLimits? ResolvedLimits { get; set; }

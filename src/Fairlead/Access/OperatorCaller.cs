@@ -8,6 +8,18 @@ internal static class OperatorCaller
     /// <summary>The organization that pays for it.</summary>
     public const string OrganizationId = "org_operator";
 
+    /// <summary>The models that judge texts for content policies.</summary>
+    public static readonly Caller Judges = new()
+    {
+        OrganizationId = OrganizationId,
+        OrganizationName = "operator",
+        ProjectId = EnvironmentKey.ProjectId,
+        ProjectName = "operator",
+        KeyId = "key_policy",
+        KeyName = "judges of content policies",
+        Scopes = FrozenSet<string>.Empty,
+    };
+
     /// <summary>The probes of deployments.</summary>
     public static readonly Caller Probes = new()
     {

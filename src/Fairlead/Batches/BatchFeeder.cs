@@ -5,6 +5,7 @@ using Fairlead.Errors;
 using Fairlead.Files;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Storage;
 
 namespace Fairlead.Batches;
@@ -49,9 +50,9 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
                     var (line, fault) = BatchLine.Read(lines.Line.Span, batch.Endpoint, lines.Number);
                     if (fault is not null) throw new InvalidDataException($"The input file of {batch.Id} changed after it was checked.");
                     var record = RecordOf(batch, now, fed + 1, line, lines.Line.Slice(line.BodyStart, line.BodyLength).ToArray());
-                    (pause, var hold) = await AdmitAsync(record, cancellationToken);
+                    (pause, record) = await AdmitAsync(record, cancellationToken);
                     if (pause is not null) break;
-                    portion.Add(record with { Hold = hold });
+                    portion.Add(record);
                     bytes += record.Request.Length;
                     fed++;
                     offset = lines.Offset;
@@ -93,7 +94,7 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
             return null;
         }
 
-        using (call.Body)
+        try
         {
             var refusal = await RefusalAsync(call, cancellationToken);
             held.Keep(trial.Id, call.Reservation);
@@ -101,39 +102,52 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
             return refusal is { Code: ErrorCode.ModelNotFound or ErrorCode.ModelNotAllowed or ErrorCode.ModelRetired } error
                 ? new BatchError(error.Definition.Name, error.Message, "body.model", null) : null;
         }
+        finally
+        {
+            call.Body.Dispose();
+        }
     }
 
     /// <summary>
-    /// Reserves what the job needs from its project; returns how long to wait if that is not possible for now, otherwise what it holds.
+    /// Reserves what the job needs from its project; returns how long to wait if that is not possible for now, otherwise the job with what it
+    /// holds, and with what a content policy left of its request.
     /// </summary>
-    private async Task<(TimeSpan? Pause, JobHold? Hold)> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
+    private async Task<(TimeSpan? Pause, GenerationRecord Record)> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
     {
         GatewayCall? call;
         try
         {
-            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect) return default;
+            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect) return (null, record);
             call = calls.CallOf(record, dialect, caller).Call;
         }
         catch (GatewayErrorException refused)
         {
             // There is not enough memory to examine it now.
-            return (refused.Error.RetryAfter ?? TimeSpan.FromSeconds(1), null);
+            return (refused.Error.RetryAfter ?? TimeSpan.FromSeconds(1), record);
         }
-        if (call is null) return default;
-        using (call.Body)
+        if (call is null) return (null, record);
+        try
         {
             var refusal = await RefusalAsync(call, cancellationToken);
             if (refusal is null)
             {
                 held.Keep(record.Id, call.Reservation);
-                return (null, JobHold.Of(call.Reservation));
+                record = record with { Hold = JobHold.Of(call.Reservation) };
+                if (CheckedInput.Of(call.Policy) is not { } policy) return (null, record);
+                var request = call.Body.ToSharedArray();
+                return (null, record with { Request = request, RequestBytes = request.Length, Context = record.Context with { Policy = policy } });
             }
             if (refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } reset })
             {
                 // Other lines hold their worst case, and the budget may be enough for this one when they have ended.
-                return (reset < BudgetPause ? reset : BudgetPause, null);
+                return (reset < BudgetPause ? reset : BudgetPause, record);
             }
-            return (refusal.IsRetryable ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null, null);
+            return (refusal.IsRetryable ? refusal.RetryAfter ?? TimeSpan.FromSeconds(5) : null, record);
+        }
+        finally
+        {
+            // A content policy may have replaced it.
+            call.Body.Dispose();
         }
     }
 

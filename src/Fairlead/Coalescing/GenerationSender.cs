@@ -91,6 +91,11 @@ internal sealed class GenerationSender(GenerationShare share, GenerationFlights 
             var bounds = configuration.Current.Requests;
             var error = copy.Dialect.Requests.Read(copy, bounds) ?? await copy.Dialect.Requests.ResolveAsync(copy, bounds, cancellationToken);
             if (error is not null) throw new GatewayErrorException(error);
+            // A content policy may have changed what the request refers to.
+            if (call.Policy is not null && call.Facts.Responses is { } known)
+            {
+                (copy.Facts.Responses!.History, copy.Facts.Responses.References) = (known.History, known.References);
+            }
             // What cannot be translated is refused before anything is sent.
             _ = copy.Conversation;
             return copy;

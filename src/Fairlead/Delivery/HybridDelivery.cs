@@ -3,6 +3,7 @@ using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Http;
 using Fairlead.Idempotency;
+using Fairlead.Policies.Checking;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Delivery;
@@ -135,7 +136,8 @@ internal sealed class HybridDelivery(
             response.Headers.ContentType = "application/json";
         }
         ReplyHeaders.Write(response.Headers, run.Call, result.Error);
-        response.Headers.ContentLength = result.Body.Length;
-        await response.WriteBodyAsync(result.Body, response.Aborted);
+        var body = Originals.Of(run.Call) is { } originals ? originals.Restore(result.Body) : result.Body;
+        response.Headers.ContentLength = body.Length;
+        await response.WriteBodyAsync(body, response.Aborted);
     }
 }

@@ -3,6 +3,7 @@ using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 
@@ -12,7 +13,8 @@ namespace Fairlead.Delivery;
 /// Writes the response of a repeated request: the stored or running result of the first one. The repetition itself runs nothing and is not
 /// charged. Thread-safe.
 /// </summary>
-internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationSource configuration, TimeProvider time)
+internal sealed class IdempotencyReplay(
+    GenerationWriter writer, IConfigurationSource configuration, PlaceholderShelf shelf, TimeProvider time)
 {
     /// <summary>False if the reply is not that of a repeated request; then nothing was written.</summary>
     public async ValueTask<bool> TryWriteAsync(ClientExchange exchange, GatewayCall call, GatewayReply reply)
@@ -28,7 +30,7 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
                 using (joined.Log.Join())
                 {
                     Start(response, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
-                    await FollowAsync(exchange, joined.Log);
+                    await FollowAsync(exchange, joined);
                 }
                 return true;
             case GatewayReply.ReplayedJob job:
@@ -43,15 +45,17 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         }
     }
 
-    private static async Task WriteAsync(ClientExchange exchange, GatewayCall call, GatewayReply.Replayed replayed)
+    private async Task WriteAsync(ClientExchange exchange, GatewayCall call, GatewayReply.Replayed replayed)
     {
         var response = exchange.Response;
         if (replayed.Status == StatusCodes.Status202Accepted) WriteAccepted(exchange, call, replayed.GenerationId);
         Start(response, call, replayed.GenerationId, replayed.Status, replayed.ContentType);
         var isStream = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal);
         var from = isStream ? ReplayLog.PositionAfter(replayed.Body, LastEventId(exchange.Request)) : 0;
-        if (!replayed.Broken) response.Headers.ContentLength = replayed.Body.Length - from;
-        await response.WriteBodyAsync(replayed.Body.AsMemory(from), response.Aborted);
+        ReadOnlyMemory<byte> body = replayed.Body.AsMemory(from);
+        if (shelf.Find(replayed.GenerationId) is { } originals) body = originals.Restore(body.Span);
+        if (!replayed.Broken) response.Headers.ContentLength = body.Length;
+        await response.WriteBodyAsync(body, response.Aborted);
         await EndAsync(response, replayed.Broken);
     }
 
@@ -80,9 +84,9 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
         headers.Vary = "Prefer";
     }
 
-    private async Task FollowAsync(ClientExchange exchange, ReplayLog log)
+    private async Task FollowAsync(ClientExchange exchange, GatewayReply.Joined joined)
     {
-        var response = exchange.Response;
+        var (response, log) = (exchange.Response, joined.Log);
         await response.StartAsync(response.Aborted);
         var position = log.PositionAfter(LastEventId(exchange.Request));
         while (true)
@@ -92,7 +96,9 @@ internal sealed class IdempotencyReplay(GenerationWriter writer, IConfigurationS
             if (bytes is not null)
             {
                 position += bytes.Length;
-                if (!await response.WriteBodyAsync(bytes, response.Aborted)) return;
+                // The log has whole events.
+                var events = shelf.Find(joined.GenerationId) is { } originals ? originals.Restore(bytes) : bytes;
+                if (!await response.WriteBodyAsync(events, response.Aborted)) return;
                 continue;
             }
             try

@@ -1,6 +1,7 @@
 using Fairlead.Errors;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Webhooks;
 
 namespace Fairlead.Delivery;
@@ -9,7 +10,7 @@ namespace Fairlead.Delivery;
 /// The start of every delivery that outlives its request: 1. check the webhook, 2. say how long a repeated request waits, 3. run the
 /// stages of admission, 4. replay the response of a repeated request, 5. confirm the client's preference. Thread-safe.
 /// </summary>
-internal sealed class JobAdmission(GatewayPipeline pipeline, IdempotencyReplay replay, WebhookRules webhooks)
+internal sealed class JobAdmission(GatewayPipeline pipeline, IdempotencyReplay replay, WebhookRules webhooks, PlaceholderShelf shelf)
 {
     /// <summary>The maximum time to accept a job, in addition to the wait of its client.</summary>
     private static readonly TimeSpan AcceptanceTime = TimeSpan.FromSeconds(5);
@@ -31,6 +32,7 @@ internal sealed class JobAdmission(GatewayPipeline pipeline, IdempotencyReplay r
         if (await replay.TryWriteAsync(exchange, call, reply)) return JobAdmissionResult.Replayed;
 
         // 5.
+        shelf.Keep(call);
         if (plan.IsPreferred)
         {
             exchange.Response.Headers["Preference-Applied"] = "respond-async";

@@ -9,6 +9,7 @@ using Fairlead.Http;
 using Fairlead.Idempotency;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Responses;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
@@ -31,6 +32,7 @@ internal sealed class KeptStreams(
     StreamSweep sweep,
     DrainState drain,
     MemoryBudget memory,
+    PlaceholderShelf shelf,
     ILogger<KeptStreams> logger)
 {
     /// <summary>A stream of ordinary events holds less, and is not counted.</summary>
@@ -70,7 +72,7 @@ internal sealed class KeptStreams(
         var kept = call.Idempotency is not null;
         var share = memory.ShareOf(call.Caller.KeyId);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : response.Aborted, drain.Over);
-        await using var stream = new OpenStream(response.Events, call);
+        await using var stream = new OpenStream(response.Events, call, shelf.Find(record.Id));
         await using var events = new KeptEventSource(store, stored, running, followers, share, record);
         var filter = new EventsAfter(after);
         // Only this process can send the end of a generation that runs here, so it stays until its readers have it.

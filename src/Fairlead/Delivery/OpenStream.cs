@@ -1,5 +1,6 @@
 using System.Buffers;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Streaming;
 
 namespace Fairlead.Delivery;
@@ -8,7 +9,10 @@ namespace Fairlead.Delivery;
 /// The output of one stream, with two writers: the delivery writes whole events, and the sweep writes keep-alive comments, never inside an
 /// event. Thread-safe for these two.
 /// </summary>
-internal sealed class OpenStream(IEventOutput output, GatewayCall call) : IAsyncDisposable
+/// <param name="output">Where the events go.</param>
+/// <param name="call">The call of the reader.</param>
+/// <param name="restores">What the reader gets back of what was redacted; null for what the call itself knows.</param>
+internal sealed class OpenStream(IEventOutput output, GatewayCall call, Originals? restores = null) : IAsyncDisposable
 {
     private readonly SemaphoreSlim _gate = new(1, 1);
     private long _lastWrite = call.Timings.Now();
@@ -47,8 +51,9 @@ internal sealed class OpenStream(IEventOutput output, GatewayCall call) : IAsync
         try
         {
             Torn = true;
-            if (log is null) write(state, output.Buffer);
-            else WriteBoth(write, state, log);
+            var originals = restores ?? Originals.Of(call);
+            if (log is null && originals is null) write(state, output.Buffer);
+            else WriteBoth(write, state, log, originals);
             Torn = false;
             Writes++;
             if (ClientGone || !output.HasUnflushed) return;
@@ -61,12 +66,15 @@ internal sealed class OpenStream(IEventOutput output, GatewayCall call) : IAsync
         }
     }
 
-    private void WriteBoth<TState>(Action<TState, IBufferWriter<byte>> write, TState state, ReplayLog log)
+    // Only the client gets what was redacted; what is kept has placeholders.
+    private void WriteBoth<TState>(Action<TState, IBufferWriter<byte>> write, TState state, ReplayLog? log, Originals? originals)
     {
         using var buffer = new PooledBuffer();
         write(state, buffer);
-        log.Append(buffer.WrittenSpan);
-        if (!ClientGone) output.Buffer.Write(buffer.WrittenSpan);
+        log?.Append(buffer.WrittenSpan);
+        if (ClientGone) return;
+        if (originals is null) output.Buffer.Write(buffer.WrittenSpan);
+        else originals.Restore(buffer.WrittenSpan, output.Buffer);
     }
 
     /// <summary>Sends a comment if nothing was written for <paramref name="pause"/>. Does nothing while a write is in progress.</summary>

@@ -6,6 +6,7 @@ using Fairlead.Errors;
 using Fairlead.Generations.Events;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -27,6 +28,7 @@ internal sealed class StreamDelivery(
     IdempotencyKeys keys,
     IdempotencyReplay replay,
     StreamSweep sweep,
+    PlaceholderShelf shelf,
     IConfigurationSource configuration,
     TimeProvider time,
     ILogger<StreamDelivery> logger) : IDelivery
@@ -169,6 +171,7 @@ internal sealed class StreamDelivery(
         var token = call.Cancellation.Token;
         using var batch = new EventBatch();
 
+        if (call.Idempotency is not null || call.Facts.Responses is { Stores: true }) shelf.Keep(call);
         if (!response.HasStarted) await StartAsync(response, call);
         sweep.Add(stream);
         (Outcome Outcome, GatewayError? Error) ending;

@@ -1,6 +1,7 @@
 using Fairlead.Errors;
 using Fairlead.Idempotency;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Streaming;
 using Microsoft.AspNetCore.Http;
 
@@ -15,7 +16,8 @@ internal sealed class SyncDelivery(
     LiveCalls live,
     CallEnder ender,
     IdempotencyKeys keys,
-    IdempotencyReplay replay) : IDelivery
+    IdempotencyReplay replay,
+    PlaceholderShelf shelf) : IDelivery
 {
     public async Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
     {
@@ -40,13 +42,15 @@ internal sealed class SyncDelivery(
         var expected = (reply as GatewayReply.NativeBody)?.Body.Length ?? 1024;
         using var output = new PooledBuffer(expected + 2048, call.Memory, neverRefused: true);
         call.Dialect.Responses.Write(call, reply, output);
+        if (call.Idempotency is not null || call.Facts.Responses is { Stores: true }) shelf.Keep(call);
         await keys.CompleteAsync(call, StatusCodes.Status200OK, "application/json", output.WrittenMemory);
 
         // 5.
         response.Status = StatusCodes.Status200OK;
         response.Headers.ContentType = "application/json";
-        response.Headers.ContentLength = output.Length;
         ReplyHeaders.Write(response.Headers, call);
-        await response.WriteBodyAsync(output.WrittenMemory, response.Aborted);
+        var body = Originals.Of(call) is { } originals ? originals.Restore(output.WrittenSpan) : output.WrittenMemory;
+        response.Headers.ContentLength = body.Length;
+        await response.WriteBodyAsync(body, response.Aborted);
     }
 }

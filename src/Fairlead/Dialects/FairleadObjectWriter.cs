@@ -2,6 +2,7 @@ using System.Buffers;
 using Fairlead.Conversation;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 
 namespace Fairlead.Dialects;
 
@@ -204,7 +205,8 @@ internal static class FairleadObjectWriter
         json.Bool(call.Quality.SchemaValid);
         json.Raw(",\"mean_logprob\":"u8);
         json.Number(meter?.MeanLogprob);
-        json.Raw(",\"policy\":null"u8);
+        json.Raw(",\"policy\":"u8);
+        PolicyVerdicts.Append(ref json, call.Policy);
         foreach (var own in call.Quality.Own)
         {
             json.Raw(","u8);

@@ -22,6 +22,8 @@ internal static class ErrorCatalogue
             + "window."),
         Request(ErrorCode.IncompatibleInput, "incompatible_input", 400, "The model does not accept this kind of input",
             "Remove the part named in `param`, or choose a model that accepts it."),
+        Request(ErrorCode.ContentBlocked, "content_blocked", 400, "A content policy blocks the request",
+            "Remove what the rule named in `details` forbids, or ask an administrator about the policy."),
         Request(ErrorCode.ModelNotFound, "model_not_found", 404, "The model does not exist",
             "GET /v1/models lists the models this key may use.", anthropicType: "not_found_error"),
         Request(ErrorCode.NotFound, "not_found", 404, "There is nothing at this address",

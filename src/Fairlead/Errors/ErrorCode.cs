@@ -12,6 +12,7 @@ public enum ErrorCode
     UnsupportedParameter,
     ContextLengthExceeded,
     IncompatibleInput,
+    ContentBlocked,
     ModelNotFound,
     NotFound,
     MethodNotAllowed,

@@ -5,6 +5,7 @@ using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Storage;
 
 namespace Fairlead.Generations;
@@ -19,6 +20,7 @@ internal sealed class GenerationEndpoints(
     KeptStreams streams,
     DrainState drain,
     MemoryBudget memory,
+    PlaceholderShelf shelf,
     TimeProvider time)
 {
     private const int MaxWaitSeconds = 60;
@@ -56,7 +58,9 @@ internal sealed class GenerationEndpoints(
         var held = Hold(request);
         if (await FindWithResultAsync(request, held) is not { } record) return NotFound(request.Id);
         var type = record.ResultStatus < 400 ? "application/json" : ErrorBodyWriter.ContentTypeOf(calls.ShapeOf(record.Dialect));
-        return EndpointResult.Bytes(type, record.Result, record.ResultStatus).WithHeader("Fairlead-Generation", record.Id);
+        ReadOnlyMemory<byte> body = record.Result;
+        if (shelf.Find(record.Id) is { } originals) body = originals.Restore(body.Span);
+        return EndpointResult.Bytes(type, body, record.ResultStatus).WithHeader("Fairlead-Generation", record.Id);
     }
 
     /// <summary>The stream of its events, from any event on.</summary>
@@ -163,7 +167,16 @@ internal sealed class GenerationEndpoints(
         held.Count(2L * (record.Details?.Length ?? 0));
         var result = EndpointResult.Body("application/json", length: null, async (output, cancellationToken) =>
         {
-            await writer.WriteAsync(output, record, cancellationToken);
+            if (shelf.Find(record.Id) is { } originals)
+            {
+                var whole = new System.Buffers.ArrayBufferWriter<byte>();
+                await writer.WriteAsync(whole, record, cancellationToken);
+                originals.Restore(whole.WrittenSpan, output);
+            }
+            else
+            {
+                await writer.WriteAsync(output, record, cancellationToken);
+            }
             await output.FlushAsync(cancellationToken);
         }).WithHeader("Fairlead-Generation", record.Id);
         return isUnfinished ? result.WithHeader("Retry-After", "1") : result;

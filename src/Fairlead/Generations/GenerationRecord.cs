@@ -120,6 +120,9 @@ internal sealed record RequestContext(string? AnthropicVersion, string? Anthropi
 
     /// <summary>Metadata of the caller, or null.</summary>
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }
+
+    /// <summary>What the content policies met in the request; null if none applied, and in rows of earlier versions.</summary>
+    public Policies.Checking.CheckedInput? Policy { get; init; }
 }
 
 /// <summary>How a response is delivered.</summary>

@@ -88,6 +88,7 @@ internal sealed class GenerationRun : IDisposable
         Call.Reservation = accepted.Reservation;
         Call.Limits = accepted.Limits;
         Call.CacheControl = accepted.CacheControl;
+        Call.Policy = accepted.Policy;
         foreach (var warning in accepted.Warnings) Call.Warn(warning.Code, warning.Message);
         accepted.Reservation = null;
         accepted.HandedOver = true;

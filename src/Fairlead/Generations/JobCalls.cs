@@ -8,6 +8,7 @@ using Fairlead.Errors;
 using Fairlead.Generations.Events;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Streaming;
 using Fairlead.Webhooks;
 
@@ -45,6 +46,7 @@ internal sealed class JobCalls(
             Address = call.Address?.ToString(),
             Delivery = call.Delivery ?? DeliveryOf(call),
             Metadata = call.Facts.V2?.Conversation.Metadata,
+            Policy = CheckedInput.Of(call.Policy),
         },
         WebhookUrl = call.Facts.Extension.Webhook,
         Hold = JobHold.Of(call.Reservation),
@@ -145,6 +147,7 @@ internal sealed class JobCalls(
             AnthropicVersion = record.Context.AnthropicVersion,
             AnthropicBeta = record.Context.AnthropicBeta,
             Simulate = record.Context.Simulate,
+            CheckedInput = record.Context.Policy,
             Site = new PublicAddress(configuration.Current.PublicUrl, null, null, null),
             Body = PooledBuffer.Of(record.Request, reader ?? budget, neverRefused: isAlone),
         };

@@ -4,6 +4,7 @@ using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
 using Fairlead.Limits;
+using Fairlead.Policies;
 using Fairlead.Providers.Http;
 using Fairlead.Scheduling;
 using Fairlead.TokenCounting;
@@ -16,7 +17,8 @@ namespace Fairlead.Pipeline;
 /// the spool. Only then may the last byte be sent. Calling it again changes nothing. Thread-safe.
 /// </summary>
 internal sealed class CallEnder(
-    ITokenLedger ledger, ISpool spool, TokenCounter counter, AttemptCharge charge, Scheduler scheduler, ILogger<CallEnder> logger)
+    ITokenLedger ledger, ISpool spool, TokenCounter counter, AttemptCharge charge, Scheduler scheduler, PolicyMetrics policies,
+    ILogger<CallEnder> logger)
 {
     private const int CalibrateEvery = 16;
 
@@ -48,6 +50,7 @@ internal sealed class CallEnder(
         }
         call.Ending = ending;
         call.Cache?.Recorder?.Ended(call);
+        if (call.Policy is { } policy) policies.Ended(policy);
 
         // 2.
         if (call.Reservation is { } reservation) ledger.Settle(reservation, ending.Used, ending.Cost);

@@ -8,6 +8,7 @@ using Fairlead.Generations;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Memory;
+using Fairlead.Policies.Checking;
 using Fairlead.Responses;
 using Fairlead.Scheduling;
 using Fairlead.Scheduling.Quotas;
@@ -177,6 +178,12 @@ public sealed class GatewayCall
     /// <summary>Set when another call continues with the generation, and ends it.</summary>
     internal bool HandedOver { get; set; }
 
+    /// <summary>The content policies that apply to it, with what they found; null if none applies.</summary>
+    internal CallPolicy? Policy { get; set; }
+
+    /// <summary>What the content policies met in its request when it was accepted; null for calls that run at once.</summary>
+    internal CheckedInput? CheckedInput { get; init; }
+
     /// <summary>Set by the catalogue stage.</summary>
     internal CatalogueModel Model { get; set; } = null!;
 
@@ -292,6 +299,16 @@ public sealed class GatewayCall
     {
         get => _conversation ??= ReadConversation();
         set => _conversation = value;
+    }
+
+    /// <summary>Replaces the request by another one that was read already: nothing of the first one is left.</summary>
+    /// <param name="body">Its bytes, which the call owns from now on.</param>
+    /// <param name="facts">What was found in them.</param>
+    internal void Replace(PooledBuffer body, RequestFacts facts)
+    {
+        Body.Dispose();
+        (Body, Facts) = (body, facts);
+        (_conversation, _embeddings, _asksForLongCache) = (null, null, null);
     }
 
     /// <summary>Violations of the schema by a structured output; empty if it is valid, null if nothing was checked.</summary>

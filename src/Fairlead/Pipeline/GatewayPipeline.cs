@@ -3,6 +3,7 @@ using Fairlead.Catalogue;
 using Fairlead.Coalescing;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
+using Fairlead.Policies.Checking;
 using Fairlead.Rescue;
 using Fairlead.Routing;
 using Fairlead.StructuredOutput;
@@ -21,15 +22,22 @@ internal sealed class GatewayPipeline
     /// </summary>
     /// <remarks>
     /// Idempotency is first: a repeated request gets its stored result, even if its model has changed since. Cheap checks run before
-    /// expensive ones: a name is looked up before tokens are counted. Limits is last, so that a refused call reserves no money.
+    /// expensive ones: a name is looked up before tokens are counted. The content policy may change the request, so nothing looks at it before. Limits is last, so that a refused call reserves no money.
     /// </remarks>
     public static readonly IReadOnlyList<Type> Admission =
-        [typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)];
+    [
+        typeof(IdempotencyStage), typeof(ContentPolicyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage),
+    ];
 
     /// <summary>Runs the call at a provider.</summary>
-    /// <remarks>The cache is before coalescing: a call that gets a stored response need not wait for another call.</remarks>
+    /// <remarks>
+    /// The cache keeps what the content policy let pass. It is before coalescing: a call that gets a stored response need not wait for another call.
+    /// </remarks>
     public static readonly IReadOnlyList<Type> Execution =
-        [typeof(StructuredOutputStage), typeof(CacheStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)];
+    [
+        typeof(StructuredOutputStage), typeof(CacheStage), typeof(PolicyOutputStage), typeof(CoalescingStage), typeof(RescueStage),
+        typeof(RoutingStage),
+    ];
 
     private readonly GatewayStep _all;
     private readonly GatewayStep _admission;

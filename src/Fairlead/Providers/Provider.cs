@@ -72,6 +72,12 @@ internal abstract class Provider(string name, string kind)
     public virtual ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         throw new NotSupportedException($"The provider {Name} has no address.");
 
+    /// <summary>Has a moderation model judge a request in OpenAI's form, with one try. Null if the provider has no such API.</summary>
+    /// <param name="body">The request, which names the model as the provider does.</param>
+    /// <param name="timeout">For the whole response.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    public virtual ValueTask<ModerationReply?> ModerateAsync(byte[] body, TimeSpan timeout, CancellationToken cancellationToken) => default;
+
     /// <summary>
     /// Whether its server is known to continue a turn of the assistant at the end of a conversation, unless the catalogue says otherwise of
     /// the model. Many servers accept such a conversation and answer it with a new turn.

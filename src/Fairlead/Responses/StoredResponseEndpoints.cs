@@ -6,13 +6,15 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
+using Fairlead.Policies.Checking;
 
 namespace Fairlead.Responses;
 
 /// <summary>
 /// Reads, deletes and cancels stored responses, and lists their input. A response of another project is not found. Thread-safe.
 /// </summary>
-internal sealed class StoredResponseEndpoints(IResponseStore store, BackgroundResponses background, MemoryBudget memory)
+internal sealed class StoredResponseEndpoints(
+    IResponseStore store, BackgroundResponses background, MemoryBudget memory, PlaceholderShelf shelf)
 {
     private const int MaxItems = 100;
 
@@ -23,7 +25,8 @@ internal sealed class StoredResponseEndpoints(IResponseStore store, BackgroundRe
         var body = await background.GetAsync(caller, id, held, request.Cancellation)
             ?? (await store.FindAsync(caller.ProjectId, id, StoredParts.Response, held.Count, request.Cancellation))?.Response;
         if (body is null) return NotFound(id);
-        if (!string.Equals(request.Query["stream"], "true", StringComparison.OrdinalIgnoreCase)) return Json(body);
+        if (!string.Equals(request.Query["stream"], "true", StringComparison.OrdinalIgnoreCase))
+            return Json(shelf.FindOfResponse(id) is { } originals ? originals.Restore(body).ToArray() : body);
 
         var (after, error) = KeptStreams.AfterOf(request, "starting_after");
         if (error is not null) return error;

@@ -29,6 +29,7 @@ internal static class Absences
         ErrorCode.IdempotencyInProgress or ErrorCode.IdempotencyConflict
             => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that a repeated request could meet.",
 
+        ErrorCode.ContentBlocked => door.Generates ? null : "No content is sent to a model.",
         ErrorCode.NotCached => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that could be kept.",
         ErrorCode.BudgetExceeded => door.Generates && door != Door.CountTokens ? null : "Nothing is paid for.",
         ErrorCode.QueueFull => door.Generates && door != Door.CountTokens ? null : "Nothing waits in a queue for it.",

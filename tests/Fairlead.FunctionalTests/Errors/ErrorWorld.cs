@@ -66,6 +66,9 @@ public sealed class ErrorWorld : IAsyncLifetime
     /// <summary>May only use the class bulk.</summary>
     public string BulkKey { get; private set; } = "";
 
+    /// <summary>Its content policy blocks a phrase.</summary>
+    public string PolicyKey { get; private set; } = "";
+
     /// <summary>
     /// An Idempotency-Key whose request never ends in this test world. The request has a body without stream for the simulated model.
     /// </summary>
@@ -95,6 +98,8 @@ public sealed class ErrorWorld : IAsyncLifetime
         (NarrowKey, _) = await Gateway.MakeKeyAsync("\"scopes\":[\"usage:read\"]");
         (OneModelKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"models\":[\"sim-slow\"]");
         (ElsewhereKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"addresses\":[\"192.0.2.0/24\"]");
+        (PolicyKey, var policed) = await Gateway.MakeKeyAsync(Usual);
+        await Gateway.Admin.PostForJsonAsync("/admin/v1/policies", $$"""{"name":"errors","key_id":"{{policed}}","rules":[{"id":"r","type":"words","words":["blocked phrase"],"action":"block"}]}""");
         (BulkKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"classes\":[\"bulk\"]");
 
         await BindBusyKeysAsync();

@@ -81,6 +81,8 @@ internal static class Provocations
                     Parameter = door == Door.Generations ? "input/0/content/0" : door == Door.Responses ? "input[0].content[0]" : "messages[0].content[0]",
                     AlsoStreamed = true,
                 };
+            case ErrorCode.ContentBlocked:
+                return new(gateway, Post(door, door.Body(simple, stream: stream).Replace("\"hi\"", "\"a blocked phrase\"", StringComparison.Ordinal)), world.PolicyKey) { AlsoStreamed = true };
             case ErrorCode.ModelNotFound when door.Generates:
                 return new(gateway, Post(door, door.Body("no-such-model", stream: stream)), known) { Parameter = "model", AlsoStreamed = true };
             case ErrorCode.ModelNotFound:

@@ -36,7 +36,7 @@ public sealed class RequestIdentityTests
     private static readonly string[] ShapingMembers =
     [
         nameof(GatewayCall.Body), nameof(GatewayCall.Model), nameof(GatewayCall.AnthropicVersion), nameof(GatewayCall.AnthropicBeta),
-        nameof(GatewayCall.Simulate),
+        nameof(GatewayCall.Simulate), nameof(GatewayCall.Policy),
     ];
 
     /// <summary>What a call has that is derived from these, decided later, or does not shape the output.</summary>
@@ -52,6 +52,7 @@ public sealed class RequestIdentityTests
         nameof(GatewayCall.Answering), nameof(GatewayCall.Cancellation), nameof(GatewayCall.Ending), nameof(GatewayCall.SuppressedRefusals),
         nameof(GatewayCall.Trace), nameof(GatewayCall.ServerSpan), nameof(GatewayCall.IncomingTrace), nameof(GatewayCall.Conversation),
         nameof(GatewayCall.Violations), nameof(GatewayCall.StartedAt), nameof(GatewayCall.Memory), nameof(GatewayCall.Run), nameof(GatewayCall.Delivery),
+        nameof(GatewayCall.CheckedInput),
     ];
 
     private static readonly Dictionary<string, (Dialect Dialect, string[] Fields)> Readers = new()

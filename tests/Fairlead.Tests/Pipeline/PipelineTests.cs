@@ -5,6 +5,7 @@ using Fairlead.Conversation;
 using Fairlead.Idempotency;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 using Fairlead.Rescue;
 using Fairlead.Routing;
 using Fairlead.StructuredOutput;
@@ -17,8 +18,8 @@ public sealed class PipelineTests
     [Fact]
     public void PipelineStages_Order_MatchesDesign()
     {
-        Assert.Equal([typeof(IdempotencyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)], GatewayPipeline.Admission);
-        Assert.Equal([typeof(StructuredOutputStage), typeof(CacheStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)], GatewayPipeline.Execution);
+        Assert.Equal([typeof(IdempotencyStage), typeof(ContentPolicyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)], GatewayPipeline.Admission);
+        Assert.Equal([typeof(StructuredOutputStage), typeof(CacheStage), typeof(PolicyOutputStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)], GatewayPipeline.Execution);
     }
 
     [Fact]

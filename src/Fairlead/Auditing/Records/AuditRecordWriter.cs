@@ -6,6 +6,7 @@ using Fairlead.Conversation;
 using Fairlead.Dialects;
 using Fairlead.Generations;
 using Fairlead.Pipeline;
+using Fairlead.Policies.Checking;
 
 namespace Fairlead.Auditing.Records;
 
@@ -36,7 +37,8 @@ internal static class AuditRecordWriter
         AppendIdentity(ref json, call);
         AppendDeployment(ref json, call, answering);
         AppendParameters(ref json, call);
-        json.Raw(",\"prompt\":null,\"policy\":null"u8);
+        json.Raw(",\"prompt\":null,\"policy\":"u8);
+        PolicyVerdicts.Append(ref json, call.Policy);
         AppendAttempts(ref json, call, except: null);
         AppendUsage(ref json, call.IsCached ? default : ending.Usage, ending.Cost.Usd);
         json.Raw(AuditRecordMembers.Outcome);

@@ -99,6 +99,8 @@ internal sealed class OpenAiEndpoint
     /// <inheritdoc cref="OpenAiProviderKind.TakesTopK"/>
     public bool TakesTopK => _kind.TakesTopK;
 
+    public Uri Moderations => UpstreamClientFactory.Address(_baseUrl, "/moderations");
+
     public Uri AddressOf(string path, string upstreamModel) => _datedVersion is null
         ? _fixed[path]
         : UpstreamClientFactory.Address(_baseUrl,

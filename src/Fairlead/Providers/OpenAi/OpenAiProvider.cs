@@ -54,6 +54,9 @@ internal sealed class OpenAiProvider : Provider
     public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         PathRequest.SendAsync(_client, new Uri(_endpoint.Address, path), _keys, _endpoint.KeyHeader, timeout, cancellationToken);
 
+    public override async ValueTask<ModerationReply?> ModerateAsync(byte[] body, TimeSpan timeout, CancellationToken cancellationToken) =>
+        await ModerationRequest.SendAsync(_client, _endpoint.Moderations, _keys, _endpoint.KeyHeader, body, timeout, cancellationToken);
+
     public override bool Speaks(Dialect dialect) =>
         dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_limitations.Has(path);
 

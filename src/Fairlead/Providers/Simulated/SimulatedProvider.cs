@@ -47,6 +47,9 @@ internal sealed class SimulatedProvider : Provider
 
     public override bool Speaks(Dialect dialect) => false;
 
+    public override ValueTask<ModerationReply?> ModerateAsync(byte[] body, TimeSpan timeout, CancellationToken cancellationToken) =>
+        new(new ModerationReply(200, SimulatedModeration.Answer(body)));
+
     public override bool IsFaultRequested(GatewayCall call) => !string.IsNullOrEmpty(call.Simulate);
 
     public override async ValueTask<GatewayReply> SendAsync(GatewayCall call, Attempt attempt, CancellationToken cancellationToken)

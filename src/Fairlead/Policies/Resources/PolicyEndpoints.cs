@@ -1,0 +1,255 @@
+using System.Data.Common;
+using System.Globalization;
+using Fairlead.Access;
+using Fairlead.Configuration;
+using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Http;
+using Fairlead.Policies.Matching;
+using Fairlead.Security;
+using Fairlead.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Policies.Resources;
+
+/// <summary>
+/// <c>/admin/v1/policies</c>: policies with their versions. A change is in force on this node when its response is sent, and on others
+/// within two seconds. Policies of the configuration are shown and not changed. Thread-safe.
+/// </summary>
+internal sealed class PolicyEndpoints(
+    IStorage storage, AccessChanges changes, PolicyBook policies, IConfigurationSource configuration, TimeProvider time,
+    ILogger<PolicyEndpoints> logger) : IAdminEndpoints
+{
+    private const string Path = "/policies";
+
+    /// <summary>Policies of one owner: each caller has those of three owners.</summary>
+    public const int MaxOfOwner = 20;
+
+    public void Map(EndpointRoutes read, EndpointRoutes write)
+    {
+        read.Read(Path, ListAsync);
+        read.Read(Path + "/{id}", GetAsync);
+        read.Read(Path + "/{id}/versions", ListVersionsAsync);
+        read.Read(Path + "/{id}/versions/{version}", GetVersionAsync);
+        read.Post(Path + "/{id}/try", TryAsync);
+        write.Post(Path, CreateAsync);
+        write.Patch(Path + "/{id}", ChangeAsync);
+        write.Delete(Path + "/{id}", DeleteAsync);
+    }
+
+    private async Task<EndpointResult> ListAsync(EndpointRequest request)
+    {
+        var page = ListPage.Read(request, ConfiguredPolicyId.Prefix, "organization_id", "project_id", "key_id");
+        var owner = new PolicyOwner(page.Filter("organization_id"), page.Filter("project_id"), page.Filter("key_id"));
+        var configured = PolicyBook.OfConfiguration(configuration.Current.ContentPolicy)
+            .Where(policy => string.CompareOrdinal(policy.Definition.Id, page.After) > 0 && IsOf(policy.Owner, owner))
+            .OrderBy(policy => policy.Definition.Id, StringComparer.Ordinal)
+            .Take(page.Limit + 1).ToList();
+        List<PolicyRow> stored = [];
+        if (configured.Count <= page.Limit)
+        {
+            await using var connection = await storage.OpenAsync(request.Cancellation);
+            stored = await PolicyTable.ListAsync(
+                connection, page.After, owner, page.Limit + 1 - configured.Count, request.Cancellation);
+        }
+        List<object> rows = [.. configured, .. stored];
+        return page.ToResult(
+            rows, static row => row is OwnedPolicy policy ? policy.Definition.Id : ((PolicyRow)row).Id,
+            static (json, row) =>
+            {
+                if (row is OwnedPolicy policy) PolicyJson.Write(json, policy);
+                else PolicyJson.Write(json, (PolicyRow)row);
+            });
+    }
+
+    private async Task<EndpointResult> GetAsync(EndpointRequest request)
+    {
+        if (FindConfigured(request.Id) is { } configured) return EndpointResult.LargeJson(json => PolicyJson.Write(json, configured));
+        await using var connection = await storage.OpenAsync(request.Cancellation);
+        var row = await FindAsync(connection, request);
+        return EndpointResult.LargeJson(json => PolicyJson.Write(json, row));
+    }
+
+    private async Task<EndpointResult> CreateAsync(EndpointRequest request)
+    {
+        using var body = await request.ReadJsonAsync();
+        var fields = new BodyFields(body.RootElement, PolicyFields.New);
+        var name = fields.RequiredText("name", FieldLengths.Name) ?? "";
+        var owner = PolicyFields.ReadOwner(fields);
+        var rules = ReadRules(fields, isRequired: true) ?? [];
+
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        await CheckOwnerAsync(change.Connection, owner, fields, request.Cancellation);
+        fields.ThrowIfInvalid();
+        await CheckNameAsync(change.Connection, name, "", request.Cancellation);
+        if (await PolicyTable.CountAsync(change.Connection, owner, request.Cancellation) >= MaxOfOwner)
+        {
+            throw EndpointErrors.Conflict(
+                $"The owner has {MaxOfOwner} policies already.", "Add the rules to one of its policies, or delete one.");
+        }
+        var now = time.GetUtcNow();
+        var row = new PolicyRow
+        {
+            Id = Ids.New(ConfiguredPolicyId.Prefix, time),
+            Name = name,
+            Owner = owner,
+            Version = 1,
+            Content = PolicyContent.Text(rules),
+            CreatedAt = now,
+            UpdatedAt = now,
+        };
+        await PolicyTable.InsertAsync(change.Connection, row, request.Cancellation);
+        await PolicyTable.InsertVersionAsync(change.Connection, VersionOf(row, request.Caller), request.Cancellation);
+        await change.CommitAsync(request.Cancellation);
+        PolicyLog.Changed(logger, "Created policy", row.Id, row.Version, request.Caller.KeyId);
+        await policies.RefreshAfterChangeAsync();
+        return EndpointResult.Created(request.Site, $"{AdminApi.Root}{Path}/{row.Id}", json => PolicyJson.Write(json, row));
+    }
+
+    private async Task<EndpointResult> ChangeAsync(EndpointRequest request)
+    {
+        if (FindConfigured(request.Id) is not null) throw ReadOnly();
+        using var body = await request.ReadJsonAsync();
+        var fields = new BodyFields(body.RootElement, PolicyFields.Change);
+        var name = fields.OptionalText("name", FieldLengths.Name);
+        var rules = ReadRules(fields, isRequired: false);
+        fields.ThrowIfInvalid();
+
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var known = await FindAsync(change.Connection, request);
+        var row = known with { Name = name ?? known.Name, Content = rules is null ? known.Content : PolicyContent.Text(rules) };
+        var differs = row != known;
+        if (differs)
+        {
+            await CheckNameAsync(change.Connection, row.Name, row.Id, request.Cancellation);
+            row = row with { Version = known.Version + 1, UpdatedAt = time.GetUtcNow() };
+            await PolicyTable.UpdateAsync(change.Connection, row, request.Cancellation);
+            await PolicyTable.InsertVersionAsync(change.Connection, VersionOf(row, request.Caller), request.Cancellation);
+        }
+        // Also when nothing changed: a client must not hold the lock while it reads its response.
+        await change.CommitAsync(request.Cancellation);
+        if (differs)
+        {
+            PolicyLog.Changed(logger, "Changed policy", row.Id, row.Version, request.Caller.KeyId);
+            await policies.RefreshAfterChangeAsync();
+        }
+        return EndpointResult.LargeJson(json => PolicyJson.Write(json, row));
+    }
+
+    private async Task<EndpointResult> DeleteAsync(EndpointRequest request)
+    {
+        if (FindConfigured(request.Id) is not null) throw ReadOnly();
+        await using var change = await changes.BeginAsync(request.Cancellation);
+        var row = await FindAsync(change.Connection, request);
+        await PolicyTable.DeleteAsync(change.Connection, row.Id, request.Cancellation);
+        await change.CommitAsync(request.Cancellation);
+        PolicyLog.Changed(logger, "Deleted policy", row.Id, row.Version, request.Caller.KeyId);
+        await policies.RefreshAfterChangeAsync();
+        return EndpointResult.NoContent();
+    }
+
+    private async Task<EndpointResult> ListVersionsAsync(EndpointRequest request)
+    {
+        var query = new QueryReader(request.Query, "limit", "before");
+        var limit = query.Integer("limit", 1, ListPage.MaxLimit, ListPage.DefaultLimit);
+        var before = query.Integer("before", 1, int.MaxValue, int.MaxValue);
+        if (query.Error is { } error) return error;
+        if (FindConfigured(request.Id) is not null) throw ReadOnly();
+        await using var connection = await storage.OpenAsync(request.Cancellation);
+        await FindAsync(connection, request);
+        var rows = await PolicyTable.ListVersionsAsync(connection, request.Id, before, limit + 1, request.Cancellation);
+        return EndpointResult.LargeJson(json =>
+        {
+            json.WriteStartObject();
+            json.WriteStartArray("data");
+            foreach (var row in rows.Take(limit)) PolicyJson.Write(json, row);
+            json.WriteEndArray();
+            json.WriteOptionalNumber("next_before", rows.Count > limit ? (int)rows[limit - 1].Version : null);
+            json.WriteEndObject();
+        });
+    }
+
+    private async Task<EndpointResult> GetVersionAsync(EndpointRequest request)
+    {
+        if (!long.TryParse(request.RouteValue("version"), NumberStyles.None, CultureInfo.InvariantCulture, out var version))
+            throw EndpointErrors.NotFound("version");
+        await using var connection = await storage.OpenAsync(request.Cancellation);
+        var row = await PolicyTable.FindVersionAsync(connection, request.Id, version, request.Cancellation)
+            ?? throw EndpointErrors.NotFound("version");
+        return EndpointResult.LargeJson(json => PolicyJson.Write(json, row));
+    }
+
+    private async Task<EndpointResult> TryAsync(EndpointRequest request)
+    {
+        using var body = await request.ReadJsonAsync();
+        var wanted = PolicyTrial.Read(body.RootElement);
+        PolicyDefinition definition;
+        if (FindConfigured(request.Id) is { } configured)
+        {
+            definition = configured.Definition;
+        }
+        else
+        {
+            await using var connection = await storage.OpenAsync(request.Cancellation);
+            var row = await FindAsync(connection, request);
+            definition = new PolicyDefinition(row.Id, row.Name, (int)row.Version, PolicyContent.Parse(row.Content));
+        }
+        var result = await wanted.RunAsync(definition, policies.Judge, request.Cancellation);
+        return EndpointResult.LargeJson(result.Write);
+    }
+
+    private IReadOnlyList<PolicyRule>? ReadRules(BodyFields fields, bool isRequired)
+    {
+        var config = configuration.Current.ContentPolicy;
+        return PolicyFields.ReadRules(fields, isRequired, new AddressRules(config.AllowedNetworks), config.AllowHttp);
+    }
+
+    private static PolicyVersionRow VersionOf(PolicyRow row, Caller caller) => new()
+    {
+        PolicyId = row.Id,
+        Version = row.Version,
+        Name = row.Name,
+        Content = row.Content,
+        ChangedBy = caller.KeyId,
+        ChangedByName = caller.KeyName,
+        ChangedAt = row.UpdatedAt,
+    };
+
+    private static async Task CheckOwnerAsync(
+        DbConnection connection, PolicyOwner owner, BodyFields fields, CancellationToken cancellationToken)
+    {
+        if (owner.OrganizationId is { } organization
+            && await OrganizationTable.FindAsync(connection, organization, cancellationToken) is null)
+        {
+            fields.Invalid("organization_id", "There is no organization with this id.");
+        }
+        if (owner.ProjectId is { } project && await ProjectTable.FindAsync(connection, project, cancellationToken) is null)
+            fields.Invalid("project_id", "There is no project with this id.");
+        if (owner.KeyId is { } key && await KeyTable.FindAsync(connection, key, cancellationToken) is null)
+            fields.Invalid("key_id", "There is no key with this id.");
+    }
+
+    private async Task CheckNameAsync(DbConnection connection, string name, string id, CancellationToken cancellationToken)
+    {
+        if (!configuration.Current.ContentPolicy.Policies.ContainsKey(name)
+            && !await PolicyTable.HasNameAsync(connection, name, id, cancellationToken))
+        {
+            return;
+        }
+        throw EndpointErrors.Conflict("Another policy has this name.", "Choose another name; GET /admin/v1/policies lists them.");
+    }
+
+    private OwnedPolicy? FindConfigured(string id) =>
+        PolicyBook.OfConfiguration(configuration.Current.ContentPolicy).FirstOrDefault(policy => policy.Definition.Id == id);
+
+    private static bool IsOf(PolicyOwner owner, PolicyOwner wanted) =>
+        (wanted.OrganizationId is null || owner.OrganizationId == wanted.OrganizationId)
+        && (wanted.ProjectId is null || owner.ProjectId == wanted.ProjectId)
+        && (wanted.KeyId is null || owner.KeyId == wanted.KeyId);
+
+    private static GatewayErrorException ReadOnly() => EndpointErrors.Conflict(
+        "The policy is in the configuration file, so the admin API does not change it.", "Change it in the configuration file.");
+
+    private static async Task<PolicyRow> FindAsync(DbConnection connection, EndpointRequest request) =>
+        await PolicyTable.FindAsync(connection, request.Id, request.Cancellation) ?? throw EndpointErrors.NotFound("policy");
+}

@@ -1,0 +1,112 @@
+using System.Net;
+using System.Text.Json;
+using Fairlead.FunctionalTests.Common;
+using Fairlead.Tests.Common;
+
+namespace Fairlead.FunctionalTests.Policies;
+
+/// <summary><c>POST /v1/moderations</c>.</summary>
+public sealed class ModerationTests : IAsyncLifetime
+{
+    private FakeUpstream _upstream = null!;
+    private TestGateway _gateway = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _upstream = await FakeUpstream.StartAsync(context => FakeUpstream.Json(
+            context, """{"id":"modr-up","model":"omni-2024","results":[{"flagged":true,"categories":{"hate":true},"category_scores":{"hate":0.9}}]}"""));
+        _gateway = await TestGateway.StartAsync($$"""
+            fairlead:
+              providers:
+                up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: sk-upstream-secret }
+                sim: { kind: simulated }
+              models:
+                omni-moderation-latest:
+                  contextWindow: 8000
+                  deployments: [{ provider: up, model: omni-up }]
+                sim-moderation:
+                  contextWindow: 8000
+                  deployments: [{ provider: sim }]
+            """);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _gateway.DisposeAsync();
+        await _upstream.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task ByRules_ArrayOfTexts_OneResultEach()
+    {
+        await AddPolicyAsync();
+        var reply = await PostAsync("""{"input":["a forbidden thing","nothing","mail a@example.org"]}""");
+        Assert.StartsWith("modr-", reply.GetProperty("id").GetString(), StringComparison.Ordinal);
+        Assert.Equal("content-policy", reply.GetProperty("model").GetString());
+        var results = reply.GetProperty("results").EnumerateArray().ToList();
+        Assert.Equal([true, false, true], results.Select(one => one.GetProperty("flagged").GetBoolean()));
+        Assert.True(results[0].GetProperty("categories").GetProperty("words").GetBoolean());
+        Assert.False(results[0].GetProperty("categories").GetProperty("violence").GetBoolean());
+        Assert.Equal(1, results[2].GetProperty("category_scores").GetProperty("personal_data").GetDouble());
+        Assert.Equal("w", results[0].GetProperty("policy")[0].GetProperty("rule").GetString());
+        Assert.DoesNotContain("forbidden", reply.GetRawText(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("\"a forbidden thing\"", true)]
+    [InlineData("""[{"type":"text","text":"fine"},{"type":"text","text":"a forbidden thing"}]""", true)]
+    [InlineData("""[{"type":"text","text":"fine"}]""", false)]
+    public async Task ByRules_OtherForms_OneResult(string input, bool flagged)
+    {
+        await AddPolicyAsync();
+        var reply = await PostAsync($$"""{"input":{{input}}}""");
+        Assert.Equal(flagged, Assert.Single(reply.GetProperty("results").EnumerateArray()).GetProperty("flagged").GetBoolean());
+    }
+
+    [Fact]
+    public async Task ByDeployment_OpenAi_IsForwarded()
+    {
+        var reply = await PostAsync("""{"model":"omni-moderation-latest","input":[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}""");
+        Assert.Equal("omni-moderation-latest", reply.GetProperty("model").GetString());
+        Assert.True(reply.GetProperty("results")[0].GetProperty("categories").GetProperty("hate").GetBoolean());
+        var sent = Assert.Single(_upstream.Requests);
+        Assert.Equal("/v1/moderations", sent.Path);
+        Assert.Equal("Bearer sk-upstream-secret", sent.Headers["Authorization"]);
+        Assert.Equal("omni-up", Assert.Single(_upstream.Received).GetProperty("model").GetString());
+    }
+
+    [Fact]
+    public async Task ByDeployment_Simulated_IsDeterministic()
+    {
+        var reply = await PostAsync("""{"model":"sim-moderation","input":["some violence here","peace"]}""");
+        Assert.Equal([true, false], reply.GetProperty("results").EnumerateArray().Select(one => one.GetProperty("flagged").GetBoolean()));
+    }
+
+    [Theory]
+    [InlineData("{}", 400)]
+    [InlineData("""{"input":7}""", 400)]
+    [InlineData("""{"input":[]}""", 400)]
+    [InlineData("""{"input":[7]}""", 400)]
+    [InlineData("""{"input":[{"type":"audio"}]}""", 400)]
+    [InlineData("""{"input":"a","model":7}""", 400)]
+    [InlineData("""{"input":"a","colour":7}""", 400)]
+    [InlineData("""{"input":"a","model":"unknown-model"}""", 404)]
+    [InlineData("""{"input":"a"}""", 404)]
+    public async Task Request_Invalid_IsRefused(string body, int status) => await PostAsync(body, (HttpStatusCode)status);
+
+    [Fact]
+    public async Task ByRules_Image_IsRefused()
+    {
+        await AddPolicyAsync();
+        var error = await PostAsync(
+            """{"input":[{"type":"image_url","image_url":{"url":"https://example.com/a.png"}}]}""", HttpStatusCode.BadRequest);
+        Assert.Equal("incompatible_input", error.GetProperty("error").GetProperty("code").GetString());
+    }
+
+    private Task<JsonElement> PostAsync(string body, HttpStatusCode? expected = null) =>
+        _gateway.Client.PostForJsonAsync("/v1/moderations", body, expected);
+
+    private Task AddPolicyAsync() => _gateway.Admin.PostForJsonAsync(
+        "/admin/v1/policies",
+        $$"""{"name":"m","project_id":"{{_gateway.ProjectId}}","rules":[{"id":"w","type":"words","words":["forbidden thing"],"action":"block"},{"id":"p","type":"personal_data","action":"redact"}]}""");
+}
