@@ -66,6 +66,7 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
     private static AuthenticationResult Permit(Caller caller, string? scope) =>
         scope is null || caller.HasScope(scope)
             ? new AuthenticationResult(caller, null)
+            : AdminRoles.IsAdminScope(scope) ? new AuthenticationResult(null, AdminRights.Missing(scope)) { Refused = caller }
             : Refusal(ErrorCode.InsufficientScope, $"The API key lacks the scope '{scope}'.") with { Refused = caller };
 
     private static bool IsAllowed(IReadOnlyList<IPNetwork> networks, IPAddress? address)

@@ -12,6 +12,15 @@ internal sealed class ApiKeyRow
 
     public required string[] Scopes { get; set; }
 
+    /// <summary>A name of <see cref="AdminRoles"/>; null for none.</summary>
+    public string? Role { get; set; }
+
+    /// <summary>The organization of the role; null if it is for none, or for all.</summary>
+    public string? RoleOrganizationId { get; set; }
+
+    /// <summary>The rights that the role stands for.</summary>
+    public AdminGrant? Admin => AdminGrant.Of(Role, RoleOrganizationId);
+
     /// <summary>Null for all models.</summary>
     public string[]? Models { get; set; }
 

@@ -14,6 +14,7 @@ internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCalle
         return scope is null || caller.HasScope(scope)
             ? new AuthenticationResult(caller, null)
             : new AuthenticationResult(null,
-                new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
+                AdminRoles.IsAdminScope(scope) ? AdminRights.Missing(scope)
+                    : new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
     }
 }

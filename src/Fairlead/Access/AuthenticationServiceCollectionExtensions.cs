@@ -17,6 +17,7 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, OrganizationSharingSchema>();
         services.AddSingleton<ISchemaStep, KeyRescueSchema>();
         services.AddSingleton<ISchemaStep, CacheModeSchema>();
+        services.AddSingleton<ISchemaStep, KeyRoleSchema>();
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
         services.AddSingleton(provider =>
             new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));

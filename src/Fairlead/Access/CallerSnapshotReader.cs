@@ -16,7 +16,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     private const string SelectAll = """
         SELECT r.revision, s.public_id, s.hash, s.retires_at,
                k.id AS key_id, k.name AS key_name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version,
-               k.extensions, k.batch_tokens, k.batch_delay_ms, k.rescue, k.cache AS key_cache, k.limits AS key_limits, k.revoked_at,
+               k.extensions, k.role, k.role_organization_id, k.batch_tokens, k.batch_delay_ms, k.rescue, k.cache AS key_cache, k.limits AS key_limits, k.revoked_at,
                p.id AS project_id, p.name AS project_name, p.cache AS project_cache, p.limits AS project_limits,
                o.id AS organization_id, o.name AS organization_name, o.limits AS organization_limits, o.weight_millionths,
                o.share_across_organizations
@@ -78,6 +78,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
             KeyId = row.Text("key_id"),
             KeyName = row.Text("key_name"),
             Scopes = Set(sets, row.Text("scopes")),
+            Admin = AdminGrant.Of(row.TextOrNull("role"), row.TextOrNull("role_organization_id")),
             Models = row.TextOrNull("models") is { } models ? Set(sets, models) : null,
             Classes = Set(sets, row.Text("classes")),
             DefaultClass = row.Text("default_class"),

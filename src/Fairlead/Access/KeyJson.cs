@@ -17,6 +17,8 @@ internal static class KeyJson
         json.WriteString("project_id", row.ProjectId);
         json.WriteString("status", row.RevokedAt is not null ? "revoked" : row.ExpiresAt <= now ? "expired" : "active");
         json.WriteTexts("scopes", row.Scopes);
+        json.WriteString("role", row.Role);
+        json.WriteString("organization_id", row.RoleOrganizationId);
         json.WriteTexts("models", row.Models);
         json.WriteTexts("classes", row.Classes);
         json.WriteString("default_class", row.DefaultClass);

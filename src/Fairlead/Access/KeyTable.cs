@@ -7,8 +7,8 @@ namespace Fairlead.Access;
 internal static class KeyTable
 {
     private const string Columns = """
-        id, project_id, name, scopes, models, classes, default_class, addresses, expires_at, api_version, extensions, batch_tokens,
-        batch_delay_ms, rescue, cache, limits, revoked_at, created_at, updated_at
+        id, project_id, name, scopes, role, role_organization_id, models, classes, default_class, addresses, expires_at, api_version,
+        extensions, batch_tokens, batch_delay_ms, rescue, cache, limits, revoked_at, created_at, updated_at
         """;
 
     public static async Task<ApiKeyRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
@@ -39,14 +39,20 @@ internal static class KeyTable
         await connection.Int64Async(
             "SELECT COUNT(*) FROM api_keys WHERE project_id = @project", [("@project", projectId)], cancellationToken) ?? 0;
 
+    /// <summary>How many keys administer this organization.</summary>
+    public static async Task<long> CountAdminsAsync(DbConnection connection, string organizationId, CancellationToken cancellationToken) =>
+        await connection.Int64Async(
+            "SELECT COUNT(*) FROM api_keys WHERE role_organization_id = @organization",
+            [("@organization", organizationId)], cancellationToken) ?? 0;
+
     /// <summary>Adds a key with its secrets.</summary>
     public static async Task InsertAsync(DbConnection connection, ApiKeyRow row, CancellationToken cancellationToken)
     {
         await connection.ExecuteAsync(
             $"""
             INSERT INTO api_keys ({Columns})
-            VALUES (@id, @project, @name, @scopes, @models, @classes, @default_class, @addresses, @expires_at, @api_version, @extensions,
-                @batch_tokens, @batch_delay_ms, @rescue, @cache, @limits, @revoked_at, @created_at, @updated_at)
+            VALUES (@id, @project, @name, @scopes, @role, @role_organization, @models, @classes, @default_class, @addresses, @expires_at,
+                @api_version, @extensions, @batch_tokens, @batch_delay_ms, @rescue, @cache, @limits, @revoked_at, @created_at, @updated_at)
             """,
             [.. Fields(row), ("@project", row.ProjectId), ("@revoked_at", row.RevokedAt), ("@created_at", row.CreatedAt)],
             cancellationToken);
@@ -57,7 +63,8 @@ internal static class KeyTable
     public static Task UpdateAsync(DbConnection connection, ApiKeyRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
             """
-            UPDATE api_keys SET name = @name, scopes = @scopes, models = @models, classes = @classes, default_class = @default_class,
+            UPDATE api_keys SET name = @name, scopes = @scopes, role = @role, role_organization_id = @role_organization, models = @models,
+                classes = @classes, default_class = @default_class,
                 addresses = @addresses, expires_at = @expires_at, api_version = @api_version, extensions = @extensions,
                 batch_tokens = @batch_tokens, batch_delay_ms = @batch_delay_ms, rescue = @rescue, cache = @cache, limits = @limits,
                 updated_at = @updated_at
@@ -127,6 +134,8 @@ internal static class KeyTable
         ProjectId = row.Text("project_id"),
         Name = row.Text("name"),
         Scopes = StringList.Read(row.Text("scopes")),
+        Role = row.TextOrNull("role"),
+        RoleOrganizationId = row.TextOrNull("role_organization_id"),
         Models = row.TextOrNull("models") is { } models ? StringList.Read(models) : null,
         Classes = StringList.Read(row.Text("classes")),
         DefaultClass = row.Text("default_class"),
@@ -155,7 +164,8 @@ internal static class KeyTable
 
     private static (string Name, SqlValue Value)[] Fields(ApiKeyRow row) =>
     [
-        ("@id", row.Id), ("@name", row.Name), ("@scopes", StringList.Write(row.Scopes)),
+        ("@id", row.Id), ("@name", row.Name), ("@scopes", StringList.Write(row.Scopes)), ("@role", row.Role),
+        ("@role_organization", row.RoleOrganizationId),
         ("@models", row.Models is { } models ? StringList.Write(models) : null), ("@classes", StringList.Write(row.Classes)),
         ("@default_class", row.DefaultClass), ("@addresses", StringList.Write(row.Addresses)), ("@expires_at", row.ExpiresAt),
         ("@api_version", row.ApiVersion), ("@extensions", row.Extensions), ("@batch_tokens", row.BatchTokens),

@@ -18,6 +18,8 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
 
     private static readonly FieldSet Fields = new(["name", WeightName, ShareName, LimitsField.Name]);
 
+    public override bool IsOfOrganizations => true;
+
     public override FieldSet NewFields => Fields;
 
     public override FieldSet ChangeFields => Fields;
@@ -49,17 +51,36 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
         };
     }
 
+    public override ValueTask<string?> OrganizationOfAsync(
+        DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) => ValueTask.FromResult<string?>(row.Id);
+
+    /// <summary>The limits and the share of an organization are decided by those who run the installation, not by itself.</summary>
+    public override void CheckRights(Caller caller, OrganizationRow? before, OrganizationRow? after)
+    {
+        if (before is null) AdminRights.RequireInstallation(caller, "Creating an organization");
+        else if (after is null) AdminRights.RequireInstallation(caller, "Deleting an organization");
+        else if (before.Limits != after.Limits) AdminRights.RequireInstallation(caller, "Changing the limits of an organization");
+        else if (before.Weight != after.Weight) AdminRights.RequireInstallation(caller, "Changing the weight of an organization");
+    }
+
     public override async Task<GatewayErrorException?> FindUseAsync(
         DbConnection connection, OrganizationRow row, CancellationToken cancellationToken)
     {
         var projects = await ProjectTable.CountAsync(connection, row.Id, cancellationToken);
-        return projects == 0 ? null : EndpointErrors.Conflict(
-            $"The organization still has {projects} {(projects == 1 ? "project" : "projects")}.",
-            "Delete its projects first; GET /admin/v1/projects?organization_id=… lists them.");
+        if (projects > 0)
+        {
+            return EndpointErrors.Conflict(
+                $"The organization still has {projects} {(projects == 1 ? "project" : "projects")}.",
+                "Delete its projects first; GET /admin/v1/projects?organization_id=… lists them.");
+        }
+        var admins = await KeyTable.CountAdminsAsync(connection, row.Id, cancellationToken);
+        return admins == 0 ? null : EndpointErrors.Conflict(
+            $"The organization still has {admins} {(admins == 1 ? "key" : "keys")} with the role organization_admin in other organizations.",
+            "Delete those keys first, or give them another role.");
     }
 
     public override Task<List<OrganizationRow>> ListAsync(DbConnection connection, ListPage page, CancellationToken cancellationToken) =>
-        OrganizationTable.ListAsync(connection, page.After, page.Limit + 1, cancellationToken);
+        OrganizationTable.ListAsync(connection, page.After, page.Filter("organization_id"), page.Limit + 1, cancellationToken);
 
     public override Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         OrganizationTable.FindAsync(connection, id, cancellationToken);

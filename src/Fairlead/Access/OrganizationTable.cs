@@ -12,11 +12,16 @@ internal static class OrganizationTable
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
 
     /// <summary>Up to <paramref name="limit"/> organizations after the id <paramref name="after"/>, in the order of ids.</summary>
+    /// <param name="connection">Reads.</param>
+    /// <param name="after">The id of the last one on the page before; empty for the first page.</param>
+    /// <param name="only">The only one; null for all.</param>
+    /// <param name="limit">How many.</param>
+    /// <param name="cancellationToken">Stops the read.</param>
     public static Task<List<OrganizationRow>> ListAsync(
-        DbConnection connection, string after, int limit, CancellationToken cancellationToken) =>
+        DbConnection connection, string after, string? only, int limit, CancellationToken cancellationToken) =>
         connection.QueryAsync(
-            $"SELECT {Columns} FROM organizations WHERE id > @after ORDER BY id LIMIT @limit",
-            [("@after", after), ("@limit", limit)], Read, cancellationToken);
+            $"SELECT {Columns} FROM organizations WHERE id > @after{(only is null ? "" : " AND id = @only")} ORDER BY id LIMIT @limit",
+            [("@after", after), ("@only", only), ("@limit", limit)], Read, cancellationToken);
 
     public static Task InsertAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(

@@ -9,7 +9,11 @@ namespace Fairlead.Access;
 /// <summary><c>/admin/v1/projects</c>. One with keys is not deleted: the holders of its keys must be informed first.</summary>
 internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "proj_")
 {
+    private const string NoOrganization = "There is no organization with this id.";
+
     public override string[] Filters { get; } = ["organization_id"];
+
+    public override bool IsOfOrganizations => true;
 
     public override FieldSet NewFields { get; } = new(["name", "organization_id", "cache", LimitsField.Name]);
 
@@ -42,13 +46,22 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
         };
     }
 
+    public override ValueTask<string?> OrganizationOfAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<string?>(row.OrganizationId);
+
+    public override void AddParentError(BodyFields fields)
+    {
+        // A missing id has its error already.
+        if (fields.HasValue("organization_id")) fields.Invalid("organization_id", NoOrganization);
+    }
+
     public override async Task CheckParentAsync(
         DbConnection connection, ProjectRow row, BodyFields fields, CancellationToken cancellationToken)
     {
         // An invalid id has its error already.
         if (row.OrganizationId.Length == 0) return;
         if (await OrganizationTable.FindAsync(connection, row.OrganizationId, cancellationToken) is null)
-            fields.Invalid("organization_id", "There is no organization with this id.");
+            fields.Invalid("organization_id", NoOrganization);
     }
 
     public override async Task<GatewayErrorException?> FindUseAsync(

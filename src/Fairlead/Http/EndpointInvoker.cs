@@ -27,6 +27,12 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
             return;
         }
 
+        if (policy.Refuses(caller) is { } refusal)
+        {
+            await ErrorResponses.WriteAsync(context, refusal, shape);
+            return;
+        }
+
         using var request = new EndpointRequest(context, caller, shape);
         GatewayError error;
         try

@@ -152,7 +152,7 @@ public sealed class EndpointInvokerTests
         {
             var caller = new Caller
             {
-                OrganizationId = "org_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_1", KeyName = "K", Scopes = [scope],
+                OrganizationId = "org_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_1", KeyName = "K", Scopes = [scope], Admin = AdminGrant.Owner,
             };
             return required is null || caller.HasScope(required)
                 ? new AuthenticationResult(caller, null)
