@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Auditing;
 using Fairlead.Caching;
 using Fairlead.Catalogue;
@@ -40,6 +41,7 @@ internal static class ConfigurationSections
             StorageConfig.Section,
             RedisConfig.Section,
             ServerConfig.Section,
+            AuthenticationConfig.Section,
             new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v },
                 "Address by which clients reach this server, for links in responses (`doc_url`). Default: the host of each request. Set it "
                 + "behind a proxy."),
@@ -65,5 +67,5 @@ internal static class ConfigurationSections
         ],
         Later,
         // Deployments inherit the timeouts of the providers that remain.
-        [new ProviderConfigRules(kinds), new StorageConfigRules(), new DeploymentConfigRules(), new TelemetryConfigRules()]);
+        [new ProviderConfigRules(kinds), new StorageConfigRules(), new DeploymentConfigRules(), new TelemetryConfigRules(), new AuthenticationConfigRules()]);
 }

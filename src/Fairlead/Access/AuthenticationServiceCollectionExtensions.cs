@@ -1,3 +1,4 @@
+using Fairlead.Access.Tokens;
 using Fairlead.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -24,6 +25,12 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ApplicationCallers>();
         services.AddSingleton<CallerSnapshotReader>();
         services.AddSingleton<CallerSnapshots>();
+        services.AddMetrics();
+        services.AddSingleton<AccessMetrics>();
+        services.AddSingleton<WrongKeys>();
+        services.AddSingleton(_ => new IssuerKeyReader());
+        services.AddSingleton<TokenVerifier>();
+        services.AddSingleton<TokenCallers>();
         services.AddSingleton<ICallerSource, ApiKeyCallerSource>();
         services.AddSingleton<AccessChanges>();
         services.AddSingleton<FirstStart>();

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
-/// <summary>Reads all secrets with one statement, so that the result is one consistent state. Thread-safe.</summary>
+/// <summary>Reads all projects, keys and secrets with one statement, so that the result is one consistent state. Thread-safe.</summary>
 internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnapshotReader> logger)
 {
     private const string NoRevision = "The table access_revision is empty; restore the database from a backup.";
@@ -21,10 +21,10 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
                o.id AS organization_id, o.name AS organization_name, o.limits AS organization_limits, o.weight_millionths,
                o.share_across_organizations
         FROM access_revision r
-        LEFT JOIN api_key_secrets s ON 1 = 1
-        LEFT JOIN api_keys k ON k.id = s.key_id
-        LEFT JOIN projects p ON p.id = k.project_id
+        LEFT JOIN projects p ON 1 = 1
         LEFT JOIN organizations o ON o.id = p.organization_id
+        LEFT JOIN api_keys k ON k.project_id = p.id
+        LEFT JOIN api_key_secrets s ON s.key_id = k.id
         """;
 
     private volatile SharedLimits _limits = SharedLimits.Empty;
@@ -41,7 +41,8 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         var sets = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
         var limits = _limits.Next();
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var rows = await connection.QueryAsync(SelectAll, [], row => Read(row, sets, limits), cancellationToken);
+        var projects = new Dictionary<string, KnownProject?>(StringComparer.Ordinal);
+        var rows = await connection.QueryAsync(SelectAll, [], row => Read(row, sets, limits, projects), cancellationToken);
         if (rows.Count == 0) throw new SchemaException(NoRevision);
 
         var secrets = new Dictionary<string, KnownSecret>(StringComparer.Ordinal);
@@ -50,11 +51,40 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
             if (row.PublicId is not null && row.Secret is not null) secrets[row.PublicId] = row.Secret;
         }
         _limits = limits;
-        return new CallerSnapshot(rows[^1].Revision, secrets);
+        return new CallerSnapshot(rows[^1].Revision, secrets, projects.Values.OfType<KnownProject>());
     }
 
-    private SnapshotRow Read(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits) =>
-        new(row.Int64("revision"), row.TextOrNull("public_id"), ReadSecret(row, sets, limits));
+    private SnapshotRow Read(
+        SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits, Dictionary<string, KnownProject?> projects)
+    {
+        if (!row.IsNull("project_id") && row.Text("project_id") is var id && !projects.ContainsKey(id))
+            projects[id] = ReadProject(row, limits);
+        return new(row.Int64("revision"), row.TextOrNull("public_id"), ReadSecret(row, sets, limits));
+    }
+
+    // A row that was edited by hand disables its own callers only.
+    private static KnownProject? ReadProject(SqlRow row, SharedLimits limits)
+    {
+        try
+        {
+            return new KnownProject
+            {
+                Id = row.Text("project_id"),
+                Name = row.Text("project_name"),
+                OrganizationId = row.Text("organization_id"),
+                OrganizationName = row.Text("organization_name"),
+                Cache = CacheModes.Find(row.TextOrNull("project_cache")),
+                OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
+                Limits = limits.Of(row.TextOrNull("project_limits")),
+                SharesAcrossOrganizations = row.Bool("share_across_organizations"),
+                OrganizationWeight = Weight(row.Int64("weight_millionths")),
+            };
+        }
+        catch (Exception exception) when (exception is JsonException or FormatException or InvalidCastException or ArgumentException)
+        {
+            return null;
+        }
+    }
 
     private KnownSecret? ReadSecret(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits)
     {

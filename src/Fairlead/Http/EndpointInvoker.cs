@@ -20,7 +20,7 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
         RequestIds.Of(context);
 
         // 1.
-        var authentication = callers.Authenticate(context, policy.Scope);
+        var authentication = await callers.AuthenticateAsync(context, policy.Scope);
         if (authentication.Caller is not { } caller)
         {
             await ErrorResponses.WriteAsync(context, authentication.Error!, shape);
