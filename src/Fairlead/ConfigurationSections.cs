@@ -2,6 +2,7 @@ using Fairlead.Access;
 using Fairlead.Auditing;
 using Fairlead.Caching;
 using Fairlead.Catalogue;
+using Fairlead.Catalogue.Stored;
 using Fairlead.Coalescing;
 using Fairlead.Files;
 using Fairlead.Generations;
@@ -49,6 +50,7 @@ internal static class ConfigurationSections
                 (c, v) => c with { DrainTimeout = (TimeSpan)v },
                 "How long open calls may continue after SIGTERM."),
             ProviderConfig.SectionFor(kinds),
+            StoredProvidersConfig.Section,
             ModelConfig.Section,
             LimitsConfig.Section,
             SchedulingConfig.Section,

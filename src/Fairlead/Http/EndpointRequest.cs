@@ -25,6 +25,9 @@ internal sealed class EndpointRequest(HttpContext context, Caller caller, ErrorS
     /// <summary>The <c>{id}</c> of the path; empty if it has none.</summary>
     public string Id => context.GetRouteValue("id") as string ?? "";
 
+    /// <summary>Another parameter of the path; empty if it has none of this name.</summary>
+    public string Route(string name) => context.GetRouteValue(name) as string ?? "";
+
     /// <summary>The id that the response has as <c>x-request-id</c>.</summary>
     public string RequestId => RequestIds.Of(context);
 

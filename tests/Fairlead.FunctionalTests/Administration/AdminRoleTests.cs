@@ -68,8 +68,20 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
         ["GET /admin/v1/deployments"] = new(About.Installation, w => Task.FromResult(("/deployments", ""))),
         ["GET /admin/v1/deployments/{id}"] = new(About.Installation, w => Task.FromResult(("/deployments/simulated%2Fsim-echo", ""))),
         ["PATCH /admin/v1/deployments/{id}"] = new(About.Installation, w => Task.FromResult(("/deployments/simulated%2Fsim-echo", """{"state":"active"}"""))),
+        ["GET /admin/v1/providers"] = new(About.Installation, w => Task.FromResult(("/providers", ""))),
+        ["POST /admin/v1/providers"] = new(About.Installation, w => Task.FromResult(("/providers", NewProvider($"p{Guid.NewGuid():N}")))),
+        ["GET /admin/v1/providers/{id}"] = new(About.Installation, async w => ($"/providers/{await w.AddProviderAsync()}", "")),
+        ["PATCH /admin/v1/providers/{id}"] = new(About.Installation, async w => ($"/providers/{await w.AddProviderAsync()}", """{"enabled":false}""")),
+        ["DELETE /admin/v1/providers/{id}"] = new(About.Installation, async w => ($"/providers/{await w.AddProviderAsync()}", "")),
+        ["GET /admin/v1/providers/{id}/keys"] = new(About.Installation, async w => ($"/providers/{await w.AddProviderAsync()}/keys", "")),
+        ["POST /admin/v1/providers/{id}/keys"] = new(About.Installation, async w => ($"/providers/{await w.AddProviderAsync()}/keys", """{"name":"k","secret":"abc"}""")),
+        ["PATCH /admin/v1/providers/{id}/keys/{key}"] = new(About.Installation, async w => (await w.AddProviderKeyAsync(), """{"enabled":false}""")),
+        ["DELETE /admin/v1/providers/{id}/keys/{key}"] = new(About.Installation, async w => (await w.AddProviderKeyAsync(), "")),
+        ["POST /admin/v1/providers/{id}/keys/{key}/rotate"] = new(About.Installation, async w => (await w.AddProviderKeyAsync() + "/rotate", """{"secret":"def"}""")),
         ["DELETE /admin/v1/cache"] = new(About.OneThing, w => Task.FromResult(($"/cache?project_id={w.Project}", ""))),
     };
+
+    private static string NewProvider(string name) => $$"""{"name":"{{name}}","kind":"openai","base_url":"https://api.example.com/v1"}""";
 
     public static TheoryData<string> Endpoints => [.. Table.Keys];
 
@@ -216,6 +228,20 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
             foreach (var webhook in (await gateway.Admin.GetJsonAsync($"/admin/v1/webhooks?organization_id={Organization}")).GetProperty("data").EnumerateArray())
                 (await gateway.Admin.DeleteAsync(new Uri($"/admin/v1/webhooks/{webhook.GetProperty("id").GetString()}", UriKind.Relative))).Dispose();
             return await AddAsync("webhooks", $$"""{"organization_id":"{{Organization}}","url":"https://93.184.216.34/","events":["limit.warning"]}""");
+        }
+
+        public async Task<string> AddProviderAsync()
+        {
+            // There is a maximum of them.
+            foreach (var provider in (await gateway.Admin.GetJsonAsync("/admin/v1/providers")).GetProperty("data").EnumerateArray().Where(one => one.GetProperty("source").GetString() == "stored"))
+                (await gateway.Admin.DeleteAsync(new Uri($"/admin/v1/providers/{provider.GetProperty("id").GetString()}", UriKind.Relative))).Dispose();
+            return await AddAsync("providers", NewProvider($"p{Guid.NewGuid():N}"));
+        }
+
+        public async Task<string> AddProviderKeyAsync()
+        {
+            var provider = await AddProviderAsync();
+            return $"/providers/{provider}/keys/{await AddAsync($"providers/{provider}/keys", """{"name":"k","secret":"abc"}""")}";
         }
 
         public async Task<string> AddDeliveryAsync() => await AddAsync($"webhooks/{await AddWebhookAsync()}/test", "{}");

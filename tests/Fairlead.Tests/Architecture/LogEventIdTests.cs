@@ -34,6 +34,7 @@ public sealed class LogEventIdTests
         ["RescueLog"] = 18000,
         ["CacheLog"] = 19000,
         ["AccessLog"] = 23000,
+        ["StoredProvidersLog"] = 23000,
     };
 
     private static readonly List<(string Type, string Method, int Id)> Messages =
