@@ -59,14 +59,15 @@ internal sealed class ApiKeyCallerSource(
 
         var caller = secret.Caller;
         if (secret.RevokedAt is not null) return new(Revoked with { Refused = caller });
+        var now = time.GetUtcNow();
         if (caller.ExpiresAt is not null || caller.SecretRetiresAt is not null)
         {
-            var now = time.GetUtcNow();
             if (caller.ExpiresAt <= now) return new(Expired with { Refused = caller });
             if (caller.SecretRetiresAt <= now) return new(Retired with { Refused = caller });
         }
         if (caller.Addresses.Count > 0 && !IsAllowed(caller.Addresses, context.Connection.RemoteIpAddress))
             return new(WrongAddress with { Refused = caller });
+        secret.Use.Note(now);
         return new(Permit(caller, scope));
     }
 

@@ -50,6 +50,12 @@ internal sealed class ApiKeyRow
     /// <summary>One of <see cref="Pipeline.CacheModes"/>; null for that of the project.</summary>
     public string? Cache { get; set; }
 
+    /// <summary>A name of <see cref="AuditContents"/>; null for that of the project.</summary>
+    public string? AuditContent { get; set; }
+
+    /// <summary>When it was used last, to a minute; null if it was not.</summary>
+    public DateTimeOffset? LastUsedAt { get; init; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; set; }
 

@@ -19,6 +19,8 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, KeyRescueSchema>();
         services.AddSingleton<ISchemaStep, CacheModeSchema>();
         services.AddSingleton<ISchemaStep, KeyRoleSchema>();
+        services.AddSingleton<ISchemaStep, AuditContentSchema>();
+        services.AddSingleton<ISchemaStep, KeyUseSchema>();
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
         services.AddSingleton(provider =>
             new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
@@ -35,6 +37,7 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<AccessChanges>();
         services.AddSingleton<FirstStart>();
         services.AddHostedService<CallerSnapshotRefresher>();
+        services.AddHostedService<KeyUseWriter>();
         return services;
     }
 }

@@ -63,6 +63,12 @@ public sealed class Caller
     /// <summary>What its calls may do with the cache of responses, by the key, else by the project; null for nothing.</summary>
     internal CacheMode? Cache { get; init; }
 
+    /// <summary>
+    /// How much content the audit records of its calls have: the strictest that its organization, project and key say; null if none of them
+    /// says anything, so that only the configuration decides. The configuration can be stricter still.
+    /// </summary>
+    internal AuditContent? AuditContent { get; init; }
+
     /// <summary>Limits of the organization. Equal limits are one object, also in the next snapshot.</summary>
     internal LimitSet OrganizationLimits { get; init; } = LimitSet.None;
 

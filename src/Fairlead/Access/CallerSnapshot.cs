@@ -33,6 +33,9 @@ internal sealed class CallerSnapshot
     /// <summary>A project, for callers whose credential is not stored.</summary>
     public KnownProject? FindProject(string id) => _projects.GetValueOrDefault(id);
 
+    /// <summary>When keys were used last, by key id.</summary>
+    public IEnumerable<KeyValuePair<string, KeyUse>> Uses => _byKey.Select(one => KeyValuePair.Create(one.Key, one.Value.Use));
+
     /// <summary>Number of secrets.</summary>
     public int Count { get; }
 

@@ -1,5 +1,7 @@
 using System.Data.Common;
+using System.Globalization;
 using Fairlead.Conversation;
+using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
@@ -13,6 +15,7 @@ internal sealed class KeyEndpoints(
 {
     private const string IdPrefix = "key_";
     private const string Path = "/keys";
+    private const string UnusedSince = "unused_since";
 
     /// <summary>Long enough for a new secret to reach every client, short enough that a forgotten old one stops working.</summary>
     public const int DefaultOverlapSeconds = 24 * 60 * 60;
@@ -38,13 +41,27 @@ internal sealed class KeyEndpoints(
 
     private async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
-        var page = ListPage.Read(request, IdPrefix, "project_id", "organization_id");
+        var page = ListPage.Read(request, IdPrefix, "project_id", "organization_id", UnusedSince);
+        var unusedSince = ReadUnusedSince(page.Filter(UnusedSince));
         await using var connection = await storage.OpenAsync(request.Cancellation);
         var rows = await KeyTable.ListAsync(
             connection, page.After, page.Filter("project_id"), request.Caller.Reach.Narrow(page.Filter("organization_id")), page.Limit + 1,
-            request.Cancellation);
+            request.Cancellation, unusedSince);
         var now = time.GetUtcNow();
         return page.ToResult(rows, row => row.Id, (json, row) => KeyJson.Write(json, row, now));
+    }
+
+    private static DateTimeOffset? ReadUnusedSince(string? text)
+    {
+        if (text is null) return null;
+        // A plus sign that is not percent-encoded arrives as a space.
+        if (DateTimeOffset.TryParseExact(text.Replace(' ', '+'), ["yyyy-MM-dd", "yyyy-MM-ddTHH:mm:ssK"], CultureInfo.InvariantCulture,
+            DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) && time.Year is >= 1970 and <= 9000)
+        {
+            return time;
+        }
+        throw new GatewayErrorException(GatewayError.Invalid(UnusedSince,
+            $"The parameter '{UnusedSince}' must be a time such as 2026-11-23T08:00:00Z or a date such as 2026-11-23."));
     }
 
     private async Task<EndpointResult> GetAsync(EndpointRequest request)

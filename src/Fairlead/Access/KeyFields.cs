@@ -19,7 +19,7 @@ internal sealed partial class KeyFields
     private static readonly string[] Names =
     [
         "name", "project_id", "scopes", RoleName, OrganizationName, "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions",
-        "batch_tokens", "batch_delay_ms", "rescue", "cache", LimitsField.Name,
+        "batch_tokens", "batch_delay_ms", "rescue", "cache", "audit_content", LimitsField.Name,
     ];
 
     /// <summary>Fields of the body that creates a key.</summary>
@@ -73,6 +73,8 @@ internal sealed partial class KeyFields
 
     public string? Cache { get; private set; }
 
+    public string? AuditContent { get; private set; }
+
     public string? Limits { get; private set; }
 
     public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
@@ -89,7 +91,8 @@ internal sealed partial class KeyFields
         {
             Name = row.Name, Scopes = row.Scopes, Role = row.Role, RoleOrganizationId = row.RoleOrganizationId, Models = row.Models, Classes = row.Classes,
             DefaultClass = row.DefaultClass, Addresses = row.Addresses, ExpiresAt = row.ExpiresAt, ApiVersion = row.ApiVersion, Extensions = row.Extensions,
-            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs, Rescue = row.Rescue, Cache = row.Cache, Limits = row.Limits,
+            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs, Rescue = row.Rescue, Cache = row.Cache,
+            AuditContent = row.AuditContent, Limits = row.Limits,
         };
         if (body.Has("name") && !body.HasValue("name")) body.Invalid("name", "Must not be null.");
         key.Read(body, now, isNew: false);
@@ -102,7 +105,8 @@ internal sealed partial class KeyFields
         || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes)
         || DefaultClass != row.DefaultClass || !Addresses.SequenceEqual(row.Addresses) || ExpiresAt != row.ExpiresAt
         || ApiVersion != row.ApiVersion || Extensions != row.Extensions || BatchTokens != row.BatchTokens
-        || BatchDelayMs != row.BatchDelayMs || Rescue != row.Rescue || Cache != row.Cache || Limits != row.Limits;
+        || BatchDelayMs != row.BatchDelayMs || Rescue != row.Rescue || Cache != row.Cache || AuditContent != row.AuditContent
+        || Limits != row.Limits;
 
     /// <summary>A new key without secrets.</summary>
     public ApiKeyRow ToRow(string id, string projectId, DateTimeOffset now)
@@ -142,6 +146,7 @@ internal sealed partial class KeyFields
         row.BatchDelayMs = BatchDelayMs;
         row.Rescue = Rescue;
         row.Cache = Cache;
+        row.AuditContent = AuditContent;
         row.Limits = Limits;
     }
 
@@ -164,6 +169,7 @@ internal sealed partial class KeyFields
         if (body.Has("batch_delay_ms")) BatchDelayMs = body.Integer("batch_delay_ms", 0, BatchSettings.MaxDelayMs);
         if (body.Has("rescue")) Rescue = body.OneOf("rescue", RescueModes.Names);
         if (body.Has("cache")) Cache = body.OneOf("cache", CacheModes.All);
+        if (body.Has("audit_content")) AuditContent = body.OneOf("audit_content", AuditContents.Names);
         Limits = LimitsField.Read(body)(Limits);
     }
 

@@ -17,6 +17,8 @@ internal sealed record KnownProject
 
     public CacheMode? Cache { get; init; }
 
+    public AuditContent? AuditContent { get; init; }
+
     public LimitSet OrganizationLimits { get; init; } = LimitSet.None;
 
     public LimitSet Limits { get; init; } = LimitSet.None;
@@ -40,6 +42,7 @@ internal sealed record KnownProject
         OrganizationId = OrganizationId,
         OrganizationName = OrganizationName,
         Cache = Cache,
+        AuditContent = AuditContent,
         OrganizationLimits = OrganizationLimits,
         ProjectLimits = Limits,
         OrganizationWeight = OrganizationWeight,

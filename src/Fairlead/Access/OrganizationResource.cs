@@ -14,9 +14,10 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
 {
     private const string WeightName = "weight";
     private const string ShareName = "share_across_organizations";
+    private const string AuditContentName = "audit_content";
     private const decimal DefaultWeight = 1;
 
-    private static readonly FieldSet Fields = new(["name", WeightName, ShareName, LimitsField.Name]);
+    private static readonly FieldSet Fields = new(["name", WeightName, ShareName, AuditContentName, LimitsField.Name]);
 
     public override bool IsOfOrganizations => true;
 
@@ -31,6 +32,7 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
             Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
             Weight = ReadWeight(fields),
             SharesAcrossOrganizations = ReadShare(fields),
+            AuditContent = fields.OneOf(AuditContentName, AuditContents.Names),
             Limits = LimitsField.Read(fields)(null),
             CreatedAt = default,
             UpdatedAt = default,
@@ -41,12 +43,14 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
         var name = fields.OptionalText("name", FieldLengths.Name);
         decimal? weight = fields.Has(WeightName) ? ReadWeight(fields) : null;
         bool? share = fields.Has(ShareName) ? ReadShare(fields) : null;
+        var content = fields.OneOf(AuditContentName, AuditContents.Names);
         var limits = LimitsField.Read(fields);
         return row => row with
         {
             Name = name ?? row.Name,
             Weight = weight ?? row.Weight,
             SharesAcrossOrganizations = share ?? row.SharesAcrossOrganizations,
+            AuditContent = fields.Has(AuditContentName) ? content : row.AuditContent,
             Limits = limits(row.Limits),
         };
     }
@@ -98,6 +102,7 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
     {
         json.WriteNumber(WeightName, Money.Trim(row.Weight));
         json.WriteBoolean(ShareName, row.SharesAcrossOrganizations);
+        json.WriteString(AuditContentName, row.AuditContent);
         LimitsField.Write(json, row.Limits);
     }
 

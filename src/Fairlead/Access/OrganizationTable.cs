@@ -6,7 +6,7 @@ namespace Fairlead.Access;
 /// <summary>SQL of the table <c>organizations</c>.</summary>
 internal static class OrganizationTable
 {
-    private const string Columns = "id, name, weight_millionths, share_across_organizations, limits, created_at, updated_at";
+    private const string Columns = "id, name, weight_millionths, share_across_organizations, audit_content, limits, created_at, updated_at";
 
     public static Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
@@ -25,10 +25,11 @@ internal static class OrganizationTable
 
     public static Task InsertAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @share, @limits, @created_at, @updated_at)",
+            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @share, @audit_content, @limits, @created_at, @updated_at)",
             [
                 ("@id", row.Id), ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
-                ("@share", row.SharesAcrossOrganizations), ("@limits", row.Limits), ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
+                ("@share", row.SharesAcrossOrganizations), ("@audit_content", row.AuditContent), ("@limits", row.Limits),
+                ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
             ],
             cancellationToken);
 
@@ -36,13 +37,15 @@ internal static class OrganizationTable
     public static Task UpdateAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
             """
-            UPDATE organizations SET name = @name, weight_millionths = @weight, share_across_organizations = @share, limits = @limits,
+            UPDATE organizations SET name = @name, weight_millionths = @weight, share_across_organizations = @share,
+                audit_content = @audit_content, limits = @limits,
                 updated_at = @updated_at
             WHERE id = @id
             """,
             [
                 ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
-                ("@share", row.SharesAcrossOrganizations), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt), ("@id", row.Id),
+                ("@share", row.SharesAcrossOrganizations), ("@audit_content", row.AuditContent), ("@limits", row.Limits),
+                ("@updated_at", row.UpdatedAt), ("@id", row.Id),
             ],
             cancellationToken);
 
@@ -55,6 +58,7 @@ internal static class OrganizationTable
         Name = row.Text("name"),
         Weight = LimitNumber.Weight.ToDecimal(row.Int64("weight_millionths")),
         SharesAcrossOrganizations = row.Bool("share_across_organizations"),
+        AuditContent = row.TextOrNull("audit_content"),
         Limits = row.TextOrNull("limits"),
         CreatedAt = row.Time("created_at"),
         UpdatedAt = row.Time("updated_at"),

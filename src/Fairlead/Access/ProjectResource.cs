@@ -15,9 +15,9 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
 
     public override bool IsOfOrganizations => true;
 
-    public override FieldSet NewFields { get; } = new(["name", "organization_id", "cache", LimitsField.Name]);
+    public override FieldSet NewFields { get; } = new(["name", "organization_id", "cache", "audit_content", LimitsField.Name]);
 
-    public override FieldSet ChangeFields { get; } = new(["name", "cache", LimitsField.Name], new Dictionary<string, string>
+    public override FieldSet ChangeFields { get; } = new(["name", "cache", "audit_content", LimitsField.Name], new Dictionary<string, string>
     {
         ["organization_id"] = "A project stays with its organization; create a new project in the other one.",
     });
@@ -30,6 +30,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
         Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
         OrganizationId = fields.RequiredText("organization_id", FieldLengths.Id) ?? "",
         Cache = fields.OneOf("cache", CacheModes.All),
+        AuditContent = fields.OneOf("audit_content", AuditContents.Names),
         Limits = LimitsField.Read(fields)(null),
         CreatedAt = default,
         UpdatedAt = default,
@@ -39,10 +40,12 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     {
         var name = fields.OptionalText("name", FieldLengths.Name);
         var cache = fields.OneOf("cache", CacheModes.All);
+        var content = fields.OneOf("audit_content", AuditContents.Names);
         var limits = LimitsField.Read(fields);
         return row => row with
         {
-            Name = name ?? row.Name, Cache = fields.Has("cache") ? cache : row.Cache, Limits = limits(row.Limits),
+            Name = name ?? row.Name, Cache = fields.Has("cache") ? cache : row.Cache,
+            AuditContent = fields.Has("audit_content") ? content : row.AuditContent, Limits = limits(row.Limits),
         };
     }
 
@@ -92,6 +95,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     {
         json.WriteString("organization_id", row.OrganizationId);
         json.WriteString("cache", row.Cache);
+        json.WriteString("audit_content", row.AuditContent);
         LimitsField.Write(json, row.Limits);
     }
 }

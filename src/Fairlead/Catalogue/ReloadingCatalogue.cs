@@ -1,5 +1,6 @@
 using Fairlead.Catalogue.Stored;
 using Fairlead.Configuration;
+using Fairlead.Providers;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Catalogue;
