@@ -21,6 +21,7 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, KeyRoleSchema>();
         services.AddSingleton<ISchemaStep, AuditContentSchema>();
         services.AddSingleton<ISchemaStep, KeyUseSchema>();
+        services.AddSingleton<ISchemaStep, KeyNoticeSchema>();
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
         services.AddSingleton(provider =>
             new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));

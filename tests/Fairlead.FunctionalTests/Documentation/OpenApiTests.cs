@@ -140,7 +140,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             .SelectMany(e => e.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods.Where(m => m != "HEAD").Select(m => $"{m.ToLowerInvariant()} {Parameter().Replace(e.RoutePattern.RawText!, "{id}")}") ?? [])
             .Append("get /metrics") // The program's own.
             .Order(StringComparer.Ordinal);
-        Assert.Equal(mapped, Operations().Order(StringComparer.Ordinal));
+        Assert.Equal(mapped, Operations().Select(operation => Parameter().Replace(operation, "{id}")).Order(StringComparer.Ordinal));
     }
 
     [Fact]

@@ -35,6 +35,7 @@ public sealed class LogEventIdTests
         ["CacheLog"] = 19000,
         ["AccessLog"] = 23000,
         ["StoredProvidersLog"] = 23000,
+        ["KeyExpiryLog"] = 23000,
     };
 
     private static readonly List<(string Type, string Method, int Id)> Messages =
