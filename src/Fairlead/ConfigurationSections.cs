@@ -1,6 +1,8 @@
+using Fairlead.Access;
 using Fairlead.Auditing;
 using Fairlead.Caching;
 using Fairlead.Catalogue;
+using Fairlead.Catalogue.Stored;
 using Fairlead.Coalescing;
 using Fairlead.Files;
 using Fairlead.Generations;
@@ -41,6 +43,7 @@ internal static class ConfigurationSections
             StorageConfig.Section,
             RedisConfig.Section,
             ServerConfig.Section,
+            AuthenticationConfig.Section,
             new("publicUrl", new ConfigUrl(), c => c.PublicUrl, (c, v) => c with { PublicUrl = (string)v },
                 "Address by which clients reach this server, for links in responses (`doc_url`). Default: the host of each request. Set it "
                 + "behind a proxy."),
@@ -48,6 +51,7 @@ internal static class ConfigurationSections
                 (c, v) => c with { DrainTimeout = (TimeSpan)v },
                 "How long open calls may continue after SIGTERM."),
             ProviderConfig.SectionFor(kinds),
+            StoredProvidersConfig.Section,
             ModelConfig.Section,
             LimitsConfig.Section,
             SchedulingConfig.Section,
@@ -67,5 +71,6 @@ internal static class ConfigurationSections
         ],
         Later,
         // Deployments inherit the timeouts of the providers that remain.
-        [new ProviderConfigRules(kinds), new StorageConfigRules(), new DeploymentConfigRules(), new TelemetryConfigRules(), new PolicyConfigRules()]);
+        [new ProviderConfigRules(kinds), new StorageConfigRules(), new DeploymentConfigRules(), new TelemetryConfigRules(), new PolicyConfigRules(),
+            new AuthenticationConfigRules()]);
 }

@@ -30,16 +30,22 @@ internal static class KeysCommand
             HelpName = "scope",
             DefaultValueFactory = _ => [.. Scopes.Default],
         };
+        var role = new Option<string?>("--role")
+        {
+            Description = "What it may do in administration: one of "
+                + $"{string.Join(", ", AdminRoles.Names)} (of the project's organization). Default: nothing.",
+            HelpName = "role",
+        };
         var models = new Option<string[]>("--model")
         {
             Description = "A model that it may use; repeat for several. Default: all models.",
             HelpName = "model",
         };
         var project = new Option<string?>("--project") { Description = "Id of its project. Default: the first project.", HelpName = "id" };
-        var create = new Command("create", "Create a key and print it once.") { name, scopes, models, project };
+        var create = new Command("create", "Create a key and print it once.") { name, scopes, role, models, project };
         create.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
-            CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(models),
-                parsed.GetValue(project), cancellationToken), cancellationToken));
+            CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(role),
+                parsed.GetValue(models), parsed.GetValue(project), cancellationToken), cancellationToken));
 
         var list = new Command("list", "List the keys. Secrets are not stored.");
         list.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, _) =>
@@ -92,8 +98,8 @@ internal static class KeysCommand
     }
 
     private static async Task<int> CreateAsync(
-        IServiceProvider services, TextWriter output, TextWriter error, string name, string[] scopes, string[]? models, string? project,
-        CancellationToken cancellationToken)
+        IServiceProvider services, TextWriter output, TextWriter error, string name, string[] scopes, string? role, string[]? models,
+        string? project, CancellationToken cancellationToken)
     {
         if (string.IsNullOrWhiteSpace(name) || name.Length > 128)
         {
@@ -105,6 +111,12 @@ internal static class KeysCommand
             await error.WriteLineAsync($"'{unknown}' is not a scope. Use one of {string.Join(", ", Scopes.All)}.");
             return 1;
         }
+        if (role is not null && AdminRoles.Find(role) is null)
+        {
+            await error.WriteLineAsync($"'{role}' is not a role. Use one of {string.Join(", ", AdminRoles.Names)}.");
+            return 1;
+        }
+        if (role is null && AdminRoles.OfScopes(scopes) is { } meant) role = AdminRoles.NameOf(meant);
         var time = services.GetRequiredService<TimeProvider>();
         var now = time.GetUtcNow();
         await using var change = await services.GetRequiredService<AccessChanges>().BeginAsync(cancellationToken);
@@ -134,6 +146,8 @@ internal static class KeysCommand
             ProjectId = owner.Id,
             Name = name,
             Scopes = scopes,
+            Role = role,
+            RoleOrganizationId = AdminRoles.Find(role) == AdminRole.OrganizationAdmin ? owner.OrganizationId : null,
             Models = models is { Length: > 0 } ? models : null,
             Classes = [.. CallClasses.All],
             DefaultClass = CallClasses.Default,
@@ -171,12 +185,12 @@ internal static class KeysCommand
         var now = services.GetRequiredService<TimeProvider>().GetUtcNow();
         await using var connection = await services.GetRequiredService<IStorage>().OpenAsync(cancellationToken);
         var keys = await KeyTable.ListAsync(connection, after: "", projectId: null, organizationId: null, limit: null, cancellationToken);
-        await output.WriteLineAsync($"{"ID",-30}  {"NAME",-20}  {"STATE",-8}  {"CREATED",-10}  SCOPES");
+        await output.WriteLineAsync($"{"ID",-30}  {"NAME",-20}  {"STATE",-8}  {"CREATED",-10}  {"ROLE",-18}  SCOPES");
         foreach (var key in keys)
         {
             var state = key.RevokedAt is not null ? "revoked" : key.ExpiresAt <= now ? "expired" : "active";
             await output.WriteLineAsync(
-                $"{key.Id,-30}  {key.Name,-20}  {state,-8}  {key.CreatedAt:yyyy-MM-dd}  {string.Join(' ', key.Scopes)}");
+                $"{key.Id,-30}  {key.Name,-20}  {state,-8}  {key.CreatedAt:yyyy-MM-dd}  {key.Role,-18}  {string.Join(' ', key.Scopes)}");
         }
         return 0;
     }

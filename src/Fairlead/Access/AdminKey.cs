@@ -8,7 +8,7 @@ internal sealed class AdminKey(string? value) : EnvironmentKey(value, ErrorOf(va
     public const string Variable = "FAIRLEAD_ADMIN_KEY";
 
     /// <summary>The caller of this key: the operator, without an organization in the store.</summary>
-    public Caller Caller { get; } = CallerOf("key_environment", Variable, [Scopes.AdminAll]);
+    public Caller Caller { get; } = CallerOf("key_environment", Variable, [Scopes.AdminAll], AdminGrant.Owner);
 
     /// <summary>Why <paramref name="value"/> cannot be used as the admin key, or null. The text never contains the value.</summary>
     public static string? ErrorOf(string? value) => ErrorOf(Variable, value);

@@ -18,6 +18,24 @@ internal abstract class AdminResource<TRow>(string kind, string idPrefix)
 
     public string IdPrefix { get; } = idPrefix;
 
+    /// <summary>
+    /// Whether administrators of organizations see those in theirs; <see cref="OrganizationOfAsync"/> says which. Default false: the
+    /// resource belongs to the installation.
+    /// </summary>
+    public virtual bool IsOfOrganizations => false;
+
+    /// <summary>The organization that the row is in; null if it belongs to the installation, or if there is none with the id that it names.</summary>
+    public virtual ValueTask<string?> OrganizationOfAsync(DbConnection connection, TRow row, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<string?>(null);
+
+    /// <summary>Refuses a change that only those may make who see the whole installation. Default: nothing is refused.</summary>
+    /// <param name="caller">The caller, who sees the row.</param>
+    /// <param name="before">The row; null for a new one.</param>
+    /// <param name="after">The row after the change; null if it is deleted.</param>
+    public virtual void CheckRights(Caller caller, TRow? before, TRow? after)
+    {
+    }
+
     /// <summary>Names of the parameters that filter the list.</summary>
     public virtual string[] Filters => [];
 
@@ -36,6 +54,9 @@ internal abstract class AdminResource<TRow>(string kind, string idPrefix)
     /// <summary>The requested change. It returns an equal row if it changes nothing.</summary>
     public abstract Func<TRow, TRow> ReadChange(BodyFields fields);
 
+    /// <summary>Adds the error of a parent that does not exist.</summary>
+    public virtual void AddParentError(BodyFields fields) => throw new NotSupportedException($"A {Kind} has no parent.");
+
     /// <summary>Adds an error to <paramref name="fields"/> if the parent of <paramref name="row"/> does not exist.</summary>
     public virtual Task CheckParentAsync(DbConnection connection, TRow row, BodyFields fields, CancellationToken cancellationToken) =>
         Task.CompletedTask;
@@ -50,6 +71,7 @@ internal abstract class AdminResource<TRow>(string kind, string idPrefix)
     public abstract Task<GatewayErrorException?> FindUseAsync(DbConnection connection, TRow row, CancellationToken cancellationToken);
 
     /// <summary>The rows of <paramref name="page"/> in the order of ids, and one more if there is a next page.</summary>
+    /// <remarks>For a caller who sees one organization, the page has it as the filter <c>organization_id</c>, even if it is not among the <see cref="Filters"/>.</remarks>
     public abstract Task<List<TRow>> ListAsync(DbConnection connection, ListPage page, CancellationToken cancellationToken);
 
     public abstract Task<TRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken);

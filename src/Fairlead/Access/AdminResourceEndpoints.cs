@@ -12,10 +12,13 @@ internal sealed class AdminResourceEndpoints<TRow>(
     ILogger<AdminResourceEndpoints<TRow>> logger) : IAdminEndpoints
     where TRow : AdminRow
 {
+    private const string Organization = "organization_id";
+
     private readonly string _path = $"/{resource.Kind}s";
 
     public void Map(EndpointRoutes read, EndpointRoutes write)
     {
+        if (resource.IsOfOrganizations) (read, write) = (read.OfOrganizations, write.OfOrganizations);
         read.Read(_path, ListAsync);
         read.Read(_path + "/{id}", GetAsync);
         write.Post(_path, CreateAsync);
@@ -26,6 +29,8 @@ internal sealed class AdminResourceEndpoints<TRow>(
     private async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
         var page = ListPage.Read(request, resource.IdPrefix, resource.Filters);
+        var reach = request.Caller.Reach;
+        if (!reach.IsAll) page.SetFilter(Organization, reach.Narrow(page.Filter(Organization)));
         await using var connection = await storage.OpenAsync(request.Cancellation);
         return page.ToResult(await resource.ListAsync(connection, page, request.Cancellation), row => row.Id, resource.Write);
     }
@@ -49,8 +54,11 @@ internal sealed class AdminResourceEndpoints<TRow>(
         // Lists are paged by id, so the order of ids must be the order of commits: they are made under the lock.
         var now = time.GetUtcNow();
         row = (TRow)((AdminRow)row with { Id = Ids.New(resource.IdPrefix, time), CreatedAt = now, UpdatedAt = now });
-        await resource.CheckParentAsync(change.Connection, row, fields, request.Cancellation);
+        // A parent that the caller does not see does not exist for it.
+        if (resource.HasParent && !await SeesAsync(request, change.Connection, row)) resource.AddParentError(fields);
+        else await resource.CheckParentAsync(change.Connection, row, fields, request.Cancellation);
         fields.ThrowIfInvalid();
+        resource.CheckRights(request.Caller, null, row);
         await resource.InsertAsync(change.Connection, row, request.Cancellation);
         await audit.RecordAsync(change.Connection, ActionOf(request, "create", null, row), request.Cancellation);
         await change.CommitAsync(request.Cancellation);
@@ -70,6 +78,7 @@ internal sealed class AdminResourceEndpoints<TRow>(
         var known = await FindAsync(change.Connection, request);
         var row = apply(known);
         var differs = row != known;
+        resource.CheckRights(request.Caller, known, row);
         if (differs)
         {
             row = (TRow)((AdminRow)row with { UpdatedAt = time.GetUtcNow() });
@@ -91,6 +100,7 @@ internal sealed class AdminResourceEndpoints<TRow>(
     {
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindAsync(change.Connection, request);
+        resource.CheckRights(request.Caller, row, null);
         if (await resource.FindUseAsync(change.Connection, row, request.Cancellation) is { } conflict) throw conflict;
         await resource.DeleteAsync(change.Connection, row.Id, request.Cancellation);
         await audit.RecordAsync(change.Connection, ActionOf(request, "delete", row, null), request.Cancellation);
@@ -114,6 +124,16 @@ internal sealed class AdminResourceEndpoints<TRow>(
         };
     }
 
-    private async Task<TRow> FindAsync(DbConnection connection, EndpointRequest request) =>
-        await resource.FindAsync(connection, request.Id, request.Cancellation) ?? throw EndpointErrors.NotFound(resource.Kind);
+    // What the caller does not see is not found, so that no response shows whether it exists.
+    private async Task<TRow> FindAsync(DbConnection connection, EndpointRequest request)
+    {
+        var row = await resource.FindAsync(connection, request.Id, request.Cancellation);
+        return row is not null && await SeesAsync(request, connection, row) ? row : throw EndpointErrors.NotFound(resource.Kind);
+    }
+
+    private async ValueTask<bool> SeesAsync(EndpointRequest request, DbConnection connection, TRow row)
+    {
+        var reach = request.Caller.Reach;
+        return reach.IsAll || reach.Sees(await resource.OrganizationOfAsync(connection, row, request.Cancellation));
+    }
 }

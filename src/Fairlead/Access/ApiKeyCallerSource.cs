@@ -1,15 +1,17 @@
 using System.Net;
+using Fairlead.Access.Tokens;
 using Fairlead.Errors;
 using Microsoft.AspNetCore.Http;
 
 namespace Fairlead.Access;
 
 /// <summary>
-/// Keys from the store and from the environment. The order of the checks is a guarantee: only a caller with the full secret
+/// Keys from the store and from the environment, and tokens of identity providers. The order of the checks is a guarantee: only a caller with the full secret
 /// learns that a key is revoked, expired or restricted to other addresses.
 /// </summary>
-internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adminKey, TimeProvider time, ClientKey? clientKey = null)
-    : ICallerSource
+internal sealed class ApiKeyCallerSource(
+    CallerSnapshots snapshots, AdminKey adminKey, TimeProvider time, ClientKey? clientKey = null, TokenCallers? tokens = null,
+    WrongKeys? wrongKeys = null) : ICallerSource
 {
     private static readonly AuthenticationResult Missing = Refusal(ErrorCode.MissingApiKey,
         "No API key was sent. Send it as 'Authorization: Bearer <key>', 'x-api-key: <key>' or 'api-key: <key>'.");
@@ -31,41 +33,62 @@ internal sealed class ApiKeyCallerSource(CallerSnapshots snapshots, AdminKey adm
         new GatewayError(ErrorCode.StoreUnavailable,
         "The API key is unknown, and the server cannot read its key store at the moment.") { RetryAfter = TimeSpan.FromSeconds(5) });
 
-    public AuthenticationResult Authenticate(HttpContext context, string? scope)
+    public ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? scope)
     {
         var presented = PresentedKey.Of(context.Request.Headers);
-        if (presented.IsRepeated) return Repeated;
-        if (presented.Text.IsEmpty) return Missing;
+        if (presented.IsRepeated) return new(Repeated);
+        if (presented.Text.IsEmpty) return new(Missing);
 
         var snapshot = snapshots.Current;
         var wellFormed = ApiKeyText.TryParse(presented.Text, out var publicId);
         var secret = wellFormed ? snapshot?.Find(publicId) : null;
         if (secret is null || !secret.Matches(presented.Text))
         {
-            if (adminKey.Matches(presented.Text)) return Permit(adminKey.Caller, scope);
-            if (clientKey?.Matches(presented.Text) == true) return Permit(clientKey.Caller, scope);
-            if (!wellFormed) return Malformed;
-            if (snapshot is null) return NotLoaded;
+            if (adminKey.Matches(presented.Text)) return new(Permit(adminKey.Caller, scope));
+            if (clientKey?.Matches(presented.Text) == true) return new(Permit(clientKey.Caller, scope));
+            if (!wellFormed && tokens is { IsConfigured: true } && TokenText.MayBe(presented.Text))
+            {
+                return tokens.Find(presented.Text) is { } known
+                    ? new(Of(known.Caller, known.Error, scope)) : VerifyAsync(context, presented.Text.ToString(), scope);
+            }
+            if (wellFormed && snapshot is null) return new(NotLoaded);
             // Another node may have created the key since. A key whose secret is wrong stays wrong.
-            return secret is null && snapshots.IsStale ? NotReadable : Unknown;
+            var mayBeNew = wellFormed && secret is null && snapshots.IsStale;
+            return new(mayBeNew ? NotReadable : Wrong(context, wellFormed ? Unknown : Malformed));
         }
 
         var caller = secret.Caller;
-        if (secret.RevokedAt is not null) return Revoked with { Refused = caller };
+        if (secret.RevokedAt is not null) return new(Revoked with { Refused = caller });
+        var now = time.GetUtcNow();
         if (caller.ExpiresAt is not null || caller.SecretRetiresAt is not null)
         {
-            var now = time.GetUtcNow();
-            if (caller.ExpiresAt <= now) return Expired with { Refused = caller };
-            if (caller.SecretRetiresAt <= now) return Retired with { Refused = caller };
+            if (caller.ExpiresAt <= now) return new(Expired with { Refused = caller });
+            if (caller.SecretRetiresAt <= now) return new(Retired with { Refused = caller });
         }
         if (caller.Addresses.Count > 0 && !IsAllowed(caller.Addresses, context.Connection.RemoteIpAddress))
-            return WrongAddress with { Refused = caller };
-        return Permit(caller, scope);
+            return new(WrongAddress with { Refused = caller });
+        secret.Use.Note(now);
+        return new(Permit(caller, scope));
     }
+
+    private async ValueTask<AuthenticationResult> VerifyAsync(HttpContext context, string token, string? scope)
+    {
+        var (caller, error) = await tokens!.VerifyAsync(token, context.RequestAborted);
+        var result = Of(caller, error, scope);
+        // A token that has expired was a good one.
+        return error?.Code == ErrorCode.InvalidApiKey ? Wrong(context, result) : result;
+    }
+
+    private static AuthenticationResult Of(Caller? caller, GatewayError? error, string? scope) =>
+        caller is not null ? Permit(caller, scope) : new AuthenticationResult(null, error);
+
+    private AuthenticationResult Wrong(HttpContext context, AuthenticationResult refusal) =>
+        wrongKeys?.Count(context.Connection.RemoteIpAddress) ?? refusal;
 
     private static AuthenticationResult Permit(Caller caller, string? scope) =>
         scope is null || caller.HasScope(scope)
             ? new AuthenticationResult(caller, null)
+            : AdminRoles.IsAdminScope(scope) ? new AuthenticationResult(null, AdminRights.Missing(scope)) { Refused = caller }
             : Refusal(ErrorCode.InsufficientScope, $"The API key lacks the scope '{scope}'.") with { Refused = caller };
 
     private static bool IsAllowed(IReadOnlyList<IPNetwork> networks, IPAddress? address)

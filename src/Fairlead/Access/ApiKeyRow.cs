@@ -12,6 +12,15 @@ internal sealed class ApiKeyRow
 
     public required string[] Scopes { get; set; }
 
+    /// <summary>A name of <see cref="AdminRoles"/>; null for none.</summary>
+    public string? Role { get; set; }
+
+    /// <summary>The organization of the role; null if it is for none, or for all.</summary>
+    public string? RoleOrganizationId { get; set; }
+
+    /// <summary>The rights that the role stands for.</summary>
+    public AdminGrant? Admin => AdminGrant.Of(Role, RoleOrganizationId);
+
     /// <summary>Null for all models.</summary>
     public string[]? Models { get; set; }
 
@@ -40,6 +49,12 @@ internal sealed class ApiKeyRow
 
     /// <summary>One of <see cref="Pipeline.CacheModes"/>; null for that of the project.</summary>
     public string? Cache { get; set; }
+
+    /// <summary>A name of <see cref="AuditContents"/>; null for that of the project.</summary>
+    public string? AuditContent { get; set; }
+
+    /// <summary>When it was used last, to a minute; null if it was not.</summary>
+    public DateTimeOffset? LastUsedAt { get; init; }
 
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; set; }

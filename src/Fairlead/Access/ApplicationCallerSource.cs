@@ -7,13 +7,14 @@ namespace Fairlead.Access;
 internal sealed class ApplicationCallerSource(Func<HttpContext, ApplicationCaller?> find, ApplicationCallers callers, ICallerSource keys)
     : ICallerSource
 {
-    public AuthenticationResult Authenticate(HttpContext context, string? scope)
+    public ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? scope)
     {
-        if (find(context) is not { } known) return keys.Authenticate(context, scope);
+        if (find(context) is not { } known) return keys.AuthenticateAsync(context, scope);
         var caller = callers.Of(known);
-        return scope is null || caller.HasScope(scope)
+        return new(scope is null || caller.HasScope(scope)
             ? new AuthenticationResult(caller, null)
             : new AuthenticationResult(null,
-                new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller };
+                AdminRoles.IsAdminScope(scope) ? AdminRights.Missing(scope)
+                    : new GatewayError(ErrorCode.InsufficientScope, $"The caller lacks the scope '{scope}'.")) { Refused = caller });
     }
 }

@@ -53,6 +53,8 @@ internal sealed class ApplicationCallers
         KeyId = keyId,
         KeyName = caller.Name ?? caller.Id,
         Scopes = caller.Scopes.ToFrozenSet(StringComparer.Ordinal),
+        // An app gives rights of administration by scopes.
+        Admin = AdminRoles.OfScopes(caller.Scopes) is { } role ? new AdminGrant(role) : null,
         Models = caller.Models?.ToFrozenSet(StringComparer.Ordinal),
     };
 

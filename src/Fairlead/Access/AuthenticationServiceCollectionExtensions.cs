@@ -1,3 +1,4 @@
+using Fairlead.Access.Tokens;
 using Fairlead.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -17,16 +18,27 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, OrganizationSharingSchema>();
         services.AddSingleton<ISchemaStep, KeyRescueSchema>();
         services.AddSingleton<ISchemaStep, CacheModeSchema>();
+        services.AddSingleton<ISchemaStep, KeyRoleSchema>();
+        services.AddSingleton<ISchemaStep, AuditContentSchema>();
+        services.AddSingleton<ISchemaStep, KeyUseSchema>();
+        services.AddSingleton<ISchemaStep, KeyNoticeSchema>();
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
         services.AddSingleton(provider =>
             new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
         services.AddSingleton<ApplicationCallers>();
         services.AddSingleton<CallerSnapshotReader>();
         services.AddSingleton<CallerSnapshots>();
+        services.AddMetrics();
+        services.AddSingleton<AccessMetrics>();
+        services.AddSingleton<WrongKeys>();
+        services.AddSingleton(_ => new IssuerKeyReader());
+        services.AddSingleton<TokenVerifier>();
+        services.AddSingleton<TokenCallers>();
         services.AddSingleton<ICallerSource, ApiKeyCallerSource>();
         services.AddSingleton<AccessChanges>();
         services.AddSingleton<FirstStart>();
         services.AddHostedService<CallerSnapshotRefresher>();
+        services.AddHostedService<KeyUseWriter>();
         return services;
     }
 }

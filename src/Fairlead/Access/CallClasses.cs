@@ -16,6 +16,10 @@ internal static class CallClasses
     /// <summary>All classes, the most urgent first. The queue stores the index, so the order must not change.</summary>
     public static IReadOnlyList<string> All { get; } = [Realtime, Standard, Bulk];
 
+    /// <summary>The class of a call that names none, if only <paramref name="classes"/> are allowed.</summary>
+    public static string DefaultOf(IReadOnlyCollection<string> classes) =>
+        classes.Contains(Default) ? Default : All.FirstOrDefault(classes.Contains) ?? Default;
+
     /// <summary>The position of a class in <see cref="All"/>, 0 for the most urgent.</summary>
     public static int RankOf(string name) => name switch
     {

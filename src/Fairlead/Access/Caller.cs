@@ -30,6 +30,12 @@ public sealed class Caller
     /// <summary>Scopes by endpoint family; <c>*</c> at the end matches every suffix.</summary>
     public required FrozenSet<string> Scopes { get; init; }
 
+    /// <summary>What it may do in administration; null for nothing.</summary>
+    internal AdminGrant? Admin { get; init; }
+
+    /// <summary>The organizations that it sees in administration.</summary>
+    internal AdminReach Reach => Admin?.Reach ?? default;
+
     /// <summary>Models that the key may use, by the names that clients send; null for all.</summary>
     public FrozenSet<string>? Models { get; init; }
 
@@ -57,6 +63,12 @@ public sealed class Caller
 
     /// <summary>What its calls may do with the cache of responses, by the key, else by the project; null for nothing.</summary>
     internal CacheMode? Cache { get; init; }
+
+    /// <summary>
+    /// How much content the audit records of its calls have: the strictest that its organization, project and key say; null if none of them
+    /// says anything, so that only the configuration decides. The configuration can be stricter still.
+    /// </summary>
+    internal AuditContent? AuditContent { get; init; }
 
     /// <summary>Limits of the organization. Equal limits are one object, also in the next snapshot.</summary>
     internal LimitSet OrganizationLimits { get; init; } = LimitSet.None;
@@ -88,9 +100,13 @@ public sealed class Caller
     /// <summary>Where its limits are counted, found by its first call.</summary>
     internal CallerLimits? ResolvedLimits { get; set; }
 
-    /// <summary>Whether the key has <paramref name="scope"/>, by itself or by a wildcard such as <c>admin:*</c>.</summary>
+    /// <summary>
+    /// Whether the key has <paramref name="scope"/>, by itself or by a wildcard such as <c>usage:*</c>. Scopes of administration follow from
+    /// the role only.
+    /// </summary>
     public bool HasScope(string scope)
     {
+        if (AdminRoles.IsAdminScope(scope)) return Admin is { } admin && (admin.CanWrite || scope == Access.Scopes.AdminRead);
         if (Scopes.Contains(scope) || Scopes.Contains("*")) return true;
         var colon = scope.IndexOf(':', StringComparison.Ordinal);
         return colon > 0 && Scopes.Contains(string.Concat(scope.AsSpan(0, colon), ":*"));

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Access;
 
-/// <summary>Reads all secrets with one statement, so that the result is one consistent state. Thread-safe.</summary>
+/// <summary>Reads all projects, keys and secrets with one statement, so that the result is one consistent state. Thread-safe.</summary>
 internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnapshotReader> logger)
 {
     private const string NoRevision = "The table access_revision is empty; restore the database from a backup.";
@@ -16,18 +16,21 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     private const string SelectAll = """
         SELECT r.revision, s.public_id, s.hash, s.retires_at,
                k.id AS key_id, k.name AS key_name, k.scopes, k.models, k.classes, k.default_class, k.addresses, k.expires_at, k.api_version,
-               k.extensions, k.batch_tokens, k.batch_delay_ms, k.rescue, k.cache AS key_cache, k.limits AS key_limits, k.revoked_at,
+               k.extensions, k.role, k.role_organization_id, k.batch_tokens, k.batch_delay_ms, k.rescue, k.cache AS key_cache, k.limits AS key_limits, k.revoked_at,
+               k.audit_content AS key_audit_content, p.audit_content AS project_audit_content,
+               o.audit_content AS organization_audit_content,
                p.id AS project_id, p.name AS project_name, p.cache AS project_cache, p.limits AS project_limits,
                o.id AS organization_id, o.name AS organization_name, o.limits AS organization_limits, o.weight_millionths,
                o.share_across_organizations
         FROM access_revision r
-        LEFT JOIN api_key_secrets s ON 1 = 1
-        LEFT JOIN api_keys k ON k.id = s.key_id
-        LEFT JOIN projects p ON p.id = k.project_id
+        LEFT JOIN projects p ON 1 = 1
         LEFT JOIN organizations o ON o.id = p.organization_id
+        LEFT JOIN api_keys k ON k.project_id = p.id
+        LEFT JOIN api_key_secrets s ON s.key_id = k.id
         """;
 
     private volatile SharedLimits _limits = SharedLimits.Empty;
+    private volatile Dictionary<string, KeyUse> _uses = [];
 
     public async Task<long> ReadRevisionAsync(CancellationToken cancellationToken)
     {
@@ -40,8 +43,10 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     {
         var sets = new Dictionary<string, FrozenSet<string>>(StringComparer.Ordinal);
         var limits = _limits.Next();
+        var uses = new Dictionary<string, KeyUse>(StringComparer.Ordinal);
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var rows = await connection.QueryAsync(SelectAll, [], row => Read(row, sets, limits), cancellationToken);
+        var projects = new Dictionary<string, KnownProject?>(StringComparer.Ordinal);
+        var rows = await connection.QueryAsync(SelectAll, [], row => Read(row, sets, limits, projects, uses), cancellationToken);
         if (rows.Count == 0) throw new SchemaException(NoRevision);
 
         var secrets = new Dictionary<string, KnownSecret>(StringComparer.Ordinal);
@@ -50,18 +55,53 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
             if (row.PublicId is not null && row.Secret is not null) secrets[row.PublicId] = row.Secret;
         }
         _limits = limits;
-        return new CallerSnapshot(rows[^1].Revision, secrets);
+        _uses = uses;
+        return new CallerSnapshot(rows[^1].Revision, secrets, projects.Values.OfType<KnownProject>());
     }
 
-    private SnapshotRow Read(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits) =>
-        new(row.Int64("revision"), row.TextOrNull("public_id"), ReadSecret(row, sets, limits));
+    private SnapshotRow Read(
+        SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits, Dictionary<string, KnownProject?> projects,
+        Dictionary<string, KeyUse> uses)
+    {
+        if (!row.IsNull("project_id") && row.Text("project_id") is var id && !projects.ContainsKey(id))
+            projects[id] = ReadProject(row, limits);
+        return new(row.Int64("revision"), row.TextOrNull("public_id"), ReadSecret(row, sets, limits, uses));
+    }
 
-    private KnownSecret? ReadSecret(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits)
+    // A row that was edited by hand disables its own callers only.
+    private static KnownProject? ReadProject(SqlRow row, SharedLimits limits)
+    {
+        try
+        {
+            return new KnownProject
+            {
+                Id = row.Text("project_id"),
+                Name = row.Text("project_name"),
+                OrganizationId = row.Text("organization_id"),
+                OrganizationName = row.Text("organization_name"),
+                Cache = CacheModes.Find(row.TextOrNull("project_cache")),
+                OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
+                Limits = limits.Of(row.TextOrNull("project_limits")),
+                AuditContent = AuditContents.Strictest(
+                    AuditContents.Find(row.TextOrNull("organization_audit_content")),
+                    AuditContents.Find(row.TextOrNull("project_audit_content"))),
+                SharesAcrossOrganizations = row.Bool("share_across_organizations"),
+                OrganizationWeight = Weight(row.Int64("weight_millionths")),
+            };
+        }
+        catch (Exception exception) when (exception is JsonException or FormatException or InvalidCastException or ArgumentException)
+        {
+            return null;
+        }
+    }
+
+    private KnownSecret? ReadSecret(
+        SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits, Dictionary<string, KeyUse> uses)
     {
         if (row.IsNull("public_id") || row.IsNull("key_id") || row.IsNull("project_id") || row.IsNull("organization_id")) return null;
         try
         {
-            return ReadKnown(row, sets, limits);
+            return ReadKnown(row, sets, limits, UseOf(row.Text("key_id"), uses));
         }
         catch (Exception exception) when (exception is JsonException or FormatException or InvalidCastException or ArgumentException)
         {
@@ -71,13 +111,14 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         }
     }
 
-    private static KnownSecret ReadKnown(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits) => new(
+    private static KnownSecret ReadKnown(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits, KeyUse use) => new(
         row.Bytes("hash"),
         new Caller
         {
             KeyId = row.Text("key_id"),
             KeyName = row.Text("key_name"),
             Scopes = Set(sets, row.Text("scopes")),
+            Admin = AdminGrant.Of(row.TextOrNull("role"), row.TextOrNull("role_organization_id")),
             Models = row.TextOrNull("models") is { } models ? Set(sets, models) : null,
             Classes = Set(sets, row.Text("classes")),
             DefaultClass = row.Text("default_class"),
@@ -95,6 +136,9 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
                 : null,
             Rescue = RescueModes.Parse(row.TextOrNull("rescue")),
             Cache = CacheModes.Find(row.TextOrNull("key_cache")) ?? CacheModes.Find(row.TextOrNull("project_cache")),
+            AuditContent = AuditContents.Strictest(
+                AuditContents.Find(row.TextOrNull("organization_audit_content")),
+                AuditContents.Find(row.TextOrNull("project_audit_content")), AuditContents.Find(row.TextOrNull("key_audit_content"))),
             OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
             ProjectLimits = limits.Of(row.TextOrNull("project_limits")),
             KeyLimits = limits.Of(row.TextOrNull("key_limits")),
@@ -102,7 +146,15 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
             OrganizationWeight = Weight(row.Int64("weight_millionths")),
             SecretRetiresAt = row.TimeOrNull("retires_at"),
         },
-        row.TimeOrNull("revoked_at"));
+        row.TimeOrNull("revoked_at"),
+        use);
+
+    // The same object as in the snapshot before, whose calls may still note their use.
+    private KeyUse UseOf(string keyId, Dictionary<string, KeyUse> uses)
+    {
+        if (!uses.TryGetValue(keyId, out var use)) uses[keyId] = use = _uses.GetValueOrDefault(keyId) ?? new KeyUse();
+        return use;
+    }
 
     // Most keys of a server have the same few lists, so equal lists share one set.
     private static FrozenSet<string> Set(Dictionary<string, FrozenSet<string>> sets, string json)

@@ -60,7 +60,7 @@ internal abstract class EnvironmentKey
     }
 
     /// <summary>The caller of such a key: the operator, without an organization in the store.</summary>
-    protected static Caller CallerOf(string keyId, string variable, IEnumerable<string> scopes) => new()
+    protected static Caller CallerOf(string keyId, string variable, IEnumerable<string> scopes, AdminGrant? admin = null) => new()
     {
         OrganizationId = OperatorCaller.OrganizationId,
         OrganizationName = "operator",
@@ -69,5 +69,6 @@ internal abstract class EnvironmentKey
         KeyId = keyId,
         KeyName = variable,
         Scopes = System.Collections.Frozen.FrozenSet.ToFrozenSet(scopes),
+        Admin = admin,
     };
 }

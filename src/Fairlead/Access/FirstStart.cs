@@ -39,7 +39,8 @@ internal sealed class FirstStart(
             {
                 var project = await DefaultProjectAsync(connection, now, cancellationToken);
                 if (!hasClient) client ??= await AddKeyAsync(connection, project, "default", [.. Scopes.Default], now, cancellationToken);
-                if (!adminKey.IsSet) admin ??= await AddKeyAsync(connection, project, "admin", [Scopes.AdminAll], now, cancellationToken);
+                if (!adminKey.IsSet) admin ??= await AddKeyAsync(connection, project, "admin", [Scopes.AdminAll], now, cancellationToken,
+                    AdminRole.Owner);
             }
             keys = new FirstStartKeys(
                 client is null ? null : await AddSecretAsync(connection, client, now, cancellationToken),
@@ -96,7 +97,8 @@ internal sealed class FirstStart(
     }
 
     private async Task<string> AddKeyAsync(
-        DbConnection connection, string project, string name, string[] scopes, DateTimeOffset now, CancellationToken cancellationToken)
+        DbConnection connection, string project, string name, string[] scopes, DateTimeOffset now, CancellationToken cancellationToken,
+        AdminRole? role = null)
     {
         var row = new ApiKeyRow
         {
@@ -104,6 +106,7 @@ internal sealed class FirstStart(
             ProjectId = project,
             Name = name,
             Scopes = scopes,
+            Role = role is { } given ? AdminRoles.NameOf(given) : null,
             Classes = [.. CallClasses.All],
             DefaultClass = CallClasses.Default,
             Addresses = [],

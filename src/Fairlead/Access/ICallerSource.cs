@@ -11,11 +11,12 @@ internal readonly record struct AuthenticationResult(Caller? Caller, GatewayErro
 }
 
 /// <summary>
-/// Resolves a caller from headers alone, from memory: no database, no body. Thread-safe; called once per request before the body is read.
+/// Resolves a caller from headers alone, from memory: no database, no body. Only a token whose issuer has new signing keys waits for them.
+/// Thread-safe; called once per request before the body is read.
 /// </summary>
 internal interface ICallerSource
 {
     /// <param name="context">Only headers and remote address are read; nothing is written.</param>
     /// <param name="scope">The scope that the endpoint requires, or null when any key is accepted.</param>
-    AuthenticationResult Authenticate(HttpContext context, string? scope);
+    ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? scope);
 }

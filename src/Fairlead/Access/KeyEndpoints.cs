@@ -1,6 +1,8 @@
 using System.Data.Common;
+using System.Globalization;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
@@ -14,6 +16,7 @@ internal sealed class KeyEndpoints(
 {
     private const string IdPrefix = "key_";
     private const string Path = "/keys";
+    private const string UnusedSince = "unused_since";
 
     /// <summary>Long enough for a new secret to reach every client, short enough that a forgotten old one stops working.</summary>
     public const int DefaultOverlapSeconds = 24 * 60 * 60;
@@ -27,6 +30,7 @@ internal sealed class KeyEndpoints(
 
     public void Map(EndpointRoutes read, EndpointRoutes write)
     {
+        (read, write) = (read.OfOrganizations, write.OfOrganizations);
         read.Read(Path, ListAsync);
         read.Read(Path + "/{id}", GetAsync);
         write.Post(Path, CreateAsync);
@@ -38,12 +42,27 @@ internal sealed class KeyEndpoints(
 
     private async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
-        var page = ListPage.Read(request, IdPrefix, "project_id", "organization_id");
+        var page = ListPage.Read(request, IdPrefix, "project_id", "organization_id", UnusedSince);
+        var unusedSince = ReadUnusedSince(page.Filter(UnusedSince));
         await using var connection = await storage.OpenAsync(request.Cancellation);
         var rows = await KeyTable.ListAsync(
-            connection, page.After, page.Filter("project_id"), page.Filter("organization_id"), page.Limit + 1, request.Cancellation);
+            connection, page.After, page.Filter("project_id"), request.Caller.Reach.Narrow(page.Filter("organization_id")), page.Limit + 1,
+            request.Cancellation, unusedSince);
         var now = time.GetUtcNow();
         return page.ToResult(rows, row => row.Id, (json, row) => KeyJson.Write(json, row, now));
+    }
+
+    private static DateTimeOffset? ReadUnusedSince(string? text)
+    {
+        if (text is null) return null;
+        // A plus sign that is not percent-encoded arrives as a space.
+        if (DateTimeOffset.TryParseExact(text.Replace(' ', '+'), ["yyyy-MM-dd", "yyyy-MM-ddTHH:mm:ssK"], CultureInfo.InvariantCulture,
+            DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time) && time.Year is >= 1970 and <= 9000)
+        {
+            return time;
+        }
+        throw new GatewayErrorException(GatewayError.Invalid(UnusedSince,
+            $"The parameter '{UnusedSince}' must be a time such as 2026-11-23T08:00:00Z or a date such as 2026-11-23."));
     }
 
     private async Task<EndpointResult> GetAsync(EndpointRequest request)
@@ -62,10 +81,15 @@ internal sealed class KeyEndpoints(
         var project = fields.RequiredText("project_id", FieldLengths.Id);
 
         await using var change = await changes.BeginAsync(request.Cancellation);
-        if (project is not null && await ProjectTable.FindAsync(change.Connection, project, request.Cancellation) is null)
-            fields.Invalid("project_id", "There is no project with this id.");
+        if (project is not null)
+        {
+            var owner = await ProjectTable.FindAsync(change.Connection, project, request.Cancellation);
+            if (owner is null || !request.Caller.Reach.Sees(owner.OrganizationId))
+                fields.Invalid("project_id", "There is no project with this id.");
+            else await CheckRoleAsync(change.Connection, request, fields, wanted, owner.OrganizationId);
+        }
         fields.ThrowIfInvalid();
-        if (AdminScopes.Include(wanted.Scopes)) AdminScopes.RequireAll(request.Caller, "Granting scopes of administration");
+        AdminRights.Require(request.Caller, wanted.Admin, "Creating a key");
 
         var secret = ApiKeyText.New();
         var row = wanted.ToRow(Ids.New(IdPrefix, time), project!, now);
@@ -89,8 +113,13 @@ internal sealed class KeyEndpoints(
         var row = await FindToChangeAsync(change.Connection, request);
         var fields = new BodyFields(body.RootElement, KeyFields.Change);
         var wanted = KeyFields.ReadChange(fields, row, now);
+        if (wanted.Admin != row.Admin || wanted.Role != row.Role)
+        {
+            var owner = await ProjectTable.FindAsync(change.Connection, row.ProjectId, request.Cancellation);
+            await CheckRoleAsync(change.Connection, request, fields, wanted, owner!.OrganizationId);
+        }
         fields.ThrowIfInvalid();
-        if (AdminScopes.Include(wanted.Scopes)) AdminScopes.RequireAll(request.Caller, "Granting scopes of administration");
+        AdminRights.Require(request.Caller, wanted.Admin, "Changing a key to one");
 
         var differs = wanted.DiffersFrom(row);
         if (differs)
@@ -212,14 +241,33 @@ internal sealed class KeyEndpoints(
         await audit.RecordAsync(connection, action, request.Cancellation);
     }
 
-    private static async Task<ApiKeyRow> FindAsync(DbConnection connection, EndpointRequest request) =>
-        await KeyTable.FindAsync(connection, request.Id, request.Cancellation) ?? throw EndpointErrors.NotFound("key");
+    /// <summary>Completes the organization of the role, and adds an error if the caller may not see it, or if it does not exist.</summary>
+    private static async Task CheckRoleAsync(
+        DbConnection connection, EndpointRequest request, BodyFields fields, KeyFields wanted, string ownOrganization)
+    {
+        if (AdminRoles.Find(wanted.Role) != AdminRole.OrganizationAdmin) return;
+        if (wanted.RoleOrganizationId is not { } id) wanted.AdministerOrganization(ownOrganization);
+        else if (!request.Caller.Reach.Sees(id) || await OrganizationTable.FindAsync(connection, id, request.Cancellation) is null)
+            fields.Invalid("organization_id", "There is no organization with this id.");
+    }
+
+    /// <summary>The key, if the caller sees its organization.</summary>
+    private static async Task<ApiKeyRow> FindAsync(DbConnection connection, EndpointRequest request)
+    {
+        var row = await KeyTable.FindAsync(connection, request.Id, request.Cancellation);
+        var reach = request.Caller.Reach;
+        if (row is not null && !reach.IsAll)
+        {
+            var project = await ProjectTable.FindAsync(connection, row.ProjectId, request.Cancellation);
+            if (!reach.Sees(project?.OrganizationId)) row = null;
+        }
+        return row ?? throw EndpointErrors.NotFound("key");
+    }
 
     private static async Task<ApiKeyRow> FindToChangeAsync(DbConnection connection, EndpointRequest request)
     {
         var row = await FindAsync(connection, request);
-        // Rotating a key returns a secret: a caller that can rotate an administrator's key becomes an administrator.
-        if (AdminScopes.Include(row.Scopes)) AdminScopes.RequireAll(request.Caller, "Changing a key with scopes of administration");
+        AdminRights.Require(request.Caller, row.Admin, "Changing a key");
         return row;
     }
 }

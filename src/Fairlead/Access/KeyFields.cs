@@ -13,10 +13,13 @@ namespace Fairlead.Access;
 /// </summary>
 internal sealed partial class KeyFields
 {
+    private const string RoleName = "role";
+    private const string OrganizationName = "organization_id";
+
     private static readonly string[] Names =
     [
-        "name", "project_id", "scopes", "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions",
-        "batch_tokens", "batch_delay_ms", "rescue", "cache", LimitsField.Name,
+        "name", "project_id", "scopes", RoleName, OrganizationName, "models", "classes", "default_class", "addresses", "expires_at", "api_version", "extensions",
+        "batch_tokens", "batch_delay_ms", "rescue", "cache", "audit_content", LimitsField.Name,
     ];
 
     /// <summary>Fields of the body that creates a key.</summary>
@@ -38,6 +41,15 @@ internal sealed partial class KeyFields
     public string Name { get; private set; } = "";
 
     public string[] Scopes { get; private set; } = [.. Access.Scopes.Default];
+
+    /// <summary>A name of <see cref="AdminRoles"/>; null for none.</summary>
+    public string? Role { get; private set; }
+
+    /// <summary>The organization of the role; null for that of the key's project, if the role has one.</summary>
+    public string? RoleOrganizationId { get; private set; }
+
+    /// <summary>The rights that the role stands for.</summary>
+    public AdminGrant? Admin => AdminGrant.Of(Role, RoleOrganizationId);
 
     public string[]? Models { get; private set; }
 
@@ -61,6 +73,8 @@ internal sealed partial class KeyFields
 
     public string? Cache { get; private set; }
 
+    public string? AuditContent { get; private set; }
+
     public string? Limits { get; private set; }
 
     public static KeyFields ReadNew(BodyFields body, DateTimeOffset now)
@@ -75,9 +89,10 @@ internal sealed partial class KeyFields
     {
         var key = new KeyFields
         {
-            Name = row.Name, Scopes = row.Scopes, Models = row.Models, Classes = row.Classes, DefaultClass = row.DefaultClass,
-            Addresses = row.Addresses, ExpiresAt = row.ExpiresAt, ApiVersion = row.ApiVersion, Extensions = row.Extensions,
-            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs, Rescue = row.Rescue, Cache = row.Cache, Limits = row.Limits,
+            Name = row.Name, Scopes = row.Scopes, Role = row.Role, RoleOrganizationId = row.RoleOrganizationId, Models = row.Models, Classes = row.Classes,
+            DefaultClass = row.DefaultClass, Addresses = row.Addresses, ExpiresAt = row.ExpiresAt, ApiVersion = row.ApiVersion, Extensions = row.Extensions,
+            BatchTokens = row.BatchTokens, BatchDelayMs = row.BatchDelayMs, Rescue = row.Rescue, Cache = row.Cache,
+            AuditContent = row.AuditContent, Limits = row.Limits,
         };
         if (body.Has("name") && !body.HasValue("name")) body.Invalid("name", "Must not be null.");
         key.Read(body, now, isNew: false);
@@ -86,10 +101,12 @@ internal sealed partial class KeyFields
 
     /// <summary>Whether <see cref="ApplyTo"/> would change anything.</summary>
     public bool DiffersFrom(ApiKeyRow row) =>
-        Name != row.Name || !Scopes.SequenceEqual(row.Scopes) || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes)
+        Name != row.Name || !Scopes.SequenceEqual(row.Scopes) || Role != row.Role || RoleOrganizationId != row.RoleOrganizationId
+        || !SameModels(Models, row.Models) || !Classes.SequenceEqual(row.Classes)
         || DefaultClass != row.DefaultClass || !Addresses.SequenceEqual(row.Addresses) || ExpiresAt != row.ExpiresAt
         || ApiVersion != row.ApiVersion || Extensions != row.Extensions || BatchTokens != row.BatchTokens
-        || BatchDelayMs != row.BatchDelayMs || Rescue != row.Rescue || Cache != row.Cache || Limits != row.Limits;
+        || BatchDelayMs != row.BatchDelayMs || Rescue != row.Rescue || Cache != row.Cache || AuditContent != row.AuditContent
+        || Limits != row.Limits;
 
     /// <summary>A new key without secrets.</summary>
     public ApiKeyRow ToRow(string id, string projectId, DateTimeOffset now)
@@ -116,6 +133,8 @@ internal sealed partial class KeyFields
     {
         row.Name = Name;
         row.Scopes = Scopes;
+        row.Role = Role;
+        row.RoleOrganizationId = RoleOrganizationId;
         row.Models = Models;
         row.Classes = Classes;
         row.DefaultClass = DefaultClass;
@@ -127,6 +146,7 @@ internal sealed partial class KeyFields
         row.BatchDelayMs = BatchDelayMs;
         row.Rescue = Rescue;
         row.Cache = Cache;
+        row.AuditContent = AuditContent;
         row.Limits = Limits;
     }
 
@@ -137,8 +157,7 @@ internal sealed partial class KeyFields
     private void Read(BodyFields body, DateTimeOffset now, bool isNew)
     {
         Name = body.Text("name", FieldLengths.Name) ?? Name;
-        if (body.Has("scopes"))
-            Scopes = NotEmpty(body, "scopes", body.List("scopes", 32, 64, OneOf(Access.Scopes.All))) ?? [.. Access.Scopes.Default];
+        ReadScopesAndRole(body, isNew);
         if (body.Has("models")) Models = NotEmpty(body, "models", body.List("models", MaxModels, FieldLengths.Name));
         // An empty list has only one meaning here: no restriction, as in the representation of the key.
         if (body.Has("addresses")) Addresses = body.List("addresses", MaxAddresses, 64, NetworkAddress.Read) ?? [];
@@ -150,8 +169,55 @@ internal sealed partial class KeyFields
         if (body.Has("batch_delay_ms")) BatchDelayMs = body.Integer("batch_delay_ms", 0, BatchSettings.MaxDelayMs);
         if (body.Has("rescue")) Rescue = body.OneOf("rescue", RescueModes.Names);
         if (body.Has("cache")) Cache = body.OneOf("cache", CacheModes.All);
+        if (body.Has("audit_content")) AuditContent = body.OneOf("audit_content", AuditContents.Names);
         Limits = LimitsField.Read(body)(Limits);
     }
+
+    /// <summary>
+    /// A role can also be given by a scope, as before there were roles. A change that takes away such a scope takes away the role, so that
+    /// an old client cannot leave an owner where it meant to leave none.
+    /// </summary>
+    private void ReadScopesAndRole(BodyFields body, bool isNew)
+    {
+        var hadScope = AdminRoles.OfScopes(Scopes) is not null;
+        var names = body.List("scopes", 32, 64, OneOf(Access.Scopes.All));
+        // A key for administration need not call models.
+        if (body.Has("scopes")) Scopes = names ?? [.. Access.Scopes.Default];
+        else if (isNew && body.HasValue(RoleName)) Scopes = [];
+
+        var meant = AdminRoles.OfScopes(Scopes);
+        if (body.Has(RoleName))
+        {
+            Role = body.OneOf(RoleName, AdminRoles.Names);
+            if (!body.Has("scopes")) Scopes = [.. Scopes.Where(scope => !AdminRoles.IsAdminScope(scope))];
+            else if (Scopes.Any(AdminRoles.IsAdminScope) && meant != AdminRoles.Find(Role))
+            {
+                body.Invalid(RoleName,
+                    $"The scopes stand for the role {AdminRoles.NameOf(meant!.Value)}; leave out those that begin with admin:.");
+            }
+        }
+        else if (body.Has("scopes"))
+        {
+            if (meant is { } role) Role = AdminRoles.NameOf(role);
+            else if (hadScope) Role = null;
+        }
+        if (Scopes.Length == 0 && Role is null && !body.HasValue(RoleName) && (body.Has(RoleName) || body.Has("scopes")))
+        {
+            body.Invalid(body.Has("scopes") ? "scopes" : RoleName,
+                "A key without a role needs scopes: name some, or send null for the default scopes.");
+        }
+
+        if (AdminRoles.Find(Role) == AdminRole.OrganizationAdmin)
+        {
+            if (body.Has(OrganizationName)) RoleOrganizationId = body.Text(OrganizationName, FieldLengths.Id);
+            return;
+        }
+        if (body.HasValue(OrganizationName)) body.Invalid(OrganizationName, "Only the role organization_admin has an organization.");
+        RoleOrganizationId = null;
+    }
+
+    /// <summary>Sets the organization of the role, which the body did not name.</summary>
+    public void AdministerOrganization(string organizationId) => RoleOrganizationId = organizationId;
 
     private void ReadClasses(BodyFields body, bool isNew)
     {

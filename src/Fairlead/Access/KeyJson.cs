@@ -17,6 +17,8 @@ internal static class KeyJson
         json.WriteString("project_id", row.ProjectId);
         json.WriteString("status", row.RevokedAt is not null ? "revoked" : row.ExpiresAt <= now ? "expired" : "active");
         json.WriteTexts("scopes", row.Scopes);
+        json.WriteString("role", row.Role);
+        json.WriteString("organization_id", row.RoleOrganizationId);
         json.WriteTexts("models", row.Models);
         json.WriteTexts("classes", row.Classes);
         json.WriteString("default_class", row.DefaultClass);
@@ -28,6 +30,7 @@ internal static class KeyJson
         json.WriteOptionalNumber("batch_delay_ms", row.BatchDelayMs);
         json.WriteString("rescue", row.Rescue);
         json.WriteString("cache", row.Cache);
+        json.WriteString("audit_content", row.AuditContent);
         LimitsField.Write(json, row.Limits);
         json.WriteStartArray("secrets");
         foreach (var known in row.Secrets.OrderBy(known => known.CreatedAt).ThenBy(known => known.PublicId, StringComparer.Ordinal))
@@ -39,6 +42,7 @@ internal static class KeyJson
             json.WriteEndObject();
         }
         json.WriteEndArray();
+        json.WriteTime("last_used_at", row.LastUsedAt);
         json.WriteTime("revoked_at", row.RevokedAt);
         json.WriteTime("created_at", row.CreatedAt);
         json.WriteTime("updated_at", row.UpdatedAt);

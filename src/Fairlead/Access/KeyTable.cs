@@ -7,8 +7,8 @@ namespace Fairlead.Access;
 internal static class KeyTable
 {
     private const string Columns = """
-        id, project_id, name, scopes, models, classes, default_class, addresses, expires_at, api_version, extensions, batch_tokens,
-        batch_delay_ms, rescue, cache, limits, revoked_at, created_at, updated_at
+        id, project_id, name, scopes, role, role_organization_id, models, classes, default_class, addresses, expires_at, api_version,
+        extensions, batch_tokens, batch_delay_ms, rescue, cache, audit_content, limits, revoked_at, created_at, updated_at
         """;
 
     public static async Task<ApiKeyRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
@@ -22,16 +22,23 @@ internal static class KeyTable
     /// <param name="organizationId">Only of projects of this organization; null for all.</param>
     /// <param name="limit">How many; null for all.</param>
     /// <param name="cancellationToken">Stops the read.</param>
+    /// <param name="unusedSince">Only those that were not used since, nor created, nor revoked; null for all.</param>
     public static Task<List<ApiKeyRow>> ListAsync(
-        DbConnection connection, string after, string? projectId, string? organizationId, int? limit, CancellationToken cancellationToken)
+        DbConnection connection, string after, string? projectId, string? organizationId, int? limit, CancellationToken cancellationToken,
+        DateTimeOffset? unusedSince = null)
     {
         var sql = $"SELECT {Columns} FROM api_keys WHERE id > @after";
         if (projectId is not null) sql += " AND project_id = @project";
         if (organizationId is not null) sql += " AND project_id IN (SELECT id FROM projects WHERE organization_id = @organization)";
+        if (unusedSince is not null)
+        {
+            sql += " AND revoked_at IS NULL AND "
+                + "COALESCE((SELECT u.last_used_at FROM api_key_uses u WHERE u.key_id = api_keys.id), created_at) < @unused";
+        }
         sql += " ORDER BY id";
         if (limit is not null) sql += " LIMIT @limit";
         return ReadAsync(
-            connection, sql, [("@after", after), ("@project", projectId), ("@organization", organizationId), ("@limit", limit)],
+            connection, sql, [("@after", after), ("@project", projectId), ("@organization", organizationId), ("@unused", unusedSince), ("@limit", limit)],
             cancellationToken);
     }
 
@@ -39,14 +46,20 @@ internal static class KeyTable
         await connection.Int64Async(
             "SELECT COUNT(*) FROM api_keys WHERE project_id = @project", [("@project", projectId)], cancellationToken) ?? 0;
 
+    /// <summary>How many keys administer this organization.</summary>
+    public static async Task<long> CountAdminsAsync(DbConnection connection, string organizationId, CancellationToken cancellationToken) =>
+        await connection.Int64Async(
+            "SELECT COUNT(*) FROM api_keys WHERE role_organization_id = @organization",
+            [("@organization", organizationId)], cancellationToken) ?? 0;
+
     /// <summary>Adds a key with its secrets.</summary>
     public static async Task InsertAsync(DbConnection connection, ApiKeyRow row, CancellationToken cancellationToken)
     {
         await connection.ExecuteAsync(
             $"""
             INSERT INTO api_keys ({Columns})
-            VALUES (@id, @project, @name, @scopes, @models, @classes, @default_class, @addresses, @expires_at, @api_version, @extensions,
-                @batch_tokens, @batch_delay_ms, @rescue, @cache, @limits, @revoked_at, @created_at, @updated_at)
+            VALUES (@id, @project, @name, @scopes, @role, @role_organization, @models, @classes, @default_class, @addresses, @expires_at,
+                @api_version, @extensions, @batch_tokens, @batch_delay_ms, @rescue, @cache, @audit_content, @limits, @revoked_at, @created_at, @updated_at)
             """,
             [.. Fields(row), ("@project", row.ProjectId), ("@revoked_at", row.RevokedAt), ("@created_at", row.CreatedAt)],
             cancellationToken);
@@ -57,9 +70,11 @@ internal static class KeyTable
     public static Task UpdateAsync(DbConnection connection, ApiKeyRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
             """
-            UPDATE api_keys SET name = @name, scopes = @scopes, models = @models, classes = @classes, default_class = @default_class,
+            UPDATE api_keys SET name = @name, scopes = @scopes, role = @role, role_organization_id = @role_organization, models = @models,
+                classes = @classes, default_class = @default_class,
                 addresses = @addresses, expires_at = @expires_at, api_version = @api_version, extensions = @extensions,
-                batch_tokens = @batch_tokens, batch_delay_ms = @batch_delay_ms, rescue = @rescue, cache = @cache, limits = @limits,
+                batch_tokens = @batch_tokens, batch_delay_ms = @batch_delay_ms, rescue = @rescue, cache = @cache, audit_content = @audit_content,
+                limits = @limits,
                 updated_at = @updated_at
             WHERE id = @id
             """,
@@ -108,8 +123,8 @@ internal static class KeyTable
     {
         var rows = await connection.QueryAsync(
             $"""
-            SELECT k.*, s.public_id, s.hash, s.created_at AS secret_created_at, s.retires_at
-            FROM ({keys}) k LEFT JOIN api_key_secrets s ON s.key_id = k.id ORDER BY k.id
+            SELECT k.*, s.public_id, s.hash, s.created_at AS secret_created_at, s.retires_at, u.last_used_at
+            FROM ({keys}) k LEFT JOIN api_key_secrets s ON s.key_id = k.id LEFT JOIN api_key_uses u ON u.key_id = k.id ORDER BY k.id
             """,
             values, row => (Key: ReadKey(row), Secret: row.IsNull("public_id") ? null : ReadSecret(row)), cancellationToken);
         var read = new List<ApiKeyRow>();
@@ -127,6 +142,8 @@ internal static class KeyTable
         ProjectId = row.Text("project_id"),
         Name = row.Text("name"),
         Scopes = StringList.Read(row.Text("scopes")),
+        Role = row.TextOrNull("role"),
+        RoleOrganizationId = row.TextOrNull("role_organization_id"),
         Models = row.TextOrNull("models") is { } models ? StringList.Read(models) : null,
         Classes = StringList.Read(row.Text("classes")),
         DefaultClass = row.Text("default_class"),
@@ -138,6 +155,8 @@ internal static class KeyTable
         BatchDelayMs = row.Int32OrNull("batch_delay_ms"),
         Rescue = row.TextOrNull("rescue"),
         Cache = row.TextOrNull("cache"),
+        AuditContent = row.TextOrNull("audit_content"),
+        LastUsedAt = row.TimeOrNull("last_used_at"),
         Limits = row.TextOrNull("limits"),
         RevokedAt = row.TimeOrNull("revoked_at"),
         CreatedAt = row.Time("created_at"),
@@ -155,10 +174,12 @@ internal static class KeyTable
 
     private static (string Name, SqlValue Value)[] Fields(ApiKeyRow row) =>
     [
-        ("@id", row.Id), ("@name", row.Name), ("@scopes", StringList.Write(row.Scopes)),
+        ("@id", row.Id), ("@name", row.Name), ("@scopes", StringList.Write(row.Scopes)), ("@role", row.Role),
+        ("@role_organization", row.RoleOrganizationId),
         ("@models", row.Models is { } models ? StringList.Write(models) : null), ("@classes", StringList.Write(row.Classes)),
         ("@default_class", row.DefaultClass), ("@addresses", StringList.Write(row.Addresses)), ("@expires_at", row.ExpiresAt),
         ("@api_version", row.ApiVersion), ("@extensions", row.Extensions), ("@batch_tokens", row.BatchTokens),
-        ("@batch_delay_ms", row.BatchDelayMs), ("@rescue", row.Rescue), ("@cache", row.Cache), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt),
+        ("@batch_delay_ms", row.BatchDelayMs), ("@rescue", row.Rescue), ("@cache", row.Cache),
+        ("@audit_content", row.AuditContent), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt),
     ];
 }

@@ -3,8 +3,11 @@ using System.Security.Cryptography;
 namespace Fairlead.Access;
 
 /// <summary>One secret in the snapshot. Immutable.</summary>
-internal sealed class KnownSecret(byte[] hash, Caller caller, DateTimeOffset? revokedAt)
+internal sealed class KnownSecret(byte[] hash, Caller caller, DateTimeOffset? revokedAt, KeyUse? use = null)
 {
+    /// <summary>When its key was used last.</summary>
+    public KeyUse Use { get; } = use ?? new KeyUse();
+
     /// <summary>The caller of the secret; <see cref="Caller.SecretRetiresAt"/> is that of this secret.</summary>
     public Caller Caller { get; } = caller;
 

@@ -14,9 +14,12 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
 {
     private const string WeightName = "weight";
     private const string ShareName = "share_across_organizations";
+    private const string AuditContentName = "audit_content";
     private const decimal DefaultWeight = 1;
 
-    private static readonly FieldSet Fields = new(["name", WeightName, ShareName, LimitsField.Name]);
+    private static readonly FieldSet Fields = new(["name", WeightName, ShareName, AuditContentName, LimitsField.Name]);
+
+    public override bool IsOfOrganizations => true;
 
     public override FieldSet NewFields => Fields;
 
@@ -29,6 +32,7 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
             Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
             Weight = ReadWeight(fields),
             SharesAcrossOrganizations = ReadShare(fields),
+            AuditContent = fields.OneOf(AuditContentName, AuditContents.Names),
             Limits = LimitsField.Read(fields)(null),
             CreatedAt = default,
             UpdatedAt = default,
@@ -39,29 +43,50 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
         var name = fields.OptionalText("name", FieldLengths.Name);
         decimal? weight = fields.Has(WeightName) ? ReadWeight(fields) : null;
         bool? share = fields.Has(ShareName) ? ReadShare(fields) : null;
+        var content = fields.OneOf(AuditContentName, AuditContents.Names);
         var limits = LimitsField.Read(fields);
         return row => row with
         {
             Name = name ?? row.Name,
             Weight = weight ?? row.Weight,
             SharesAcrossOrganizations = share ?? row.SharesAcrossOrganizations,
+            AuditContent = fields.Has(AuditContentName) ? content : row.AuditContent,
             Limits = limits(row.Limits),
         };
     }
 
     public override string? OrganizationOf(OrganizationRow row) => row.Id;
 
+    public override ValueTask<string?> OrganizationOfAsync(
+        DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) => ValueTask.FromResult<string?>(row.Id);
+
+    /// <summary>The limits and the share of an organization are decided by those who run the installation, not by itself.</summary>
+    public override void CheckRights(Caller caller, OrganizationRow? before, OrganizationRow? after)
+    {
+        if (before is null) AdminRights.RequireInstallation(caller, "Creating an organization");
+        else if (after is null) AdminRights.RequireInstallation(caller, "Deleting an organization");
+        else if (before.Limits != after.Limits) AdminRights.RequireInstallation(caller, "Changing the limits of an organization");
+        else if (before.Weight != after.Weight) AdminRights.RequireInstallation(caller, "Changing the weight of an organization");
+    }
+
     public override async Task<GatewayErrorException?> FindUseAsync(
         DbConnection connection, OrganizationRow row, CancellationToken cancellationToken)
     {
         var projects = await ProjectTable.CountAsync(connection, row.Id, cancellationToken);
-        return projects == 0 ? null : EndpointErrors.Conflict(
-            $"The organization still has {projects} {(projects == 1 ? "project" : "projects")}.",
-            "Delete its projects first; GET /admin/v1/projects?organization_id=… lists them.");
+        if (projects > 0)
+        {
+            return EndpointErrors.Conflict(
+                $"The organization still has {projects} {(projects == 1 ? "project" : "projects")}.",
+                "Delete its projects first; GET /admin/v1/projects?organization_id=… lists them.");
+        }
+        var admins = await KeyTable.CountAdminsAsync(connection, row.Id, cancellationToken);
+        return admins == 0 ? null : EndpointErrors.Conflict(
+            $"The organization still has {admins} {(admins == 1 ? "key" : "keys")} with the role organization_admin in other organizations.",
+            "Delete those keys first, or give them another role.");
     }
 
     public override Task<List<OrganizationRow>> ListAsync(DbConnection connection, ListPage page, CancellationToken cancellationToken) =>
-        OrganizationTable.ListAsync(connection, page.After, page.Limit + 1, cancellationToken);
+        OrganizationTable.ListAsync(connection, page.After, page.Filter("organization_id"), page.Limit + 1, cancellationToken);
 
     public override Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         OrganizationTable.FindAsync(connection, id, cancellationToken);
@@ -79,6 +104,7 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
     {
         json.WriteNumber(WeightName, Money.Trim(row.Weight));
         json.WriteBoolean(ShareName, row.SharesAcrossOrganizations);
+        json.WriteString(AuditContentName, row.AuditContent);
         LimitsField.Write(json, row.Limits);
     }
 

@@ -9,6 +9,9 @@ internal sealed record OrganizationRow : AdminRow
     /// <summary>Whether its calls share work with those of other organizations that agree too.</summary>
     public bool SharesAcrossOrganizations { get; init; }
 
+    /// <summary>A name of <see cref="AuditContents"/>; null for what is set above.</summary>
+    public string? AuditContent { get; init; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; init; }
 }

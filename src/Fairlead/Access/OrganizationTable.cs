@@ -6,24 +6,30 @@ namespace Fairlead.Access;
 /// <summary>SQL of the table <c>organizations</c>.</summary>
 internal static class OrganizationTable
 {
-    private const string Columns = "id, name, weight_millionths, share_across_organizations, limits, created_at, updated_at";
+    private const string Columns = "id, name, weight_millionths, share_across_organizations, audit_content, limits, created_at, updated_at";
 
     public static Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
 
     /// <summary>Up to <paramref name="limit"/> organizations after the id <paramref name="after"/>, in the order of ids.</summary>
+    /// <param name="connection">Reads.</param>
+    /// <param name="after">The id of the last one on the page before; empty for the first page.</param>
+    /// <param name="only">The only one; null for all.</param>
+    /// <param name="limit">How many.</param>
+    /// <param name="cancellationToken">Stops the read.</param>
     public static Task<List<OrganizationRow>> ListAsync(
-        DbConnection connection, string after, int limit, CancellationToken cancellationToken) =>
+        DbConnection connection, string after, string? only, int limit, CancellationToken cancellationToken) =>
         connection.QueryAsync(
-            $"SELECT {Columns} FROM organizations WHERE id > @after ORDER BY id LIMIT @limit",
-            [("@after", after), ("@limit", limit)], Read, cancellationToken);
+            $"SELECT {Columns} FROM organizations WHERE id > @after{(only is null ? "" : " AND id = @only")} ORDER BY id LIMIT @limit",
+            [("@after", after), ("@only", only), ("@limit", limit)], Read, cancellationToken);
 
     public static Task InsertAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @share, @limits, @created_at, @updated_at)",
+            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @share, @audit_content, @limits, @created_at, @updated_at)",
             [
                 ("@id", row.Id), ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
-                ("@share", row.SharesAcrossOrganizations), ("@limits", row.Limits), ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
+                ("@share", row.SharesAcrossOrganizations), ("@audit_content", row.AuditContent), ("@limits", row.Limits),
+                ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
             ],
             cancellationToken);
 
@@ -31,13 +37,15 @@ internal static class OrganizationTable
     public static Task UpdateAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
             """
-            UPDATE organizations SET name = @name, weight_millionths = @weight, share_across_organizations = @share, limits = @limits,
+            UPDATE organizations SET name = @name, weight_millionths = @weight, share_across_organizations = @share,
+                audit_content = @audit_content, limits = @limits,
                 updated_at = @updated_at
             WHERE id = @id
             """,
             [
                 ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
-                ("@share", row.SharesAcrossOrganizations), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt), ("@id", row.Id),
+                ("@share", row.SharesAcrossOrganizations), ("@audit_content", row.AuditContent), ("@limits", row.Limits),
+                ("@updated_at", row.UpdatedAt), ("@id", row.Id),
             ],
             cancellationToken);
 
@@ -50,6 +58,7 @@ internal static class OrganizationTable
         Name = row.Text("name"),
         Weight = LimitNumber.Weight.ToDecimal(row.Int64("weight_millionths")),
         SharesAcrossOrganizations = row.Bool("share_across_organizations"),
+        AuditContent = row.TextOrNull("audit_content"),
         Limits = row.TextOrNull("limits"),
         CreatedAt = row.Time("created_at"),
         UpdatedAt = row.Time("updated_at"),

@@ -9,11 +9,15 @@ namespace Fairlead.Access;
 /// <summary><c>/admin/v1/projects</c>. One with keys is not deleted: the holders of its keys must be informed first.</summary>
 internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "proj_")
 {
+    private const string NoOrganization = "There is no organization with this id.";
+
     public override string[] Filters { get; } = ["organization_id"];
 
-    public override FieldSet NewFields { get; } = new(["name", "organization_id", "cache", LimitsField.Name]);
+    public override bool IsOfOrganizations => true;
 
-    public override FieldSet ChangeFields { get; } = new(["name", "cache", LimitsField.Name], new Dictionary<string, string>
+    public override FieldSet NewFields { get; } = new(["name", "organization_id", "cache", "audit_content", LimitsField.Name]);
+
+    public override FieldSet ChangeFields { get; } = new(["name", "cache", "audit_content", LimitsField.Name], new Dictionary<string, string>
     {
         ["organization_id"] = "A project stays with its organization; create a new project in the other one.",
     });
@@ -26,6 +30,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
         Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
         OrganizationId = fields.RequiredText("organization_id", FieldLengths.Id) ?? "",
         Cache = fields.OneOf("cache", CacheModes.All),
+        AuditContent = fields.OneOf("audit_content", AuditContents.Names),
         Limits = LimitsField.Read(fields)(null),
         CreatedAt = default,
         UpdatedAt = default,
@@ -35,11 +40,22 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     {
         var name = fields.OptionalText("name", FieldLengths.Name);
         var cache = fields.OneOf("cache", CacheModes.All);
+        var content = fields.OneOf("audit_content", AuditContents.Names);
         var limits = LimitsField.Read(fields);
         return row => row with
         {
-            Name = name ?? row.Name, Cache = fields.Has("cache") ? cache : row.Cache, Limits = limits(row.Limits),
+            Name = name ?? row.Name, Cache = fields.Has("cache") ? cache : row.Cache,
+            AuditContent = fields.Has("audit_content") ? content : row.AuditContent, Limits = limits(row.Limits),
         };
+    }
+
+    public override ValueTask<string?> OrganizationOfAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
+        ValueTask.FromResult<string?>(row.OrganizationId);
+
+    public override void AddParentError(BodyFields fields)
+    {
+        // A missing id has its error already.
+        if (fields.HasValue("organization_id")) fields.Invalid("organization_id", NoOrganization);
     }
 
     public override async Task CheckParentAsync(
@@ -48,7 +64,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
         // An invalid id has its error already.
         if (row.OrganizationId.Length == 0) return;
         if (await OrganizationTable.FindAsync(connection, row.OrganizationId, cancellationToken) is null)
-            fields.Invalid("organization_id", "There is no organization with this id.");
+            fields.Invalid("organization_id", NoOrganization);
     }
 
     public override string? OrganizationOf(ProjectRow row) => row.OrganizationId;
@@ -83,6 +99,7 @@ internal sealed class ProjectResource() : AdminResource<ProjectRow>("project", "
     {
         json.WriteString("organization_id", row.OrganizationId);
         json.WriteString("cache", row.Cache);
+        json.WriteString("audit_content", row.AuditContent);
         LimitsField.Write(json, row.Limits);
     }
 }

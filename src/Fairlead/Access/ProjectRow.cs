@@ -8,6 +8,9 @@ internal sealed record ProjectRow : AdminRow
     /// <summary>One of <see cref="Pipeline.CacheModes"/>; null for none.</summary>
     public string? Cache { get; init; }
 
+    /// <summary>A name of <see cref="AuditContents"/>; null for what is set above.</summary>
+    public string? AuditContent { get; init; }
+
     /// <summary>The stored form of <see cref="LimitSetJson"/>; null for no limits.</summary>
     public string? Limits { get; init; }
 }

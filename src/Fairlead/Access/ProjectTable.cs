@@ -6,7 +6,7 @@ namespace Fairlead.Access;
 /// <summary>SQL of the table <c>projects</c>.</summary>
 internal static class ProjectTable
 {
-    private const string Columns = "id, organization_id, name, cache, limits, created_at, updated_at";
+    private const string Columns = "id, organization_id, name, cache, audit_content, limits, created_at, updated_at";
 
     public static Task<ProjectRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM projects WHERE id = @id", [("@id", id)], Read, cancellationToken);
@@ -37,9 +37,10 @@ internal static class ProjectTable
 
     public static Task InsertAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            $"INSERT INTO projects ({Columns}) VALUES (@id, @organization, @name, @cache, @limits, @created_at, @updated_at)",
+            $"INSERT INTO projects ({Columns}) VALUES (@id, @organization, @name, @cache, @audit_content, @limits, @created_at, @updated_at)",
             [
                 ("@id", row.Id), ("@organization", row.OrganizationId), ("@name", row.Name), ("@cache", row.Cache),
+                ("@audit_content", row.AuditContent),
                 ("@limits", row.Limits), ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
             ],
             cancellationToken);
@@ -47,9 +48,10 @@ internal static class ProjectTable
     /// <summary>Stores the fields that a change may set, and the time of the change.</summary>
     public static Task UpdateAsync(DbConnection connection, ProjectRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            "UPDATE projects SET name = @name, cache = @cache, limits = @limits, updated_at = @updated_at WHERE id = @id",
+            "UPDATE projects SET name = @name, cache = @cache, audit_content = @audit_content, limits = @limits, updated_at = @updated_at WHERE id = @id",
             [
-                ("@name", row.Name), ("@cache", row.Cache), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt), ("@id", row.Id),
+                ("@name", row.Name), ("@cache", row.Cache),
+                ("@audit_content", row.AuditContent), ("@limits", row.Limits), ("@updated_at", row.UpdatedAt), ("@id", row.Id),
             ],
             cancellationToken);
 
@@ -62,6 +64,7 @@ internal static class ProjectTable
         OrganizationId = row.Text("organization_id"),
         Name = row.Text("name"),
         Cache = row.TextOrNull("cache"),
+        AuditContent = row.TextOrNull("audit_content"),
         Limits = row.TextOrNull("limits"),
         CreatedAt = row.Time("created_at"),
         UpdatedAt = row.Time("updated_at"),

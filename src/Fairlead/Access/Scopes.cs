@@ -34,6 +34,9 @@ public static class Scopes
     public static IReadOnlyList<string> All { get; } = [Chat, Embeddings, Batches, Models, UsageRead, Webhooks, AdminRead, AdminWrite,
         AdminAll, "*"];
 
+    /// <summary>Those that are not about administration.</summary>
+    internal static IReadOnlyList<string> OfCalls { get; } = [.. All.Where(scope => !AdminRoles.IsAdminScope(scope) && scope != "*")];
+
     /// <summary>The scopes of a key that names none.</summary>
     public static IReadOnlyList<string> Default { get; } = [Chat, Embeddings, Batches, Models, UsageRead];
 }

@@ -17,17 +17,19 @@ internal sealed class CacheEndpoints(CacheDeletions deletions, RedisLevel redis,
     private const string Project = "project_id";
     private const string Model = "model";
 
-    public void Map(EndpointRoutes read, EndpointRoutes write) => write.Delete("/cache", DeleteAsync);
+    public void Map(EndpointRoutes read, EndpointRoutes write) => write.OfOrganizations.Delete("/cache", DeleteAsync);
 
     private async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
         var query = new QueryReader(request.Query, Project, Model);
         var (project, model) = (query.Text(Project), query.Text(Model));
         if (query.Error is { } error) return error;
-        if (project is not null)
+        if (project is null) AdminRights.RequireInstallation(request.Caller, "Deleting the kept responses of all projects");
+        else
         {
             await using var connection = await storage.OpenAsync(request.Cancellation);
-            if (await ProjectTable.FindAsync(connection, project, request.Cancellation) is null) throw EndpointErrors.NotFound("project");
+            var row = await ProjectTable.FindAsync(connection, project, request.Cancellation);
+            if (row is null || !request.Caller.Reach.Sees(row.OrganizationId)) throw EndpointErrors.NotFound("project");
         }
         // Kept by the model, whatever name a client sends.
         if (model is not null) model = catalogue.Current.Find(model)?.Id ?? throw EndpointErrors.NotFound("model");

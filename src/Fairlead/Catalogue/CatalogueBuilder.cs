@@ -58,6 +58,7 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
         foreach (var registered in _registered) AddRegistered(scope, registered);
         foreach (var (name, model) in config.Models) AddListed(scope, name, model);
         AddOffered(scope);
+        AddNamed(scope);
         CheckAliases(scope);
         CheckOverflow(scope);
         return [.. scope.Models.Values];
@@ -272,6 +273,28 @@ internal sealed class CatalogueBuilder(ProviderKinds kinds, IEnumerable<IModelSo
                 Deployments = [.. candidates.Select(c =>
                     ToDeployment(scope, c.Config, c.Upstream, facts.Prices, c.Provider, c.Timeouts, null))],
             };
+        }
+    }
+
+    // Models of stored providers, by the name of their deployment. What is not known of them is not checked and costs nothing.
+    private static void AddNamed(Scope scope)
+    {
+        foreach (var (name, provider) in scope.Config.Providers)
+        {
+            foreach (var upstream in provider.OfferedModels)
+            {
+                var id = $"{name}/{upstream}";
+                if (scope.Models.ContainsKey(id)) continue;
+                var facts = BuiltInModels.Find(upstream) ?? ModelFacts.Unknown(ModelKind.Chat, statesCapabilities: false) with { OwnedBy = name };
+                scope.Models[id] = facts with
+                {
+                    Id = id,
+                    DisplayName = id,
+                    Aliases = [],
+                    Deployments = [ToDeployment(scope, new DeploymentConfig { Provider = name }, upstream, facts.Prices,
+                        scope.ProviderOf(name), provider.Timeouts, null)],
+                };
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 using Fairlead.Access;
 using Fairlead.Catalogue.States;
+using Fairlead.Catalogue.Stored;
 using Fairlead.Configuration;
+using Fairlead.Security;
 using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Fairlead.Catalogue;
 
@@ -19,6 +22,13 @@ internal static class CatalogueServiceCollectionExtensions
         services.AddSingleton<DeploymentStates>();
         services.AddSingleton<DeploymentStateStore>();
         services.AddHostedService<DeploymentStateRefresher>();
+        services.AddSingleton<ISchemaStep, StoredProviderSchema>();
+        services.TryAddSingleton<IHostResolver, SystemHostResolver>();
+        services.AddSingleton<SecretBox>();
+        services.AddSingleton<StoredProviders>();
+        services.AddHostedService<StoredProviderRefresher>();
+        services.AddSingleton<IAdminEndpoints, StoredProviderEndpoints>();
+        services.AddSingleton<IAdminEndpoints, StoredProviderKeyEndpoints>();
         return services;
     }
 }

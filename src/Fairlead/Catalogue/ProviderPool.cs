@@ -43,7 +43,7 @@ internal sealed class ProviderPool
     /// <summary>Equality by content: records compare their lists by reference, which a reload always changes.</summary>
     internal static bool Same(ProviderConfig left, ProviderConfig right) =>
         ReferenceEquals(left, right)
-        || (left with { ApiKeys = [], Headers = NoHeaders } == right with { ApiKeys = [], Headers = NoHeaders }
+        || (left with { ApiKeys = [], Headers = NoHeaders, OfferedModels = [] } == right with { ApiKeys = [], Headers = NoHeaders, OfferedModels = [] }
             && left.ApiKeys.SequenceEqual(right.ApiKeys)
             && left.Headers.Count == right.Headers.Count
             && left.Headers.All(h => right.Headers.TryGetValue(h.Key, out var value) && value == h.Value));

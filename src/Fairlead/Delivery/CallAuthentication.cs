@@ -15,7 +15,7 @@ internal sealed class CallAuthentication(ICallerSource callers, CallReader reade
     /// <summary>The caller; null if the request was refused and its error is written.</summary>
     public async ValueTask<Caller?> AuthenticateAsync(ClientExchange exchange, Dialect dialect)
     {
-        var authentication = exchange.Request.Authenticate(callers, dialect.Scope);
+        var authentication = await exchange.Request.AuthenticateAsync(callers, dialect.Scope);
         if (authentication.Caller is { } caller) return caller;
 
         var error = authentication.Error!;

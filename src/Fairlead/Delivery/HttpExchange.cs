@@ -43,7 +43,8 @@ internal sealed class HttpExchange(HttpContext context, TimeProvider time) : ICl
 
     public PublicAddress SiteOf(string? configured) => context.Request.GetPublicAddress(configured);
 
-    public AuthenticationResult Authenticate(ICallerSource callers, string? scope) => callers.Authenticate(context, scope);
+    public ValueTask<AuthenticationResult> AuthenticateAsync(ICallerSource callers, string? scope) =>
+        callers.AuthenticateAsync(context, scope);
 
     public async ValueTask<GatewayError?> ReadBodyAsync(GatewayCall call, RequestBounds limits)
     {

@@ -29,7 +29,7 @@ internal interface IClientRequest
     /// <param name="configured">The address in the configuration, which has precedence; null for none.</param>
     PublicAddress SiteOf(string? configured);
 
-    AuthenticationResult Authenticate(ICallerSource callers, string? scope);
+    ValueTask<AuthenticationResult> AuthenticateAsync(ICallerSource callers, string? scope);
 
     /// <summary>Reads the whole body into the body of <paramref name="call"/>, once.</summary>
     /// <returns>Why the body was refused, or null.</returns>

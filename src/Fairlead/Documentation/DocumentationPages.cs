@@ -26,8 +26,8 @@ internal sealed partial class DocumentationPages
     [
         ("Begin", ["start", "configuration", "models"]),
         ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "limits", "errors",
-            "keys"]),
-        ("Operate", ["operating", "quirks", "security", "audit-and-usage"]),
+            "keys", "access"]),
+        ("Operate", ["operating", "providers", "quirks", "security", "audit-and-usage"]),
         ("Build", ["embedding", "architecture", "testing", "testing-failover"]),
     ];
 

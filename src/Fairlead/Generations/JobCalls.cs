@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Access.Tokens;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
@@ -21,6 +22,7 @@ internal sealed class JobCalls(
     AdminKey adminKey,
     ClientKey clientKey,
     ApplicationCallers applicationCallers,
+    TokenCallers tokenCallers,
     IConfigurationSource configuration,
     DrainState drain,
     EventMemory memory,
@@ -218,6 +220,7 @@ internal sealed class JobCalls(
         if (adminKey.Caller.KeyId == keyId) return adminKey.Caller;
         if (clientKey.Caller.KeyId == keyId) return clientKey.IsSet ? clientKey.Caller : null;
         if (applicationCallers.Find(keyId, projectId) is { } known) return known;
+        if (tokenCallers.Find(keyId, projectId) is { } named) return named;
         return snapshots.Current?.FindKey(keyId) is { RevokedAt: null } secret ? secret.Caller : null;
     }
 }

@@ -20,7 +20,7 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
         RequestIds.Of(context);
 
         // 1.
-        var authentication = callers.Authenticate(context, policy.Scope);
+        var authentication = await callers.AuthenticateAsync(context, policy.Scope);
         if (authentication.Caller is not { } caller)
         {
             NoteRefused(context, policy, authentication.Refused, authentication.Error!);
@@ -28,7 +28,14 @@ internal sealed class EndpointInvoker(ICallerSource callers, ILogger<EndpointInv
             return;
         }
 
+        if (policy.Refuses(caller) is { } refusal)
+        {
+            NoteRefused(context, policy, caller, refusal);
+            await ErrorResponses.WriteAsync(context, refusal, shape);
+            return;
+        }
         if (policy.IsAdministration) signIns?.Accepted(caller, context.Connection.RemoteIpAddress, RequestIds.Of(context));
+
         using var request = new EndpointRequest(context, caller, shape);
         GatewayError error;
         try

@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Errors;
 using Fairlead.Storage;
 using Microsoft.AspNetCore.Http;
@@ -15,6 +16,17 @@ internal sealed record EndpointPolicy(string Scope, ErrorShape Shape)
 
     /// <summary>Whether Anthropic's clients, which send <c>anthropic-version</c>, get their own format here. Default false.</summary>
     public bool ServesAnthropicClients { get; init; }
+
+    /// <summary>
+    /// Whether administrators of one organization are admitted: the handlers show and change only what <see cref="Caller.Reach"/> sees.
+    /// Default false, so that a new endpoint of the installation is not open to them.
+    /// </summary>
+    public bool ForOrganizations { get; init; }
+
+    /// <summary>Why a caller with the scope is refused all the same, or null.</summary>
+    public GatewayError? Refuses(Caller caller) =>
+        !ForOrganizations && caller.Admin is { Role: AdminRole.OrganizationAdmin } && AdminRoles.IsAdminScope(Scope)
+            ? AdminRights.InstallationOnly : null;
 
     /// <summary>The error if the database or the disk is unavailable.</summary>
     public GatewayError StoreError { get; init; } =

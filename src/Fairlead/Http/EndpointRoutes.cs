@@ -11,6 +11,9 @@ internal sealed class EndpointRoutes(IEndpointRouteBuilder endpoints, string roo
 
     private readonly EndpointInvoker _invoker = endpoints.ServiceProvider.GetRequiredService<EndpointInvoker>();
 
+    /// <summary>The same routes for handlers that also serve administrators of one organization; see <see cref="EndpointPolicy.ForOrganizations"/>.</summary>
+    public EndpointRoutes OfOrganizations => new(endpoints, root, policy with { ForOrganizations = true });
+
     /// <summary>
     /// GET and HEAD. HEAD returns what GET does, without the body (RFC 9110, 9.1); the web server omits the body itself.
     /// </summary>

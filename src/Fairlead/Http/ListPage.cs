@@ -24,6 +24,13 @@ internal sealed class ListPage
     /// <summary>The value of a filter, or null.</summary>
     public string? Filter(string name) => _filters.GetValueOrDefault(name);
 
+    /// <summary>Sets a filter, whatever the request said.</summary>
+    public void SetFilter(string name, string? value)
+    {
+        if (value is null) _filters.Remove(name);
+        else _filters[name] = value;
+    }
+
     /// <param name="request">The request whose query is read.</param>
     /// <param name="idPrefix">Prefix of the ids in the list, by which a cursor is recognised.</param>
     /// <param name="filters">Names of further parameters.</param>

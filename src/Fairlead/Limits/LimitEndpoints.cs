@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Catalogue;
@@ -40,7 +41,7 @@ internal sealed class LimitEndpoints(ILimitReader limits, IStorage storage, ICat
         var query = new QueryReader(request.Query, Organization, Project, Key, Model);
         var filter = Read(query);
         if (query.Error is { } invalid) return invalid;
-        filter = await ResolveAsync(filter, request.Cancellation);
+        filter = await ResolveAsync(filter, request.Caller.Reach, request.Cancellation);
         if (await limits.OfAsync(filter, request.Cancellation) is not { } found)
         {
             query.AddError(Model, $"The result has more than {ILimitReader.MaxRows} limits; add {Organization}.");
@@ -77,24 +78,33 @@ internal sealed class LimitEndpoints(ILimitReader limits, IStorage storage, ICat
         return filter;
     }
 
-    private async Task<LimitFilter> ResolveAsync(LimitFilter filter, CancellationToken cancellationToken)
+    private async Task<LimitFilter> ResolveAsync(LimitFilter filter, AdminReach reach, CancellationToken cancellationToken)
     {
         await using (var connection = await storage.OpenAsync(cancellationToken))
         {
             if (filter.OrganizationId is { } organization
-                && await OrganizationTable.FindAsync(connection, organization, cancellationToken) is null)
+                && (!reach.Sees(organization) || await OrganizationTable.FindAsync(connection, organization, cancellationToken) is null))
             {
                 throw EndpointErrors.NotFound("organization");
             }
-            if (filter.ProjectId is { } project && await ProjectTable.FindAsync(connection, project, cancellationToken) is null)
+            if (filter.ProjectId is { } project && !await SeesAsync(connection, project, reach, cancellationToken))
                 throw EndpointErrors.NotFound("project");
-            if (filter.KeyId is { } key && await KeyTable.FindAsync(connection, key, cancellationToken) is null)
+            if (filter.KeyId is { } key
+                && (await KeyTable.FindAsync(connection, key, cancellationToken) is not { } row
+                    || !await SeesAsync(connection, row.ProjectId, reach, cancellationToken)))
+            {
                 throw EndpointErrors.NotFound("key");
+            }
         }
+        if (filter.Model is not null && !reach.IsAll) filter = filter with { OrganizationId = reach.Narrow(filter.OrganizationId) };
         if (filter.Model is not { } name) return filter;
         // Limits are counted by the model, whatever name a client sends.
         return filter with { Model = catalogue.Current.Find(name)?.Id ?? throw EndpointErrors.NotFound("model") };
     }
+
+    private static async Task<bool> SeesAsync(
+        DbConnection connection, string projectId, AdminReach reach, CancellationToken cancellationToken) =>
+        await ProjectTable.FindAsync(connection, projectId, cancellationToken) is { } project && reach.Sees(project.OrganizationId);
 
     private static List<LimitState> Ordered(IReadOnlyList<LimitState> rows) =>
     [

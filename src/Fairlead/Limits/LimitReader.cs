@@ -86,7 +86,7 @@ internal sealed class LimitReader(
 
     // One more than a response may have.
     private static async Task<List<string>> AllAsync(DbConnection connection, CancellationToken cancellationToken) =>
-        (await OrganizationTable.ListAsync(connection, "", ILimitReader.MaxRows + 1, cancellationToken)).ConvertAll(row => row.Id);
+        (await OrganizationTable.ListAsync(connection, "", null, ILimitReader.MaxRows + 1, cancellationToken)).ConvertAll(row => row.Id);
 
     /// <summary>Puts what the database knows into the budgets.</summary>
     private async Task<IReadOnlyList<LimitState>> CompleteAsync(

@@ -41,7 +41,7 @@ internal static class LimitsServiceCollectionExtensions
     {
         var limits = endpoints.ServiceProvider.GetRequiredService<LimitEndpoints>();
         var policy = new EndpointPolicy(Scopes.AdminRead, ErrorShape.Problem);
-        new EndpointRoutes(endpoints, AdminApi.Root, policy).Read("/limits", limits.AdminAsync);
+        new EndpointRoutes(endpoints, AdminApi.Root, policy).OfOrganizations.Read("/limits", limits.AdminAsync);
         new EndpointRoutes(endpoints, "/v2", policy with { Scope = Scopes.UsageRead }).Read("/limits", limits.OwnAsync);
     }
 }

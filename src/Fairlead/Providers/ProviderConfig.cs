@@ -78,6 +78,12 @@ internal sealed record ProviderConfig
 
     public ProviderTimeouts Timeouts { get; init; } = ProviderTimeouts.Default;
 
+    /// <summary>Models that it offers as <c>provider/model</c>; only of a provider that is not in the configuration file.</summary>
+    internal IReadOnlyList<string> OfferedModels { get; init; } = [];
+
+    /// <summary>Connects to it; null for the usual way. Only of a provider that is not in the configuration file.</summary>
+    internal Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? Connect { get; init; }
+
     /// <summary>Settings of the simulated kind.</summary>
     public SimulationConfig Simulation { get; init; } = new();
 

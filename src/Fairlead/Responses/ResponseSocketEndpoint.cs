@@ -50,7 +50,7 @@ internal sealed class ResponseSocketEndpoint(
     public async Task ServeAsync(HttpContext context)
     {
         var bounds = configuration.Current.Requests;
-        var refusal = Refusal(context, out var keyId);
+        var (refusal, keyId) = await RefusalAsync(context);
         var isCounted = false;
         try
         {
@@ -83,26 +83,24 @@ internal sealed class ResponseSocketEndpoint(
         }
     }
 
-    private GatewayError? Refusal(HttpContext context, out string keyId)
+    private async ValueTask<(GatewayError? Error, string KeyId)> RefusalAsync(HttpContext context)
     {
-        keyId = "";
         if (!context.WebSockets.IsWebSocketRequest)
         {
-            return new GatewayError(ErrorCode.MethodNotAllowed, "/v1/responses accepts POST, and GET only for a WebSocket.")
+            return (new GatewayError(ErrorCode.MethodNotAllowed, "/v1/responses accepts POST, and GET only for a WebSocket.")
             {
                 Allow = "POST",
-            };
+            }, "");
         }
         if (drain.IsDraining)
         {
-            return new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and accepts no new calls.")
+            return (new GatewayError(ErrorCode.ShuttingDown, "The server is shutting down and accepts no new calls.")
             {
                 RetryAfter = TimeSpan.FromSeconds(1),
-            };
+            }, "");
         }
         // The key is checked again for each message: a revoked key does not live on in an open connection.
-        var authentication = callers.Authenticate(context, dialects.At(Path).Scope);
-        keyId = authentication.Caller?.KeyId ?? "";
-        return authentication.Error;
+        var authentication = await callers.AuthenticateAsync(context, dialects.At(Path).Scope);
+        return (authentication.Error, authentication.Caller?.KeyId ?? "");
     }
 }

@@ -104,7 +104,8 @@ internal sealed class SocketTurn : IClientRequest, IClientResponse, IDisposable
 
     public PublicAddress SiteOf(string? configured) => _upgrade.Request.GetPublicAddress(configured);
 
-    public AuthenticationResult Authenticate(ICallerSource callers, string? scope) => callers.Authenticate(_upgrade, scope);
+    public ValueTask<AuthenticationResult> AuthenticateAsync(ICallerSource callers, string? scope) =>
+        callers.AuthenticateAsync(_upgrade, scope);
 
     public ValueTask<GatewayError?> ReadBodyAsync(GatewayCall call, RequestBounds limits)
     {

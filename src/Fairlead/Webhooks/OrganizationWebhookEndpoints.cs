@@ -11,6 +11,7 @@ internal sealed class OrganizationWebhookEndpoints(WebhookEndpoints webhooks, We
 
     public void Map(EndpointRoutes read, EndpointRoutes write)
     {
+        (read, write) = (read.OfOrganizations, write.OfOrganizations);
         read.Read(Path, webhooks.ListAsync);
         read.Read(Path + "/{id}", webhooks.GetAsync);
         write.Post(Path, webhooks.CreateAsync);

@@ -16,6 +16,9 @@ internal static class WebhookEvents
     /// <summary>What was used of a budget has crossed a threshold.</summary>
     public const string LimitWarning = "limit.warning";
 
+    /// <summary>A key expires in seven days, or in one.</summary>
+    public const string KeyExpiring = "key.expiring";
+
     /// <summary>Another webhook of the owner was disabled because its receiver no longer exists or failed for too long.</summary>
     public const string Disabled = "webhook.disabled";
 
@@ -26,8 +29,8 @@ internal static class WebhookEvents
 
     /// <summary>Events that a webhook of a project may select.</summary>
     public static readonly IReadOnlyList<string> Known = [Every, Completed, Failed, Incomplete, Cancelled, BatchCompleted, BatchFailed,
-        BatchExpired, BatchCancelled, LimitWarning, Disabled];
+        BatchExpired, BatchCancelled, LimitWarning, KeyExpiring, Disabled];
 
     /// <summary>Events that a webhook of an organization may select.</summary>
-    public static readonly IReadOnlyList<string> OfOrganizations = [Every, LimitWarning, Disabled];
+    public static readonly IReadOnlyList<string> OfOrganizations = [Every, LimitWarning, KeyExpiring, Disabled];
 }

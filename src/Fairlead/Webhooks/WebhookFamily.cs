@@ -53,7 +53,7 @@ internal sealed class ProjectWebhooks : WebhookFamily
         Task.FromResult<string?>(request.Caller.ProjectId);
 }
 
-/// <summary>The webhooks of all organizations, for operators.</summary>
+/// <summary>The webhooks of all organizations that the caller administers.</summary>
 internal sealed class OrganizationWebhooks(IStorage storage) : WebhookFamily
 {
     private const string OrganizationId = "organization_id";
@@ -68,18 +68,25 @@ internal sealed class OrganizationWebhooks(IStorage storage) : WebhookFamily
 
     public override string OwnerName => "organization";
 
-    public override WebhookOwner Visible(EndpointRequest request) => WebhookOwner.AnyOrganization;
+    public override WebhookOwner Visible(EndpointRequest request) => Within(request, null);
 
     // No project has such an id, so the filter cannot show the webhooks of one.
-    public override WebhookOwner Listed(EndpointRequest request, ListPage page) =>
-        page.Filter(OrganizationId) is { } id ? WebhookOwner.OrganizationOf(storage.Sql.Storable(id)) : WebhookOwner.AnyOrganization;
+    public override WebhookOwner Listed(EndpointRequest request, ListPage page) => Within(request, page.Filter(OrganizationId));
 
     public override async Task<string?> ReadOwnerAsync(EndpointRequest request, BodyFields fields)
     {
         if (fields.RequiredText(OrganizationId, FieldLengths.Id) is not { } id) return null;
         await using var connection = await storage.OpenAsync(request.Cancellation);
-        if (await OrganizationTable.FindAsync(connection, storage.Sql.Storable(id), request.Cancellation) is not null) return id;
+        if (request.Caller.Reach.Sees(id)
+            && await OrganizationTable.FindAsync(connection, storage.Sql.Storable(id), request.Cancellation) is not null)
+        {
+            return id;
+        }
         fields.Invalid(OrganizationId, "There is no organization with this id.");
         return null;
     }
+
+    private WebhookOwner Within(EndpointRequest request, string? requested) =>
+        request.Caller.Reach.Narrow(requested) is { } id
+            ? WebhookOwner.OrganizationOf(storage.Sql.Storable(id)) : WebhookOwner.AnyOrganization;
 }

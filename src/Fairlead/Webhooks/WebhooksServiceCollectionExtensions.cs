@@ -17,6 +17,7 @@ internal static class WebhooksServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, WebhookSchema>();
         services.AddSingleton<ISchemaStep, WebhookQueueSchema>();
+        services.AddHostedService<KeyExpiryNotices>();
         services.TryAddSingleton<IHostResolver, SystemHostResolver>();
         services.AddSingleton<WebhookRules>();
         services.AddSingleton<WebhookStore>();

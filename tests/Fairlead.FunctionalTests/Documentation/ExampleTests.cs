@@ -36,7 +36,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
         var (organization, project, key) = await fixture.MakeObjectsAsync();
         var text = Prelude + example.Text.Replace(Example.Address, fixture.Address, StringComparison.Ordinal);
         var (_, output) = await CSharpExamples.RunAsync("bash", ["-c", text], fixture.Folder,
-            [("FAIRLEAD_KEY", fixture.Key), ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey), ("ORGANIZATION_ID", organization), ("PROJECT_ID", project), ("KEY_ID", key)], Token);
+            [("FAIRLEAD_KEY", fixture.Key), ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey), ("ORGANIZATION_ID", organization), ("PROJECT_ID", project), ("KEY_ID", key), ("TOKEN", fixture.TokenOf(project))], Token);
 
         var exits = Exits().Matches(output).Select(m => m.Groups[1].Value).ToArray();
         Assert.NotEmpty(exits);
@@ -124,6 +124,7 @@ public sealed partial class ExampleTests(ExampleFixture fixture) : IClassFixture
 public sealed class ExampleFixture : IAsyncLifetime
 {
     private readonly SemaphoreSlim _once = new(1);
+    private readonly TestIssuer _issuer = new(listens: true);
     private ServerProcess _server = null!;
     private HttpClient _admin = null!;
     private Assembly? _compiled;
@@ -134,9 +135,16 @@ public sealed class ExampleFixture : IAsyncLifetime
 
     public string Key { get; private set; } = "";
 
+    /// <summary>A token of an identity provider, whose caller is in a project.</summary>
+    public string TokenOf(string project) => _issuer.Token(claims => claims["fairlead_project"] = project);
+
     public async ValueTask InitializeAsync()
     {
-        _server = await ServerProcess.ServeAsync(Folder, ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey));
+        _server = await ServerProcess.ServeAsync(Folder,
+            ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey),
+            ("Fairlead__Authentication__Oidc__company__Issuer", _issuer.Url),
+            ("Fairlead__Authentication__Oidc__company__Audiences__0", "fairlead"),
+            ("Fairlead__Authentication__Oidc__company__Claims__Project", "fairlead_project"));
         _admin = new HttpClient { BaseAddress = new Uri(_server.Address) };
         _admin.DefaultRequestHeaders.Authorization = new("Bearer", TestGateway.AdminKey);
         var (_, project, _) = await MakeObjectsAsync();
@@ -173,5 +181,6 @@ public sealed class ExampleFixture : IAsyncLifetime
         if (_server is not null) await _server.DisposeAsync();
         Directory.Delete(Folder, recursive: true);
         _once.Dispose();
+        _issuer.Dispose();
     }
 }

@@ -92,6 +92,14 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("get /admin/v1/deployments", "/admin/v1/deployments?limit=2", null),
         ("get /admin/v1/deployments/{id}", "/admin/v1/deployments/simulated%2Fsim-fast", null),
         ("patch /admin/v1/deployments/{id}", "/admin/v1/deployments/simulated%2Fsim-fast", """{"state":"active"}"""),
+        ("get /admin/v1/providers", "/admin/v1/providers", null),
+        ("post /admin/v1/providers", "/admin/v1/providers", """{"name":"openapi-test","kind":"openai","base_url":"https://api.example.com/v1","models":["m"]}"""),
+        ("get /admin/v1/providers/{id}", "/admin/v1/providers/{provider}", null),
+        ("patch /admin/v1/providers/{id}", "/admin/v1/providers/{provider}", """{"enabled":true}"""),
+        ("get /admin/v1/providers/{id}/keys", "/admin/v1/providers/{provider}/keys", null),
+        ("post /admin/v1/providers/{id}/keys", "/admin/v1/providers/{provider}/keys", """{"name":"k","secret":"abc"}"""),
+        ("patch /admin/v1/providers/{id}/keys/{key}", "/admin/v1/providers/{provider}/keys/{pkey}", """{"name":"renamed"}"""),
+        ("post /admin/v1/providers/{id}/keys/{key}/rotate", "/admin/v1/providers/{provider}/keys/{pkey}/rotate", """{"secret":"def"}"""),
         ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,class,key,project,organization,outcome", null),
         ("get /admin/v1/reconciliation", "/admin/v1/reconciliation?limit=5", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
@@ -140,7 +148,7 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             .SelectMany(e => e.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods.Where(m => m != "HEAD").Select(m => $"{m.ToLowerInvariant()} {Parameter().Replace(e.RoutePattern.RawText!, "{id}")}") ?? [])
             .Append("get /metrics") // The program's own.
             .Order(StringComparer.Ordinal);
-        Assert.Equal(mapped, Operations().Select(o => Parameter().Replace(o, "{id}")).Order(StringComparer.Ordinal));
+        Assert.Equal(mapped, Operations().Select(operation => Parameter().Replace(operation, "{id}")).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -211,6 +219,11 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             var webhook = await fixture.Gateway.Client.PostForJsonAsync("/v2/webhooks", """{"url":"https://hooks.invalid/"}""");
             names["webhook"] = webhook.GetProperty("id").GetString()!;
             names["delivery"] = (await fixture.Gateway.Client.PostForJsonAsync($"/v2/webhooks/{names["webhook"]}/test", "{}")).GetProperty("id").GetString()!;
+        }
+        if (path.StartsWith("/admin/v1/providers/", StringComparison.Ordinal))
+        {
+            names["provider"] = (await fixture.Gateway.Admin.PostForJsonAsync("/admin/v1/providers", $$"""{"name":"p{{Guid.NewGuid():N}}","kind":"openai","base_url":"https://api.example.com/v1"}""")).GetProperty("id").GetString()!;
+            names["pkey"] = (await fixture.Gateway.Admin.PostForJsonAsync($"/admin/v1/providers/{names["provider"]}/keys", """{"name":"k","secret":"abc"}""")).GetProperty("id").GetString()!;
         }
         if (path.StartsWith("/admin/v1/webhooks", StringComparison.Ordinal))
         {

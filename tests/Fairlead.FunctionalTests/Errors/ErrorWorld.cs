@@ -212,8 +212,8 @@ public sealed class ErrorWorld : IAsyncLifetime
 
     private sealed class CallersWithABug(ICallerSource inner) : ICallerSource
     {
-        public AuthenticationResult Authenticate(HttpContext context, string? scope) =>
-            context.Request.Headers.ContainsKey(BugHeader) ? throw new InvalidOperationException($"A bug, near {Secrets.Host} in {Secrets.File}") : inner.Authenticate(context, scope);
+        public ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? scope) =>
+            context.Request.Headers.ContainsKey(BugHeader) ? throw new InvalidOperationException($"A bug, near {Secrets.Host} in {Secrets.File}") : inner.AuthenticateAsync(context, scope);
     }
 
     private sealed class BadModel(string name, string kind) : IModelSource

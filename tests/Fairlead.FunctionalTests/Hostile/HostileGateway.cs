@@ -38,6 +38,7 @@ public class HostileGateway : IAsyncLifetime
         Gateway = await TestGateway.StartAsync(
             $$"""
             fairlead:
+              authentication: { wrongKeysPerMinute: 0 }
               providers:
                 up: { kind: openai, baseUrl: {{Upstream.Url}}/v1, apiKey: {{UpstreamSecret}} }
                 cl: { kind: anthropic, baseUrl: {{Upstream.Url}}, apiKey: {{UpstreamSecret}} }

@@ -51,7 +51,7 @@ internal sealed class AdminHost : IAsyncDisposable
         app.MapAdmin();
         app.MapGet("/whoami", (RequestDelegate)(async context =>
         {
-            var (caller, error) = context.RequestServices.GetRequiredService<ICallerSource>().Authenticate(context, Scopes.Chat);
+            var (caller, error) = await context.RequestServices.GetRequiredService<ICallerSource>().AuthenticateAsync(context, Scopes.Chat);
             if (error is not null) await ErrorResponses.WriteAsync(context, error, ErrorShape.OpenAi);
             else await context.Response.WriteAsync(caller!.KeyId + (caller.SecretRetiresAt is null ? "" : " retiring"), context.RequestAborted);
         }));

@@ -216,27 +216,121 @@ public abstract class KeyEndpointsTests : AdminTests
     }
 
     [Fact]
-    public async Task AdminWriteKey_WithoutAdminAll_CannotEscalatePrivileges()
+    public async Task Operator_ForOwnersAndTheirKeys_CannotEscalatePrivileges()
     {
         var project = await Host.AddProjectAsync();
         var (_, writer) = await Host.AddKeyAsync(project, ""","scopes":["admin:write"]""");
         var (admin, adminSecret) = await Host.AddKeyAsync(project, ""","scopes":["admin:*"]""");
         var (client, _) = await Host.AddKeyAsync(project);
 
-        foreach (var scope in (string[])["admin:read", "admin:write", "admin:*", "*"])
+        foreach (var rights in (string[])["\"scopes\":[\"admin:*\"]", "\"scopes\":[\"*\"]", "\"role\":\"owner\""])
         {
-            (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","scopes":["{{scope}}"]}""", writer)).ExpectProblem(403, "insufficient_scope");
-            (await Host.PatchAsync("/admin/v1/keys/" + client, $$"""{"scopes":["{{scope}}"]}""", writer)).ExpectProblem(403, "insufficient_scope");
+            (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}",{{rights}}}""", writer)).ExpectProblem(403, "insufficient_scope");
+            (await Host.PatchAsync("/admin/v1/keys/" + client, $$"""{{{rights}}}""", writer)).ExpectProblem(403, "insufficient_scope");
         }
         (await Host.PostAsync($"/admin/v1/keys/{admin}/rotate", "{}", writer)).ExpectProblem(403, "insufficient_scope");
         (await Host.PostAsync($"/admin/v1/keys/{admin}/revoke", "{}", writer)).ExpectProblem(403, "insufficient_scope");
         (await Host.PatchAsync("/admin/v1/keys/" + admin, """{"addresses":[]}""", writer)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync("/admin/v1/keys/" + admin, """{"role":null}""", writer)).ExpectProblem(403, "insufficient_scope");
         (await Host.DeleteAsync("/admin/v1/keys/" + admin, writer)).ExpectProblem(403, "insufficient_scope");
 
+        foreach (var role in (string[])["operator", "auditor", "organization_admin"])
+            (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","role":"{{role}}"}""", writer)).Expect(HttpStatusCode.Created);
         (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}"}""", writer)).Expect(HttpStatusCode.Created);
         (await Host.PostAsync($"/admin/v1/keys/{client}/rotate", "{}", writer)).Expect(HttpStatusCode.OK);
         (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","scopes":["*"]}""", adminSecret)).Expect(HttpStatusCode.Created);
     }
+
+    [Fact]
+    public async Task OrganizationAdmin_ForOtherRolesAndOrganizations_CannotEscalatePrivileges()
+    {
+        var project = await Host.AddProjectAsync();
+        var other = await Host.AddProjectAsync();
+        var organization = await OrganizationOfAsync(other);
+        var (self, secret) = await Host.AddKeyAsync(project, ",\"role\":\"organization_admin\"");
+        var (client, _) = await Host.AddKeyAsync(project);
+        var (operatorKey, _) = await Host.AddKeyAsync(project, ",\"role\":\"operator\"");
+        // A key in its own organization that administers another one has rights that it lacks.
+        var (foreign, _) = await Host.AddKeyAsync(project, $",\"role\":\"organization_admin\",\"organization_id\":\"{organization}\"");
+
+        foreach (var role in (string[])["owner", "operator", "auditor"])
+        {
+            (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","role":"{{role}}"}""", secret)).ExpectProblem(403, "insufficient_scope");
+            foreach (var key in (string[])[self, client])
+                (await Host.PatchAsync("/admin/v1/keys/" + key, $$"""{"role":"{{role}}"}""", secret)).ExpectProblem(403, "insufficient_scope");
+        }
+        Assert.Equal(["/organization_id"], (await Host.PatchAsync("/admin/v1/keys/" + self, $$"""{"organization_id":"{{organization}}"}""", secret)).ExpectProblem(400, "invalid_parameter").Pointers);
+        Assert.Equal(["/project_id"], (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{other}}"}""", secret)).ExpectProblem(400, "invalid_parameter").Pointers);
+        foreach (var key in (string[])[operatorKey, foreign])
+        {
+            (await Host.GetAsync("/admin/v1/keys/" + key, secret)).Expect(HttpStatusCode.OK);
+            (await Host.PostAsync($"/admin/v1/keys/{key}/rotate", "{}", secret)).ExpectProblem(403, "insufficient_scope");
+            (await Host.PostAsync($"/admin/v1/keys/{key}/revoke", "{}", secret)).ExpectProblem(403, "insufficient_scope");
+            (await Host.PatchAsync("/admin/v1/keys/" + key, """{"name":"x"}""", secret)).ExpectProblem(403, "insufficient_scope");
+            (await Host.DeleteAsync("/admin/v1/keys/" + key, secret)).ExpectProblem(403, "insufficient_scope");
+        }
+        (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","role":"organization_admin"}""", secret)).Expect(HttpStatusCode.Created);
+        (await Host.PostAsync($"/admin/v1/keys/{client}/rotate", "{}", secret)).Expect(HttpStatusCode.OK);
+        (await Host.PostAsync($"/admin/v1/keys/{self}/rotate", "{}", secret)).Expect(HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task OrganizationAdmin_ForTheLimitsOfItsOrganization_IsRefused()
+    {
+        var project = await Host.AddProjectAsync();
+        var path = "/admin/v1/organizations/" + await OrganizationOfAsync(project);
+        var (_, secret) = await Host.AddKeyAsync(project, ",\"role\":\"organization_admin\"");
+        (await Host.PatchAsync(path, """{"limits":{"usd_per_month":1000}}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync(path, """{"weight":9}""", secret)).ExpectProblem(403, "insufficient_scope");
+        Assert.Equal("Ours", (await Host.PatchAsync(path, """{"name":"Ours"}""", secret)).Expect(HttpStatusCode.OK)["name"]!.GetValue<string>());
+        (await Host.PatchAsync("/admin/v1/projects/" + project, """{"limits":{"usd_per_month":1000}}""", secret)).Expect(HttpStatusCode.OK);
+    }
+
+    [Theory]
+    [InlineData("""{"scopes":["admin:*"]}""", "owner", new[] { "admin:*" })]
+    [InlineData("""{"scopes":["*"]}""", "owner", new[] { "*" })]
+    [InlineData("""{"scopes":["chat","admin:write"]}""", "operator", new[] { "chat", "admin:write" })]
+    [InlineData("""{"scopes":["admin:read","admin:write"]}""", "operator", new[] { "admin:read", "admin:write" })]
+    [InlineData("""{"scopes":["admin:read"]}""", "auditor", new[] { "admin:read" })]
+    [InlineData("""{"role":"auditor"}""", "auditor", new string[0])]
+    [InlineData("""{"role":"auditor","scopes":["chat"]}""", "auditor", new[] { "chat" })]
+    [InlineData("""{"role":null,"scopes":["*"]}""", null, new[] { "*" })]
+    public async Task Create_ScopesAndRole_GiveRole(string fields, string? role, string[] scopes)
+    {
+        var project = await Host.AddProjectAsync();
+        var (id, secret) = await Host.AddKeyAsync(project, "," + fields[1..^1]);
+        var key = (await Host.GetAsync("/admin/v1/keys/" + id)).Expect(HttpStatusCode.OK);
+        Assert.Equal(role, key["role"]?.GetValue<string>());
+        Assert.Equal(scopes, key["scopes"]!.AsArray().Select(scope => scope!.GetValue<string>()));
+        Assert.Equal(role is null ? HttpStatusCode.Forbidden : HttpStatusCode.OK, (await Host.GetAsync("/admin/v1/organizations", secret)).Status);
+    }
+
+    [Fact]
+    public async Task Change_ScopesOfAdministration_TakeRoleAwayWithThem()
+    {
+        var project = await Host.AddProjectAsync();
+        var (id, _) = await Host.AddKeyAsync(project, ""","scopes":["admin:*"]""");
+        Assert.Null((await Host.PatchAsync("/admin/v1/keys/" + id, """{"scopes":["chat"]}""")).Expect(HttpStatusCode.OK)["role"]);
+        Assert.Equal("operator", (await Host.PatchAsync("/admin/v1/keys/" + id, """{"role":"operator"}""")).Expect(HttpStatusCode.OK)["role"]!.GetValue<string>());
+        Assert.Equal("operator", (await Host.PatchAsync("/admin/v1/keys/" + id, """{"scopes":["embeddings"]}""")).Expect(HttpStatusCode.OK)["role"]!.GetValue<string>());
+        Assert.Null((await Host.PatchAsync("/admin/v1/keys/" + id, """{"role":null}""")).Expect(HttpStatusCode.OK)["role"]);
+    }
+
+    [Theory]
+    [InlineData("""{"role":"root"}""", "/role")]
+    [InlineData("""{"role":"auditor","scopes":["admin:*"]}""", "/role")]
+    [InlineData("""{"role":"auditor","organization_id":"org_x"}""", "/organization_id")]
+    [InlineData("""{"organization_id":"org_x"}""", "/organization_id")]
+    [InlineData("""{"role":"organization_admin","organization_id":"org_x"}""", "/organization_id")]
+    [InlineData("""{"scopes":[]}""", "/scopes")]
+    public async Task Create_InvalidRole_Returns400(string fields, string pointer)
+    {
+        var project = await Host.AddProjectAsync();
+        Assert.Equal([pointer], (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}",{{fields[1..^1]}}}""")).ExpectProblem(400, "invalid_parameter").Pointers);
+    }
+
+    private async Task<string> OrganizationOfAsync(string project) =>
+        (await Host.GetAsync("/admin/v1/projects/" + project)).Json["organization_id"]!.GetValue<string>();
 
     [Fact]
     public async Task List_ByProjectOrOrganization_ReturnsOnlyTheirKeys()

@@ -23,7 +23,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
         Assert.Matches("^org_[0-9A-HJKMNP-TV-Z]{26}$", id);
         Assert.Equal("/admin/v1/organizations/" + id, made.Headers.Location?.ToString());
         Assert.Equal("no-store", made.Headers.CacheControl?.ToString());
-        Assert.Equal(["id", "object", "name", "weight", "share_across_organizations", "limits", "created_at", "updated_at"], made.Json.AsObject().Select(field => field.Key));
+        Assert.Equal(["id", "object", "name", "weight", "share_across_organizations", "audit_content", "limits", "created_at", "updated_at"], made.Json.AsObject().Select(field => field.Key));
 
         Assert.Equal(made.Text, (await Host.GetAsync("/admin/v1/organizations/" + id)).Text);
         Assert.Equal("Beta", (await Host.PatchAsync("/admin/v1/organizations/" + id, """{"name":"Beta"}""")).Expect(HttpStatusCode.OK)["name"]!.GetValue<string>());
@@ -188,6 +188,6 @@ public abstract class OrganizationEndpointsTests : AdminTests
         (await Host.GetAsync("/admin/v1/organizations", reader)).Expect(HttpStatusCode.OK);
         (await Host.PostAsync("/admin/v1/organizations", """{"name":"a"}""", reader)).ExpectProblem(403, "insufficient_scope");
         (await Host.PostAsync("/admin/v1/organizations", """{"name":"a"}""", writer)).Expect(HttpStatusCode.Created);
-        (await Host.GetAsync("/admin/v1/organizations", writer)).ExpectProblem(403, "insufficient_scope");
+        (await Host.GetAsync("/admin/v1/organizations", writer)).Expect(HttpStatusCode.OK);
     }
 }

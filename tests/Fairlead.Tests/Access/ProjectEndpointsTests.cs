@@ -20,7 +20,7 @@ public abstract class ProjectEndpointsTests : AdminTests
         var id = await Host.AddProjectAsync();
         Assert.Matches("^proj_[0-9A-HJKMNP-TV-Z]{26}$", id);
         var read = (await Host.GetAsync("/admin/v1/projects/" + id)).Expect(HttpStatusCode.OK);
-        Assert.Equal(["id", "object", "name", "organization_id", "cache", "limits", "created_at", "updated_at"], read.AsObject().Select(field => field.Key));
+        Assert.Equal(["id", "object", "name", "organization_id", "cache", "audit_content", "limits", "created_at", "updated_at"], read.AsObject().Select(field => field.Key));
         Assert.Equal("Find", (await Host.PatchAsync("/admin/v1/projects/" + id, """{"name":"Find"}""")).Expect(HttpStatusCode.OK)["name"]!.GetValue<string>());
         (await Host.DeleteAsync("/admin/v1/projects/" + id)).Expect(HttpStatusCode.NoContent);
         (await Host.GetAsync("/admin/v1/projects/" + id)).ExpectProblem(404, "not_found");

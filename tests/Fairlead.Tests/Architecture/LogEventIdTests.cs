@@ -33,6 +33,9 @@ public sealed class LogEventIdTests
         ["SchedulingLog"] = 17000,
         ["RescueLog"] = 18000,
         ["CacheLog"] = 19000,
+        ["AccessLog"] = 23000,
+        ["StoredProvidersLog"] = 23000,
+        ["KeyExpiryLog"] = 23000,
     };
 
     private static readonly List<(string Type, string Method, int Id)> Messages =

@@ -212,12 +212,12 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
 
     private sealed class FixedCallers : ICallerSource
     {
-        public AuthenticationResult Authenticate(HttpContext context, string? scope)
+        public ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? scope)
         {
             Assert.Equal(Scopes.Models, scope);
             var key = context.Request.Headers["x-api-key"].ToString();
-            if (key == "wrong") return new AuthenticationResult(null, new GatewayError(ErrorCode.InvalidApiKey, "The API key is not known."));
-            return new AuthenticationResult(new Caller
+            if (key == "wrong") return new(new AuthenticationResult(null, new GatewayError(ErrorCode.InvalidApiKey, "The API key is not known.")));
+            return new(new AuthenticationResult(new Caller
             {
                 OrganizationId = "org_1",
                 OrganizationName = "o",
@@ -227,7 +227,7 @@ public sealed class ModelsEndpointsTests : IAsyncDisposable
                 KeyName = "k",
                 Scopes = FrozenSet.ToFrozenSet(Scopes.Default),
                 Models = key == "gamma-only" ? FrozenSet.ToFrozenSet(["gamma"]) : null,
-            }, null);
+            }, null));
         }
     }
 }

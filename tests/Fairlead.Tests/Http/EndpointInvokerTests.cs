@@ -148,15 +148,15 @@ public sealed class EndpointInvokerTests
 
     private sealed class FixedCaller(string scope) : ICallerSource
     {
-        public AuthenticationResult Authenticate(HttpContext context, string? required)
+        public ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? required)
         {
             var caller = new Caller
             {
-                OrganizationId = "org_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_1", KeyName = "K", Scopes = [scope],
+                OrganizationId = "org_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_1", KeyName = "K", Scopes = [scope], Admin = AdminGrant.Owner,
             };
-            return required is null || caller.HasScope(required)
+            return new(required is null || caller.HasScope(required)
                 ? new AuthenticationResult(caller, null)
-                : new AuthenticationResult(null, new GatewayError(ErrorCode.InsufficientScope, "x"));
+                : new AuthenticationResult(null, new GatewayError(ErrorCode.InsufficientScope, "x")));
         }
     }
 }

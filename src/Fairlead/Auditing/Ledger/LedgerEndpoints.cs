@@ -19,6 +19,7 @@ internal sealed class LedgerEndpoints(
     {
         var query = AuditQuery.Read(request.Query, out var parameters);
         if (parameters.Error is { } error) return error;
+        query = query with { OrganizationId = request.Caller.Reach.Narrow(query.OrganizationId) };
         await shipper.CatchUpAsync(MaxCatchUp, request.Cancellation);
         var page = await audit.ReadAsync(query, request.Cancellation);
         return EndpointResult.LargeJson(json => Write(json, page));
@@ -36,6 +37,7 @@ internal sealed class LedgerEndpoints(
     public Task<EndpointResult> AdminUsageAsync(EndpointRequest request)
     {
         var query = UsageQuery.ReadAdmin(request.Query, time, out var parameters);
+        query = query with { OrganizationId = request.Caller.Reach.Narrow(query.OrganizationId) };
         return UsageAsync(query, parameters, reserved, request.Cancellation);
     }
 

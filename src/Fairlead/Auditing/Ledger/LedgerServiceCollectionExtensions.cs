@@ -47,8 +47,9 @@ internal static class LedgerServiceCollectionExtensions
             },
         };
         var admin = new EndpointRoutes(endpoints, AdminApi.Root, policy);
-        admin.Read("/audit", ledger.AuditAsync);
-        admin.Read("/usage", ledger.AdminUsageAsync);
+        admin.OfOrganizations.Read("/audit", ledger.AuditAsync);
+        admin.OfOrganizations.Read("/usage", ledger.AdminUsageAsync);
+        // Of providers, which all organizations share.
         admin.Read("/reconciliation", ledger.ReconciliationAsync);
         new EndpointRoutes(endpoints, "/v2", policy with { Scope = Scopes.UsageRead }).Read("/usage", ledger.OwnUsageAsync);
     }

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Access;
+using Fairlead.Access.Tokens;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
@@ -62,7 +63,9 @@ internal sealed class DeclaredBudgets(ICurrentCallers callers, ICatalogue catalo
         var organization = await OrganizationTable.FindAsync(connection, usage.OrganizationId, cancellationToken);
         var project = await ProjectTable.FindAsync(connection, usage.ProjectId, cancellationToken);
         var key = await KeyTable.FindAsync(connection, usage.KeyId, cancellationToken);
-        return (Read(organization?.Limits), Read(project?.Limits), key is null ? null : Read(key.Limits));
+        // The callers of tokens are not stored.
+        var isToken = usage.KeyId.StartsWith(TokenKeyId.Prefix, StringComparison.Ordinal);
+        return (Read(organization?.Limits), Read(project?.Limits), isToken ? LimitSet.None : key is null ? null : Read(key.Limits));
     }
 
     // A stored value that cannot be read disables its keys, so nothing is counted.

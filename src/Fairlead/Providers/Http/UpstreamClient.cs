@@ -54,6 +54,7 @@ internal sealed class UpstreamClient : IDisposable
             UseCookies = false,
             AutomaticDecompression = DecompressionMethods.None,
             ConnectTimeout = config.Timeouts.Connect,
+            ConnectCallback = config.Connect,
             // Names are resolved again after this time; open responses continue.
             PooledConnectionLifetime = TimeSpan.FromMinutes(5),
             // Less than the minute after which common load balancers silently drop a connection.

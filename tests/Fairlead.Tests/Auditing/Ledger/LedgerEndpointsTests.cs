@@ -338,12 +338,12 @@ public abstract class LedgerEndpointsTests : IDisposable
     {
         public string[] Scopes { get; set; } = [Fairlead.Access.Scopes.AdminRead, Fairlead.Access.Scopes.UsageRead];
 
-        public AuthenticationResult Authenticate(HttpContext context, string? scope)
+        public ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? scope)
         {
-            var caller = new Caller { OrganizationId = "org_of_proj_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_a", KeyName = "K", Scopes = [.. Scopes] };
-            return scope is null || caller.HasScope(scope)
+            var caller = new Caller { OrganizationId = "org_of_proj_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_a", KeyName = "K", Scopes = [.. Scopes], Admin = AdminRoles.OfScopes(Scopes) is { } role ? new AdminGrant(role) : null };
+            return new(scope is null || caller.HasScope(scope)
                 ? new AuthenticationResult(caller, null)
-                : new AuthenticationResult(null, new GatewayError(ErrorCode.InsufficientScope, $"The key lacks the scope {scope}."));
+                : new AuthenticationResult(null, new GatewayError(ErrorCode.InsufficientScope, $"The key lacks the scope {scope}.")));
         }
     }
 }

@@ -296,7 +296,7 @@ public abstract class ReconciliationTests : IDisposable
 
     private sealed class Operator : ICallerSource
     {
-        public AuthenticationResult Authenticate(HttpContext context, string? scope) => new(
-            new Caller { OrganizationId = "o", OrganizationName = "O", ProjectId = "p", ProjectName = "P", KeyId = "k", KeyName = "K", Scopes = [Scopes.AdminRead] }, null);
+        public ValueTask<AuthenticationResult> AuthenticateAsync(HttpContext context, string? scope) => new(new AuthenticationResult(
+            new Caller { OrganizationId = "o", OrganizationName = "O", ProjectId = "p", ProjectName = "P", KeyId = "k", KeyName = "K", Scopes = [Scopes.AdminRead], Admin = AdminGrant.Owner }, null));
     }
 }

@@ -1,0 +1,98 @@
+using System.Net;
+using Fairlead.Access;
+using Fairlead.Errors;
+using Fairlead.Tests.Access.Tokens;
+
+namespace Fairlead.Tests.Access;
+
+public sealed class WrongKeysTests
+{
+    [Theory]
+    [InlineData("10.0.0.1", "10.0.0.1", true)]
+    [InlineData("10.0.0.1", "::ffff:10.0.0.1", true)]
+    [InlineData("10.0.0.1", "10.0.0.2", false)]
+    [InlineData("2001:db8::1", "2001:db8::ffff:1", true)]
+    [InlineData("2001:db8::1", "2001:db8:0:1::1", false)]
+    [InlineData("0.0.0.6", "::6", false)]
+    public async Task UnknownKey_AfterTwentyFromItsNetwork_Returns429(string first, string second, bool isSame)
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        for (var i = 0; i < 20; i++) Assert.Equal(ErrorCode.InvalidApiKey, (await world.AuthenticateAsync($"wrong{i}", address: first)).Error?.Code);
+        var error = (await world.AuthenticateAsync("wrong", address: second)).Error!;
+        Assert.Equal(isSame ? ErrorCode.RateLimitExceeded : ErrorCode.InvalidApiKey, error.Code);
+        if (isSame) Assert.Equal(TimeSpan.FromMinutes(1), error.RetryAfter);
+    }
+
+    [Fact]
+    public async Task KnownKeyAndToken_FromRefusedAddress_KeepWorking()
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        var key = await world.Access.AddKeyAsync(id: "key_2");
+        var token = world.Issuer.Token();
+        for (var i = 0; i < 25; i++) await world.AuthenticateAsync(ApiKeyText.New().Text, address: "10.0.0.1");
+        Assert.Equal(ErrorCode.RateLimitExceeded, (await world.AuthenticateAsync(ApiKeyText.New().Text, address: "10.0.0.1")).Error?.Code);
+        Assert.Equal("key_2", (await world.AuthenticateAsync(key, address: "10.0.0.1")).Caller?.KeyId);
+        Assert.NotNull((await world.AuthenticateAsync(AccessFixture.AdminSecret, address: "10.0.0.1")).Caller);
+        Assert.NotNull((await world.AuthenticateAsync(token, address: "10.0.0.1")).Caller);
+        Assert.NotNull((await world.AuthenticateAsync(token, address: "10.0.0.1")).Caller);
+    }
+
+    [Fact]
+    public async Task Refusal_EndsAfterAMinuteWithoutWrongKeysBefore()
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        var time = world.Access.Time;
+        for (var i = 0; i < 19; i++) await RefusedAsync(ErrorCode.InvalidApiKey);
+        time.Advance(TimeSpan.FromSeconds(59));
+        await RefusedAsync(ErrorCode.InvalidApiKey);
+        var wait = (await RefusedAsync(ErrorCode.RateLimitExceeded)).RetryAfter!.Value;
+        time.Advance(TimeSpan.FromSeconds(30));
+        Assert.Equal(wait - TimeSpan.FromSeconds(30), (await RefusedAsync(ErrorCode.RateLimitExceeded)).RetryAfter);
+        time.Advance(TimeSpan.FromSeconds(30));
+        for (var i = 0; i < 20; i++) await RefusedAsync(ErrorCode.InvalidApiKey);
+        await RefusedAsync(ErrorCode.RateLimitExceeded);
+
+        // Fewer than twenty in a minute are never refused.
+        time.Advance(TimeSpan.FromMinutes(2));
+        for (var i = 0; i < 60; i++)
+        {
+            await RefusedAsync(ErrorCode.InvalidApiKey);
+            time.Advance(TimeSpan.FromSeconds(4));
+        }
+
+        async Task<GatewayError> RefusedAsync(ErrorCode code)
+        {
+            var error = (await world.AuthenticateAsync("wrong", address: "10.0.0.1")).Error!;
+            Assert.Equal(code, error.Code);
+            return error;
+        }
+    }
+
+    /// <summary>The keys of the minute are counted where there is room; who sends most is forgotten last.</summary>
+    [Fact]
+    public async Task ManyAddresses_UseNoMoreMemory_AndForgetTheBusiestLast()
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        for (var i = 0; i < 21; i++) await world.AuthenticateAsync("wrong", address: "10.0.0.1");
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        for (var i = 0; i < 200_000; i++) await world.AuthenticateAsync("wrong", address: new IPAddress(0x0B000000 + i).ToString());
+        Assert.True(GC.GetTotalMemory(forceFullCollection: true) - before < 4_000_000);
+        Assert.Equal(ErrorCode.RateLimitExceeded, (await world.AuthenticateAsync("wrong", address: "10.0.0.1")).Error?.Code);
+    }
+
+    [Fact]
+    public async Task Protection_SwitchedOff_NeverRefuses()
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        world.SetWrongKeysPerMinute(0);
+        for (var i = 0; i < 50; i++) Assert.Equal(ErrorCode.InvalidApiKey, (await world.AuthenticateAsync("wrong", address: "10.0.0.1")).Error?.Code);
+    }
+
+    [Fact]
+    public async Task MissingKey_IsNotCounted()
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        for (var i = 0; i < 50; i++) Assert.Equal(ErrorCode.MissingApiKey, (await world.AuthenticateAsync("", address: "10.0.0.1")).Error?.Code);
+        Assert.Equal(ErrorCode.InvalidApiKey, (await world.AuthenticateAsync("wrong", address: "10.0.0.1")).Error?.Code);
+    }
+}
