@@ -17,7 +17,7 @@ namespace Fairlead.Catalogue.Stored;
 /// </summary>
 internal sealed class StoredProviderEndpoints(
     StoredProviders stored, IConfigurationSource configuration, CatalogueBuilder catalogue, ProviderKinds kinds, AccessChanges changes,
-    IStorage storage, TimeProvider time, ILogger<StoredProviderEndpoints> logger) : IAdminEndpoints
+    IStorage storage, TimeProvider time, IAdminAudit audit, ILogger<StoredProviderEndpoints> logger) : IAdminEndpoints
 {
     internal const string Path = "/providers";
     private const int MaxProviders = 100;
@@ -96,8 +96,10 @@ internal sealed class StoredProviderEndpoints(
                 throw EndpointErrors.Conflict($"There are {MaxProviders} stored providers, which is the maximum.", "Delete one that is no longer needed.");
             await StoredProviderTable.SaveAsync(change.Connection, row, request.Cancellation);
             await StoredProviderTable.CountAsync(change.Connection, request.Cancellation);
+            await RecordAsync(change.Connection, request, "create", null, row, 0);
             await change.CommitAsync(request.Cancellation);
         }
+        audit.Committed();
         StoredProvidersLog.ProviderChanged(logger, "Created", row.Name, request.Caller.KeyId);
         await ApplyAsync();
         return EndpointResult.Created(request.Site, $"{AdminApi.Root}{Path}/{row.Name}", json => Write(json, row, 0));
@@ -111,7 +113,8 @@ internal sealed class StoredProviderEndpoints(
         StoredProviderRow row;
         await using (var change = await changes.BeginAsync(request.Cancellation))
         {
-            row = Apply(fields, await FindAsync(change.Connection, request.Id, request.Cancellation) with { UpdatedAt = time.GetUtcNow() });
+            var before = await FindAsync(change.Connection, request.Id, request.Cancellation);
+            row = Apply(fields, before with { UpdatedAt = time.GetUtcNow() });
             fields.ThrowIfInvalid();
             var keys = await StoredProviderTable.KeysAsync(change.Connection, row.Name, request.Cancellation);
             count = keys.Count;
@@ -119,8 +122,10 @@ internal sealed class StoredProviderEndpoints(
             fields.ThrowIfInvalid();
             await StoredProviderTable.SaveAsync(change.Connection, row, request.Cancellation);
             await StoredProviderTable.CountAsync(change.Connection, request.Cancellation);
+            await RecordAsync(change.Connection, request, "update", before, row, count);
             await change.CommitAsync(request.Cancellation);
         }
+        audit.Committed();
         StoredProvidersLog.ProviderChanged(logger, "Changed", row.Name, request.Caller.KeyId);
         await ApplyAsync();
         return EndpointResult.Json(json => Write(json, row, count));
@@ -131,14 +136,27 @@ internal sealed class StoredProviderEndpoints(
         await using (var change = await changes.BeginAsync(request.Cancellation))
         {
             var row = await FindAsync(change.Connection, request.Id, request.Cancellation);
+            var keys = await StoredProviderTable.KeysAsync(change.Connection, row.Name, request.Cancellation);
             await StoredProviderTable.DeleteAsync(change.Connection, row.Name, request.Cancellation);
             await StoredProviderTable.CountAsync(change.Connection, request.Cancellation);
+            await RecordAsync(change.Connection, request, "delete", row, null, keys.Count);
             await change.CommitAsync(request.Cancellation);
         }
+        audit.Committed();
         StoredProvidersLog.ProviderChanged(logger, "Deleted", request.Id, request.Caller.KeyId);
         await ApplyAsync();
         return EndpointResult.NoContent();
     }
+
+    private Task RecordAsync(
+        DbConnection connection, EndpointRequest request, string verb, StoredProviderRow? before, StoredProviderRow? after, int keys) =>
+        audit.RecordAsync(connection, new AdminAction(request.Actor, "provider." + verb)
+        {
+            ResourceType = "provider",
+            ResourceId = (after ?? before)!.Name,
+            Before = before is null ? null : json => Write(json, before, keys),
+            After = after is null ? null : json => Write(json, after, keys),
+        }, request.Cancellation);
 
     private StoredProviderRow Apply(BodyFields fields, StoredProviderRow row)
     {

@@ -16,7 +16,7 @@ namespace Fairlead.Catalogue.Stored;
 /// </summary>
 internal sealed class StoredProviderKeyEndpoints(
     StoredProviders stored, ICatalogue catalogue, IConfigurationSource configuration, AccessChanges changes, IStorage storage,
-    TimeProvider time, ILogger<StoredProviderKeyEndpoints> logger) : IAdminEndpoints
+    TimeProvider time, IAdminAudit audit, ILogger<StoredProviderKeyEndpoints> logger) : IAdminEndpoints
 {
     private const string Prefix = "pkey_";
     private const string Path = StoredProviderEndpoints.Path + "/{id}/keys";
@@ -82,7 +82,7 @@ internal sealed class StoredProviderKeyEndpoints(
                 Id = Ids.New(Prefix, time), Provider = provider.Name, Name = name!, Enabled = enabled, CreatedAt = now, UpdatedAt = now,
                 Secret = await stored.ProtectAsync(change.Connection, secret!, request.Cancellation),
             };
-            await SaveAsync(change, row, request);
+            await SaveAsync(change, null, row, "create", request);
         }
         StoredProvidersLog.KeyChanged(logger, "Created", row.Id, row.Provider, request.Caller.KeyId);
         await StoredProviderEndpoints.ApplyAsync(stored, logger);
@@ -118,8 +118,9 @@ internal sealed class StoredProviderKeyEndpoints(
         StoredProviderKeyRow row;
         await using (var transaction = await changes.BeginAsync(request.Cancellation))
         {
-            row = await change(transaction.Connection, await KeyAsync(transaction.Connection, request)) with { UpdatedAt = time.GetUtcNow() };
-            await SaveAsync(transaction, row, request);
+            var before = await KeyAsync(transaction.Connection, request);
+            row = await change(transaction.Connection, before) with { UpdatedAt = time.GetUtcNow() };
+            await SaveAsync(transaction, before, row, action == "Rotated" ? "rotate" : "update", request);
         }
         StoredProvidersLog.KeyChanged(logger, action, row.Id, row.Provider, request.Caller.KeyId);
         await StoredProviderEndpoints.ApplyAsync(stored, logger);
@@ -134,19 +135,35 @@ internal sealed class StoredProviderKeyEndpoints(
             row = await KeyAsync(change.Connection, request);
             await StoredProviderTable.DeleteKeyAsync(change.Connection, row.Id, request.Cancellation);
             await StoredProviderTable.CountAsync(change.Connection, request.Cancellation);
+            await RecordAsync(change, row, null, "delete", request);
             await change.CommitAsync(request.Cancellation);
         }
+        audit.Committed();
         StoredProvidersLog.KeyChanged(logger, "Deleted", row.Id, row.Provider, request.Caller.KeyId);
         await StoredProviderEndpoints.ApplyAsync(stored, logger);
         return EndpointResult.NoContent();
     }
 
-    private static async Task SaveAsync(AccessChange change, StoredProviderKeyRow row, EndpointRequest request)
+    private async Task SaveAsync(
+        AccessChange change, StoredProviderKeyRow? before, StoredProviderKeyRow row, string verb, EndpointRequest request)
     {
         await StoredProviderTable.SaveAsync(change.Connection, row, request.Cancellation);
         await StoredProviderTable.CountAsync(change.Connection, request.Cancellation);
+        await RecordAsync(change, before, row, verb, request);
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
     }
+
+    // The JSON of a key has no secret.
+    private Task RecordAsync(
+        AccessChange change, StoredProviderKeyRow? before, StoredProviderKeyRow? after, string verb, EndpointRequest request) =>
+        audit.RecordAsync(change.Connection, new AdminAction(request.Actor, "provider_key." + verb)
+        {
+            ResourceType = "provider_key",
+            ResourceId = (after ?? before)!.Id,
+            Before = before is null ? null : json => Write(json, before, null),
+            After = after is null ? null : json => Write(json, after, null),
+        }, request.Cancellation);
 
     private static string? ReadSecret(BodyFields fields)
     {

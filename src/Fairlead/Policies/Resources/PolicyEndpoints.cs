@@ -18,7 +18,7 @@ namespace Fairlead.Policies.Resources;
 /// </summary>
 internal sealed class PolicyEndpoints(
     IStorage storage, AccessChanges changes, PolicyBook policies, IConfigurationSource configuration, TimeProvider time,
-    ILogger<PolicyEndpoints> logger) : IAdminEndpoints
+    IAdminAudit audit, ILogger<PolicyEndpoints> logger) : IAdminEndpoints
 {
     private const string Path = "/policies";
 
@@ -100,7 +100,9 @@ internal sealed class PolicyEndpoints(
         };
         await PolicyTable.InsertAsync(change.Connection, row, request.Cancellation);
         await PolicyTable.InsertVersionAsync(change.Connection, VersionOf(row, request.Caller), request.Cancellation);
+        await RecordAsync(change.Connection, request, "create", null, row);
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
         PolicyLog.Changed(logger, "Created policy", row.Id, row.Version, request.Caller.KeyId);
         await policies.RefreshAfterChangeAsync();
         return EndpointResult.Created(request.Site, $"{AdminApi.Root}{Path}/{row.Id}", json => PolicyJson.Write(json, row));
@@ -125,11 +127,13 @@ internal sealed class PolicyEndpoints(
             row = row with { Version = known.Version + 1, UpdatedAt = time.GetUtcNow() };
             await PolicyTable.UpdateAsync(change.Connection, row, request.Cancellation);
             await PolicyTable.InsertVersionAsync(change.Connection, VersionOf(row, request.Caller), request.Cancellation);
+            await RecordAsync(change.Connection, request, "update", known, row);
         }
         // Also when nothing changed: a client must not hold the lock while it reads its response.
         await change.CommitAsync(request.Cancellation);
         if (differs)
         {
+            audit.Committed();
             PolicyLog.Changed(logger, "Changed policy", row.Id, row.Version, request.Caller.KeyId);
             await policies.RefreshAfterChangeAsync();
         }
@@ -142,7 +146,9 @@ internal sealed class PolicyEndpoints(
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindAsync(change.Connection, request);
         await PolicyTable.DeleteAsync(change.Connection, row.Id, request.Cancellation);
+        await RecordAsync(change.Connection, request, "delete", row, null);
         await change.CommitAsync(request.Cancellation);
+        audit.Committed();
         PolicyLog.Changed(logger, "Deleted policy", row.Id, row.Version, request.Caller.KeyId);
         await policies.RefreshAfterChangeAsync();
         return EndpointResult.NoContent();
@@ -203,6 +209,17 @@ internal sealed class PolicyEndpoints(
         var config = configuration.Current.ContentPolicy;
         return PolicyFields.ReadRules(fields, isRequired, new AddressRules(config.AllowedNetworks), config.AllowHttp);
     }
+
+    private Task RecordAsync(DbConnection connection, EndpointRequest request, string verb, PolicyRow? before, PolicyRow? after) =>
+        audit.RecordAsync(connection, new AdminAction(request.Actor, "policy." + verb)
+        {
+            ResourceType = "policy",
+            ResourceId = (after ?? before)!.Id,
+            OrganizationId = (after ?? before)!.Owner.OrganizationId,
+            ProjectId = (after ?? before)!.Owner.ProjectId,
+            Before = before is null ? null : json => PolicyJson.Write(json, before),
+            After = after is null ? null : json => PolicyJson.Write(json, after),
+        }, request.Cancellation);
 
     private static PolicyVersionRow VersionOf(PolicyRow row, Caller caller) => new()
     {
