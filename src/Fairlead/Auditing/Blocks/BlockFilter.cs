@@ -71,7 +71,9 @@ internal sealed class BlockFilter
     // The first ten characters of a ULID are its time: 32 letters and digits without I, L, O and U.
     private static long? UlidTimeOf(byte[]? id)
     {
-        if (id is null || Array.IndexOf(id, (byte)'_') is var prefix && id.Length - prefix - 1 < 26) return null;
+        if (id is null) return null;
+        var prefix = Array.IndexOf(id, (byte)'_');
+        if (id.Length - prefix - 1 < 26) return null;
         var time = 0L;
         foreach (var letter in id.AsSpan(prefix + 1, 10))
         {
