@@ -78,8 +78,8 @@ public sealed class PolicyLeakTests
         }
         foreach (var file in Directory.EnumerateFiles(world.Gateway.DataDirectory, "*", SearchOption.AllDirectories))
         {
-            // The lock of the folder has no content, and cannot be read.
-            if (file.EndsWith(".held", StringComparison.Ordinal)) continue;
+            // Locks have no content, and cannot be read.
+            if (file.EndsWith(".held", StringComparison.Ordinal) || Path.GetFileName(file) == "lock") continue;
             await using var content = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             using var bytes = new MemoryStream();
             await content.CopyToAsync(bytes, Token);
