@@ -41,5 +41,6 @@ internal sealed class ContentPolicyStage(PolicyBook policies, InputCheck input, 
 
     // A conversation that goes on has the placeholders of its earlier turns.
     private Placeholders PlaceholdersOf(GatewayCall call) =>
-        (shelf.Find(call.GenerationId) ?? shelf.FindOfResponse(call.Facts.Responses?.PreviousResponseId))?.Placeholders ?? new Placeholders();
+        (shelf.Find(call.GenerationId) ?? shelf.FindOfResponse(call.Facts.Responses?.PreviousResponseId))?.Placeholders
+        ?? new Placeholders();
 }
