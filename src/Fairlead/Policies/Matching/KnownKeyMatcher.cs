@@ -5,8 +5,9 @@ namespace Fairlead.Policies.Matching;
 /// <summary>Keys of the known vendors: a prefix at the start of a word, then the characters and the length of that vendor's keys.</summary>
 internal sealed class KnownKeyMatcher : CandidateMatcher
 {
-    private static readonly SearchValues<string> Prefixes =
-        SearchValues.Create([.. KeyForms.All.Select(form => form.Prefix)], StringComparison.Ordinal);
+    // Up to 80 values are searched with vectors; the prefixes are more, their first three characters are not.
+    private static readonly SearchValues<string> Starts =
+        SearchValues.Create([.. KeyForms.All.Select(form => form.Prefix[..Math.Min(3, form.Prefix.Length)]).Distinct()], StringComparison.Ordinal);
 
     private static readonly KeyForm[]?[] ByFirst = Enumerable.Range(0, 128)
         .Select(first => KeyForms.All.Where(form => form.Prefix[0] == first).ToArray() is { Length: > 0 } forms ? forms : null).ToArray();
@@ -20,10 +21,10 @@ internal sealed class KnownKeyMatcher : CandidateMatcher
         var found = from;
         while (true)
         {
-            var offset = text[found..].IndexOfAny(Prefixes);
+            var offset = text[found..].IndexOfAny(Starts);
             if (offset < 0) break;
             found += offset;
-            if (!IsInWord(text, found)) return found;
+            if (!IsInWord(text, found) && StartsKey(text[found..], isFinal)) return found;
             found++;
         }
         if (isFinal) return text.Length;
@@ -56,6 +57,15 @@ internal sealed class KnownKeyMatcher : CandidateMatcher
     }
 
     private static bool IsInWord(ReadOnlySpan<char> text, int at) => at > 0 && char.IsAsciiLetterOrDigit(text[at - 1]);
+
+    private static bool StartsKey(ReadOnlySpan<char> text, bool isFinal)
+    {
+        foreach (var form in ByFirst[text[0]]!)
+        {
+            if (text.StartsWith(form.Prefix, StringComparison.Ordinal)) return true;
+        }
+        return !isFinal && text.Length < LongestPrefix && IsBeginning(text);
+    }
 
     private static bool IsBeginning(ReadOnlySpan<char> tail)
     {

@@ -52,7 +52,7 @@ internal static class NationalIds
 
     // Social security number: ranges that are never issued. It has no check digit.
     private static bool UnitedStates(ReadOnlySpan<char> id) =>
-        id[0] != '9' && id[..3] is not ("000" or "666") && id[3..5] is not "00" && id[5..] is not "0000";
+        id[0] != '9' && !id.StartsWith("000") && !id.StartsWith("666") && id.Slice(3, 2) is not "00" && !id.EndsWith("0000");
 
     // National insurance number: prefixes that are never issued. It has no check digit.
     private static bool UnitedKingdom(ReadOnlySpan<char> id) =>
