@@ -33,6 +33,7 @@ public sealed class LogEventIdTests
         ["SchedulingLog"] = 17000,
         ["RescueLog"] = 18000,
         ["CacheLog"] = 19000,
+        ["PolicyLog"] = 22000,
         ["AccessLog"] = 23000,
         ["StoredProvidersLog"] = 23000,
         ["KeyExpiryLog"] = 23000,
