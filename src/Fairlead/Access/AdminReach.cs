@@ -21,7 +21,9 @@ internal readonly record struct AdminReach
     /// <summary>Whether something of this organization is seen. Null is what belongs to the whole installation.</summary>
     public bool Sees(string? organizationId) => IsAll || (organizationId is not null && organizationId == _only);
 
-    /// <summary>The filter by organization of a list: the requested one within what is seen. An organization that is not seen has no rows.</summary>
+    /// <summary>
+    /// The filter by organization of a list: the requested one within what is seen. An organization that is not seen has no rows.
+    /// </summary>
     /// <param name="requested">The organization that the client names; null for all.</param>
     public string? Narrow(string? requested) =>
         IsAll ? requested : _only is not null && (requested is null || requested == _only) ? _only : Nobody;

@@ -24,7 +24,9 @@ internal abstract class AdminResource<TRow>(string kind, string idPrefix)
     /// </summary>
     public virtual bool IsOfOrganizations => false;
 
-    /// <summary>The organization that the row is in; null if it belongs to the installation, or if there is none with the id that it names.</summary>
+    /// <summary>
+    /// The organization that the row is in; null if it belongs to the installation, or if there is none with the id that it names.
+    /// </summary>
     public virtual ValueTask<string?> OrganizationOfAsync(DbConnection connection, TRow row, CancellationToken cancellationToken) =>
         ValueTask.FromResult<string?>(null);
 
@@ -71,7 +73,10 @@ internal abstract class AdminResource<TRow>(string kind, string idPrefix)
     public abstract Task<GatewayErrorException?> FindUseAsync(DbConnection connection, TRow row, CancellationToken cancellationToken);
 
     /// <summary>The rows of <paramref name="page"/> in the order of ids, and one more if there is a next page.</summary>
-    /// <remarks>For a caller who sees one organization, the page has it as the filter <c>organization_id</c>, even if it is not among the <see cref="Filters"/>.</remarks>
+    /// <remarks>
+    /// For a caller who sees one organization, the page has it as the filter <c>organization_id</c>, even if it is not among the
+    /// <see cref="Filters"/>.
+    /// </remarks>
     public abstract Task<List<TRow>> ListAsync(DbConnection connection, ListPage page, CancellationToken cancellationToken);
 
     public abstract Task<TRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken);

@@ -21,7 +21,8 @@ internal static class AdminRights
     /// <exception cref="GatewayErrorException">The caller administers one organization only.</exception>
     public static void RequireInstallation(Caller caller, string action)
     {
-        if (!caller.Reach.IsAll) throw Refused($"{action} concerns the whole installation. An organization_admin administers its organization.");
+        if (caller.Reach.IsAll) return;
+        throw Refused($"{action} concerns the whole installation. An organization_admin administers its organization.");
     }
 
     /// <summary>Why a caller is refused who administers one organization only.</summary>
