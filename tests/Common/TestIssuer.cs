@@ -53,6 +53,9 @@ public sealed class TestIssuer : HttpMessageHandler
     /// <summary>What it serves instead of its keys; null for its keys.</summary>
     public string? Keys { get; set; }
 
+    /// <summary>Its public keys (JWKS).</summary>
+    public string Jwks => $$"""{"keys":[{{string.Join(",", _published.Select(key => key.Jwk))}}]}""";
+
     /// <summary>How often its keys were read.</summary>
     public int Reads => Volatile.Read(ref _reads);
 
@@ -113,7 +116,7 @@ public sealed class TestIssuer : HttpMessageHandler
                 return (200, $$"""{"issuer":"{{Url}}","jwks_uri":"{{Url}}/keys"}""");
             case "/keys":
                 Interlocked.Increment(ref _reads);
-                return (200, Keys ?? $$"""{"keys":[{{string.Join(",", _published.Select(key => key.Jwk))}}]}""");
+                return (200, Keys ?? Jwks);
             default:
                 return (404, "");
         }

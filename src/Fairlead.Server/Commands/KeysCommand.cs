@@ -1,8 +1,11 @@
 using System.CommandLine;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Fairlead.Access;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Errors;
+using Fairlead.Http;
 using Fairlead.Server.Hosting;
 using Fairlead.Storage;
 using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
@@ -26,9 +29,9 @@ internal static class KeysCommand
         var name = new Argument<string>("name") { Description = "What the key is for, such as 'ci' or 'chat-app'." };
         var scopes = new Option<string[]>("--scope")
         {
-            Description = $"Scope of the key; repeat for several. One of {string.Join(", ", Scopes.All)}.",
+            Description = $"Scope of the key; repeat for several. One of {string.Join(", ", Scopes.All)}. Default: "
+                + $"{string.Join(", ", Scopes.Default)}; none if it has a role.",
             HelpName = "scope",
-            DefaultValueFactory = _ => [.. Scopes.Default],
         };
         var role = new Option<string?>("--role")
         {
@@ -44,7 +47,7 @@ internal static class KeysCommand
         var project = new Option<string?>("--project") { Description = "Id of its project. Default: the first project.", HelpName = "id" };
         var create = new Command("create", "Create a key and print it once.") { name, scopes, role, models, project };
         create.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
-            CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes)!, parsed.GetValue(role),
+            CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes) ?? [], parsed.GetValue(role),
                 parsed.GetValue(models), parsed.GetValue(project), cancellationToken), cancellationToken));
 
         var list = new Command("list", "List the keys. Secrets are not stored.");
@@ -116,9 +119,13 @@ internal static class KeysCommand
             await error.WriteLineAsync($"'{role}' is not a role. Use one of {string.Join(", ", AdminRoles.Names)}.");
             return 1;
         }
-        if (role is null && AdminRoles.OfScopes(scopes) is { } meant) role = AdminRoles.NameOf(meant);
         var time = services.GetRequiredService<TimeProvider>();
         var now = time.GetUtcNow();
+        if (Read(name, scopes, role, models, now, out var faults) is not { } wanted)
+        {
+            foreach (var fault in faults) await error.WriteLineAsync($"{fault.Pointer[1..]}: {fault.Detail}");
+            return 1;
+        }
         await using var change = await services.GetRequiredService<AccessChanges>().BeginAsync(cancellationToken);
         var owner = project is null
             ? await ProjectTable.FirstAsync(change.Connection, cancellationToken)
@@ -140,23 +147,8 @@ internal static class KeysCommand
             await ProjectTable.InsertAsync(change.Connection, owner, cancellationToken);
         }
         var secret = ApiKeyText.New();
-        var key = new ApiKeyRow
-        {
-            Id = Ids.New("key_", time),
-            ProjectId = owner.Id,
-            Name = name,
-            Scopes = scopes,
-            Role = role,
-            RoleOrganizationId = AdminRoles.Find(role) == AdminRole.OrganizationAdmin ? owner.OrganizationId : null,
-            Models = models is { Length: > 0 } ? models : null,
-            Classes = [.. CallClasses.All],
-            DefaultClass = CallClasses.Default,
-            Addresses = [],
-            ApiVersion = ApiVersions.Current,
-            Extensions = true,
-            CreatedAt = now,
-            UpdatedAt = now,
-        };
+        if (AdminRoles.Find(wanted.Role) == AdminRole.OrganizationAdmin) wanted.AdministerOrganization(owner.OrganizationId);
+        var key = wanted.ToRow(Ids.New("key_", time), owner.Id, now);
         key.Secrets.Add(new ApiKeySecretRow { PublicId = secret.PublicId, KeyId = key.Id, Hash = secret.Hash, CreatedAt = now });
         await KeyTable.InsertAsync(change.Connection, key, cancellationToken);
         await RecordAsync(services, change, "create", key, owner, null, json => KeyJson.Write(json, key, now), cancellationToken);
@@ -178,6 +170,30 @@ internal static class KeysCommand
             After = after,
         };
         return services.GetRequiredService<IAdminAudit>().RecordAsync(change.Connection, action, cancellationToken);
+    }
+
+    /// <summary>The key that the same fields make over the admin API, so that both have the same rules; null if some are invalid.</summary>
+    private static KeyFields? Read(
+        string name, string[] scopes, string? role, string[]? models, DateTimeOffset now, out IReadOnlyList<FieldError> faults)
+    {
+        var body = new JsonObject { ["name"] = name };
+        if (scopes.Length > 0) body["scopes"] = new JsonArray([.. scopes.Select(scope => (JsonNode)scope)]);
+        if (role is not null) body["role"] = role;
+        if (models is { Length: > 0 }) body["models"] = new JsonArray([.. models.Select(model => (JsonNode)model)]);
+        using var document = JsonDocument.Parse(body.ToJsonString());
+        faults = [];
+        try
+        {
+            var fields = new BodyFields(document.RootElement, KeyFields.New);
+            var key = KeyFields.ReadNew(fields, now);
+            fields.ThrowIfInvalid();
+            return key;
+        }
+        catch (GatewayErrorException invalid)
+        {
+            faults = invalid.Error.Faults;
+            return null;
+        }
     }
 
     private static async Task<int> ListAsync(IServiceProvider services, TextWriter output, CancellationToken cancellationToken)

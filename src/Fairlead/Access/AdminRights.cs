@@ -1,3 +1,5 @@
+using System.Net;
+using Fairlead.Access.Tokens;
 using Fairlead.Errors;
 
 namespace Fairlead.Access;
@@ -17,6 +19,36 @@ internal static class AdminRights
         if (grant is null || caller.Admin?.Includes(grant) == true) return;
         throw Refused($"{action} with the role '{AdminRoles.NameOf(grant.Role)}' requires the same rights, which this caller lacks.");
     }
+
+    /// <summary>
+    /// Refuses to make a key of administration that outlives the caller, or works from addresses from which the caller does not. Otherwise
+    /// whoever has a key for an hour could have one for ever. Callers with tokens end when their identity provider says so, which no key
+    /// does, so only owners among them make such keys.
+    /// </summary>
+    /// <param name="caller">The caller.</param>
+    /// <param name="grant">The rights of the key; null for none.</param>
+    /// <param name="expiresAt">When the key ends; null for never.</param>
+    /// <param name="addresses">The networks from which it works; empty for all.</param>
+    /// <param name="action">What the caller wants to do, as the start of a sentence.</param>
+    /// <exception cref="GatewayErrorException">The key would be less restricted than the caller.</exception>
+    public static void RequireBounds(
+        Caller caller, AdminGrant? grant, DateTimeOffset? expiresAt, IReadOnlyCollection<string> addresses, string action)
+    {
+        if (grant is null) return;
+        var what = $"{action} with the role '{AdminRoles.NameOf(grant.Role)}'";
+        if (TokenKeyId.Is(caller.KeyId) && caller.Admin?.Role != AdminRole.Owner)
+            throw Refused($"{what} requires a key, or a token of an owner: the caller's token ends, and the key would not end with it.");
+        if (caller.ExpiresAt is { } end && !(expiresAt <= end))
+            throw Refused($"{what} requires that it expires no later than the caller's own key, with the field expires_at.");
+        if (caller.Addresses.Count > 0 && !IsWithin(addresses, caller.Addresses))
+            throw Refused($"{what} requires that its addresses are among those of the caller's own key.");
+    }
+
+    /// <summary>Whether all networks are within others. No networks are all addresses.</summary>
+    public static bool IsWithin(IReadOnlyCollection<string> addresses, IReadOnlyCollection<IPNetwork> others) =>
+        others.Count == 0 || (addresses.Count > 0 && addresses.Select(IPNetwork.Parse).All(inner => others.Any(outer =>
+            outer.BaseAddress.AddressFamily == inner.BaseAddress.AddressFamily && outer.PrefixLength <= inner.PrefixLength
+            && outer.Contains(inner.BaseAddress))));
 
     /// <exception cref="GatewayErrorException">The caller administers one organization only.</exception>
     public static void RequireInstallation(Caller caller, string action)

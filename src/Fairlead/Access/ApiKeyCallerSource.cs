@@ -48,8 +48,10 @@ internal sealed class ApiKeyCallerSource(
             if (clientKey?.Matches(presented.Text) == true) return new(Permit(clientKey.Caller, scope));
             if (!wellFormed && tokens is { IsConfigured: true } && TokenText.MayBe(presented.Text))
             {
-                return tokens.Find(presented.Text) is { } known
-                    ? new(Of(known.Caller, known.Error, scope)) : VerifyAsync(context, presented.Text.ToString(), scope);
+                if (tokens.Find(presented.Text) is { } known) return new(Of(known.Caller, known.Error, scope));
+                // A signature costs much more than a look-up, so an address that sent too many wrong keys has few of them.
+                return wrongKeys?.RefusesVerification(context.Connection.RemoteIpAddress) is { } refused
+                    ? new(refused) : VerifyAsync(context, presented.Text.ToString(), scope);
             }
             if (wellFormed && snapshot is null) return new(NotLoaded);
             // Another node may have created the key since. A key whose secret is wrong stays wrong.

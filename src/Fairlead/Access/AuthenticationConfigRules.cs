@@ -29,6 +29,16 @@ internal sealed class AuthenticationConfigRules : ConfigRules
                 if (address is { Length: > 0 } && IssuerAddress.ErrorOf(address) is { } error)
                     yield return new($"{key}.{field}", address, error, "Write an https address. http is accepted for this machine only.");
             }
+            if ((issuer.Claims.Project ?? issuer.Claims.Organization) is not null && issuer.Organization is null && issuer.Projects.Count == 0)
+            {
+                yield return new($"{key}.organization", null,
+                    "A claim chooses the project or organization, and nothing says which ones this issuer may choose.",
+                    "Name the organization by its id, or its projects in 'projects'. Write 'any' if the issuer speaks for the whole installation.");
+            }
+            if (issuer.Project is { } project && issuer.Projects.Count > 0 && !issuer.Projects.Contains(project))
+            {
+                yield return new($"{key}.project", project, "Not among the 'projects' of the issuer.", "Add it there, or name one of them here.");
+            }
             foreach (var (scope, i) in issuer.Scopes.Select((scope, i) => (scope, i)))
             {
                 if (Scopes.OfCalls.Contains(scope)) continue;

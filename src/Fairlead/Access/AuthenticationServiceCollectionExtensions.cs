@@ -1,7 +1,9 @@
 using Fairlead.Access.Tokens;
+using Fairlead.Security;
 using Fairlead.Storage;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 
 namespace Fairlead.Access;
 
@@ -31,7 +33,9 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddMetrics();
         services.AddSingleton<AccessMetrics>();
         services.AddSingleton<WrongKeys>();
-        services.AddSingleton(_ => new IssuerKeyReader());
+        services.TryAddSingleton<IHostResolver, SystemHostResolver>();
+        services.AddSingleton(provider => new IssuerKeyReader(
+            provider.GetRequiredService<IHostResolver>(), provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton<TokenVerifier>();
         services.AddSingleton<TokenCallers>();
         services.AddSingleton<ICallerSource, ApiKeyCallerSource>();

@@ -90,6 +90,7 @@ internal sealed class KeyEndpoints(
         }
         fields.ThrowIfInvalid();
         AdminRights.Require(request.Caller, wanted.Admin, "Creating a key");
+        AdminRights.RequireBounds(request.Caller, wanted.Admin, wanted.ExpiresAt, wanted.Addresses, "Creating a key");
 
         var secret = ApiKeyText.New();
         var row = wanted.ToRow(Ids.New(IdPrefix, time), project!, now);
@@ -120,6 +121,8 @@ internal sealed class KeyEndpoints(
         }
         fields.ThrowIfInvalid();
         AdminRights.Require(request.Caller, wanted.Admin, "Changing a key to one");
+        if (wanted.Loosens(row))
+            AdminRights.RequireBounds(request.Caller, wanted.Admin, wanted.ExpiresAt, wanted.Addresses, "Changing a key to one");
 
         var differs = wanted.DiffersFrom(row);
         if (differs)
@@ -166,6 +169,8 @@ internal sealed class KeyEndpoints(
         var now = time.GetUtcNow();
         await using var change = await changes.BeginAsync(request.Cancellation);
         var row = await FindToChangeAsync(change.Connection, request);
+        // The caller receives the new secret.
+        AdminRights.RequireBounds(request.Caller, row.Admin, row.ExpiresAt, row.Addresses, "Rotating a key");
         if (row.RevokedAt is not null)
             throw EndpointErrors.Conflict("The key has been revoked, which is permanent.", "Create a new key instead.");
         if (row.ExpiresAt <= now)

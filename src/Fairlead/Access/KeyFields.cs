@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net;
 using System.Text.RegularExpressions;
 using Fairlead.Http;
 using Fairlead.Pipeline;
@@ -108,6 +109,12 @@ internal sealed partial class KeyFields
         || BatchDelayMs != row.BatchDelayMs || Rescue != row.Rescue || Cache != row.Cache || AuditContent != row.AuditContent
         || Limits != row.Limits;
 
+    /// <summary>Whether the key would have rights of administration, or have them longer or at more addresses, that it does not have now.</summary>
+    public bool Loosens(ApiKeyRow row) =>
+        Admin is { } admin && (row.Admin?.Includes(admin) != true
+            || (row.ExpiresAt is { } end && !(ExpiresAt <= end))
+            || !AdminRights.IsWithin(Addresses, Array.ConvertAll(row.Addresses, IPNetwork.Parse)));
+
     /// <summary>A new key without secrets.</summary>
     public ApiKeyRow ToRow(string id, string projectId, DateTimeOffset now)
     {
@@ -201,6 +208,9 @@ internal sealed partial class KeyFields
             if (meant is { } role) Role = AdminRoles.NameOf(role);
             else if (hadScope) Role = null;
         }
+        // With another role than owner, the star stands for the calls only. Stored as their list, so that no later reader takes it for a role.
+        if ((body.Has("scopes") || body.Has(RoleName)) && Scopes.Contains("*") && AdminRoles.Find(Role) != AdminRole.Owner)
+            Scopes = [.. Access.Scopes.OfCalls.Union(Scopes.Where(scope => scope != "*"))];
         if (Scopes.Length == 0 && Role is null && !body.HasValue(RoleName) && (body.Has(RoleName) || body.Has("scopes")))
         {
             body.Invalid(body.Has("scopes") ? "scopes" : RoleName,

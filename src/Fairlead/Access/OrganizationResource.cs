@@ -60,13 +60,20 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
     public override ValueTask<string?> OrganizationOfAsync(
         DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) => ValueTask.FromResult<string?>(row.Id);
 
-    /// <summary>The limits and the share of an organization are decided by those who run the installation, not by itself.</summary>
+    /// <summary>
+    /// The limits and the share of an organization, and what it shares with others, are decided by those who run the installation, not by
+    /// itself. It can only have less content in its audit records than they set.
+    /// </summary>
     public override void CheckRights(Caller caller, OrganizationRow? before, OrganizationRow? after)
     {
         if (before is null) AdminRights.RequireInstallation(caller, "Creating an organization");
         else if (after is null) AdminRights.RequireInstallation(caller, "Deleting an organization");
         else if (before.Limits != after.Limits) AdminRights.RequireInstallation(caller, "Changing the limits of an organization");
         else if (before.Weight != after.Weight) AdminRights.RequireInstallation(caller, "Changing the weight of an organization");
+        else if (before.SharesAcrossOrganizations != after.SharesAcrossOrganizations)
+            AdminRights.RequireInstallation(caller, $"Changing {ShareName} of an organization");
+        else if (AuditContents.Find(before.AuditContent) is { } content && !(AuditContents.Find(after.AuditContent) <= content))
+            AdminRights.RequireInstallation(caller, $"Loosening {AuditContentName} of an organization");
     }
 
     public override async Task<GatewayErrorException?> FindUseAsync(

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Access.Tokens;
 using Fairlead.Catalogue;
 using Fairlead.Dialects;
 using Fairlead.Http;
@@ -89,7 +90,8 @@ internal sealed class LimitEndpoints(ILimitReader limits, IStorage storage, ICat
             }
             if (filter.ProjectId is { } project && !await SeesAsync(connection, project, reach, cancellationToken))
                 throw EndpointErrors.NotFound("project");
-            if (filter.KeyId is { } key
+            // Callers with tokens are not stored, and belong to the project that each token names.
+            if (filter.KeyId is { } key && !(reach.IsAll && TokenKeyId.Is(key))
                 && (await KeyTable.FindAsync(connection, key, cancellationToken) is not { } row
                     || !await SeesAsync(connection, row.ProjectId, reach, cancellationToken)))
             {

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Access;
+using Fairlead.Access.Tokens;
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Limits.Budgets;
@@ -39,6 +40,13 @@ internal sealed class LimitReader(
                 {
                     AddModel(organization, model);
                 }
+            }
+            else if (filter.KeyId is { } caller && TokenKeyId.Is(caller))
+            {
+                // A caller with a token has the defaults, in the organization of its project. This process knows those that it has seen.
+                var limits = configuration.Current.Limits.Defaults;
+                foreach (var seen in accounts.Organizations.Where(one => HasSeen(one, caller, limits)))
+                    Add(seen.OrganizationId, accounts.StatesOf(LimitScope.Key, seen.OrganizationId, caller, null, limits));
             }
             else if (filter.KeyId is { } keyId && await KeyTable.FindAsync(connection, keyId, cancellationToken) is { } key
                 && await ProjectTable.FindAsync(connection, key.ProjectId, cancellationToken) is { } owner)
@@ -80,6 +88,10 @@ internal sealed class LimitReader(
         }
         return all ?? states;
     }
+
+    private static bool HasSeen(OrganizationAccounts organization, string keyId, LimitSet limits) =>
+        limits.Classes.Keys.Prepend<string?>(null).Any(@class => LimitSetValues.All.Any(
+            name => name.IsCounted() && organization.States.Of(LimitScope.Key, keyId, null, @class, name) is not null));
 
     // A stored value that cannot be read disables its keys, so nothing is counted.
     private static LimitSet Read(string? stored) => LimitSetJson.ParseOrNull(stored) ?? LimitSet.None;

@@ -20,6 +20,7 @@ public sealed class SingleSignOnTests : IAsyncLifetime
                   company:
                     issuer: {{_issuer.Url}}
                     audiences: [fairlead]
+                    organization: any
                     scopes: [chat, embeddings, batches, "models:read", "usage:read", webhooks]
                     roles: { "fairlead-owners": owner, "fairlead-auditors": auditor, "fairlead-leads": organization_admin }
                     claims: { project: fairlead_project, role: groups, name: email }

@@ -274,6 +274,44 @@ public abstract class KeyEndpointsTests : AdminTests
         (await Host.PostAsync($"/admin/v1/keys/{self}/rotate", "{}", secret)).Expect(HttpStatusCode.OK);
     }
 
+    /// <summary>Whoever has rights for a while cannot give them to a key that has them for longer.</summary>
+    [Fact]
+    public async Task AdministratorThatExpires_ForKeysThatDoNot_IsRefused()
+    {
+        var project = await Host.AddProjectAsync();
+        var (self, secret) = await Host.AddKeyAsync(project, ",\"role\":\"operator\",\"expires_at\":\"2999-01-31T10:00:00Z\"");
+        var (lasting, _) = await Host.AddKeyAsync(project, ",\"role\":\"operator\"");
+        var (client, _) = await Host.AddKeyAsync(project);
+        (await CreateAsync("\"role\":\"auditor\"")).ExpectProblem(403, "insufficient_scope");
+        (await CreateAsync("\"role\":\"auditor\",\"expires_at\":\"2999-01-31T10:00:01Z\"")).ExpectProblem(403, "insufficient_scope");
+        (await CreateAsync("\"role\":\"auditor\",\"expires_at\":\"2999-01-31T10:00:00Z\"")).Expect(HttpStatusCode.Created);
+        (await CreateAsync("\"scopes\":[\"chat\"]")).Expect(HttpStatusCode.Created);
+        (await Host.PatchAsync("/admin/v1/keys/" + client, """{"role":"auditor"}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync("/admin/v1/keys/" + self, """{"expires_at":null}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync("/admin/v1/keys/" + self, """{"expires_at":"2999-02-01T00:00:00Z"}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PostAsync($"/admin/v1/keys/{lasting}/rotate", "{}", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync("/admin/v1/keys/" + lasting, """{"name":"renamed"}""", secret)).Expect(HttpStatusCode.OK);
+        (await Host.PatchAsync("/admin/v1/keys/" + self, """{"expires_at":"2999-01-01T00:00:00Z"}""", secret)).Expect(HttpStatusCode.OK);
+        (await Host.PostAsync($"/admin/v1/keys/{self}/rotate", "{}", secret)).Expect(HttpStatusCode.OK);
+
+        Task<AdminResponse> CreateAsync(string fields) => Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}",{{fields}}}""", secret);
+    }
+
+    [Fact]
+    public async Task AdministratorOfSomeAddresses_ForKeysOfOthers_IsRefused()
+    {
+        var project = await Host.AddProjectAsync();
+        var (self, secret) = await Host.AddKeyAsync(project, ",\"role\":\"operator\",\"addresses\":[\"127.0.0.0/8\",\"2001:db8::/32\"]");
+        foreach (var addresses in (string[])["[]", "[\"10.0.0.1\"]", "[\"127.0.0.1\",\"10.0.0.1\"]", "[\"0.0.0.0/0\"]", "[\"127.0.0.0/7\"]"])
+        {
+            var made = await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","role":"auditor","addresses":{{addresses}}}""", secret);
+            if (made.Status != HttpStatusCode.BadRequest) made.ExpectProblem(403, "insufficient_scope");
+        }
+        (await Host.PatchAsync("/admin/v1/keys/" + self, """{"addresses":[]}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PostAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{project}}","role":"auditor","addresses":["127.0.0.1","2001:db8:1::/48"]}""", secret)).Expect(HttpStatusCode.Created);
+        (await Host.PatchAsync("/admin/v1/keys/" + self, """{"addresses":["127.0.0.1"]}""", secret)).Expect(HttpStatusCode.OK);
+    }
+
     [Fact]
     public async Task OrganizationAdmin_ForTheLimitsOfItsOrganization_IsRefused()
     {
@@ -282,6 +320,14 @@ public abstract class KeyEndpointsTests : AdminTests
         var (_, secret) = await Host.AddKeyAsync(project, ",\"role\":\"organization_admin\"");
         (await Host.PatchAsync(path, """{"limits":{"usd_per_month":1000}}""", secret)).ExpectProblem(403, "insufficient_scope");
         (await Host.PatchAsync(path, """{"weight":9}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync(path, """{"share_across_organizations":true}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync(path, """{"share_across_organizations":true}""")).Expect(HttpStatusCode.OK);
+        (await Host.PatchAsync(path, """{"share_across_organizations":false}""", secret)).ExpectProblem(403, "insufficient_scope");
+        // Audit records may have less content than is set, not more.
+        (await Host.PatchAsync(path, """{"audit_content":"hash"}""", secret)).Expect(HttpStatusCode.OK);
+        foreach (var looser in (string[])["null", "\"redacted\"", "\"full\""])
+            (await Host.PatchAsync(path, $$"""{"audit_content":{{looser}}}""", secret)).ExpectProblem(403, "insufficient_scope");
+        (await Host.PatchAsync(path, """{"audit_content":"none"}""", secret)).Expect(HttpStatusCode.OK);
         Assert.Equal("Ours", (await Host.PatchAsync(path, """{"name":"Ours"}""", secret)).Expect(HttpStatusCode.OK)["name"]!.GetValue<string>());
         (await Host.PatchAsync("/admin/v1/projects/" + project, """{"limits":{"usd_per_month":1000}}""", secret)).Expect(HttpStatusCode.OK);
     }
@@ -294,7 +340,8 @@ public abstract class KeyEndpointsTests : AdminTests
     [InlineData("""{"scopes":["admin:read"]}""", "auditor", new[] { "admin:read" })]
     [InlineData("""{"role":"auditor"}""", "auditor", new string[0])]
     [InlineData("""{"role":"auditor","scopes":["chat"]}""", "auditor", new[] { "chat" })]
-    [InlineData("""{"role":null,"scopes":["*"]}""", null, new[] { "*" })]
+    [InlineData("""{"role":null,"scopes":["*"]}""", null, new[] { "chat", "embeddings", "batches", "models:read", "usage:read", "webhooks" })]
+    [InlineData("""{"role":"auditor","scopes":["*"]}""", "auditor", new[] { "chat", "embeddings", "batches", "models:read", "usage:read", "webhooks" })]
     public async Task Create_ScopesAndRole_GiveRole(string fields, string? role, string[] scopes)
     {
         var project = await Host.AddProjectAsync();

@@ -80,6 +80,47 @@ public sealed class WrongKeysTests
         Assert.Equal(ErrorCode.RateLimitExceeded, (await world.AuthenticateAsync("wrong", address: "10.0.0.1")).Error?.Code);
     }
 
+    /// <summary>Whoever has many addresses cannot free one that is refused.</summary>
+    [Fact]
+    public async Task RefusedAddress_WhileManyOthersAreRefused_StaysRefused()
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        var first = IPAddress.Parse("10.0.0.1");
+        for (var i = 0; i < 20; i++) Assert.Null(world.WrongKeys.Count(first));
+        for (var i = 0; i < 60_000; i++)
+        {
+            var other = new IPAddress(0x0B000000 + i);
+            for (var sent = 0; sent < 20 && world.WrongKeys.Count(other) is null;) sent++;
+        }
+        Assert.Equal(ErrorCode.RateLimitExceeded, world.WrongKeys.Count(first)?.Error?.Code);
+        // Not for ever: the places are free again after their minute.
+        world.Access.Time.Advance(WrongKeys.Window);
+        Assert.Null(world.WrongKeys.Count(IPAddress.Parse("10.9.9.9")));
+    }
+
+    /// <summary>A signature costs more than a look-up, so a refused address cannot have as many verified as it likes.</summary>
+    [Fact]
+    public async Task NewTokens_FromRefusedAddress_AreVerifiedAFewTimesASecond()
+    {
+        await using var world = await new TokenWorld().PreparedAsync();
+        var known = world.Issuer.Token();
+        Assert.NotNull((await world.AuthenticateAsync(known, address: "10.0.0.1")).Caller);
+        for (var i = 0; i < 20; i++) await world.AuthenticateAsync("wrong", address: "10.0.0.1");
+        var parts = known.Split('.');
+        for (var i = 0; i < WrongKeys.MaxVerifications; i++)
+        {
+            var forged = $"{parts[0]}.{parts[1]}.{new string('A', 342)}";
+            Assert.Equal(TimeSpan.FromMinutes(1), (await world.AuthenticateAsync(forged, address: "10.0.0.1")).Error?.RetryAfter);
+        }
+        var token = world.Issuer.Token(claims => claims["sub"] = "grace");
+        var error = (await world.AuthenticateAsync(token, address: "10.0.0.1")).Error;
+        Assert.Equal((ErrorCode.RateLimitExceeded, TimeSpan.FromSeconds(1)), (error!.Code, error.RetryAfter));
+        Assert.NotNull((await world.AuthenticateAsync(known, address: "10.0.0.1")).Caller);
+        Assert.NotNull((await world.AuthenticateAsync(world.Issuer.Token(claims => claims["sub"] = "linus"), address: "10.0.0.2")).Caller);
+        world.Access.Time.Advance(TimeSpan.FromSeconds(1));
+        Assert.NotNull((await world.AuthenticateAsync(token, address: "10.0.0.1")).Caller);
+    }
+
     [Fact]
     public async Task Protection_SwitchedOff_NeverRefuses()
     {

@@ -9,6 +9,9 @@ internal sealed record IssuerConfig
     public static readonly IReadOnlyList<string> AllAlgorithms =
         ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"];
 
+    /// <summary>The value of <see cref="Organization"/> for an issuer that speaks for the whole installation.</summary>
+    public const string AnyOrganization = "any";
+
     private const int MaxNameLength = 32;
 
     /// <summary>Its keys in the configuration file.</summary>
@@ -33,6 +36,14 @@ internal sealed record IssuerConfig
             "Tokens issued earlier, by their `iat`, are refused: set it to now to end all tokens that there are."),
         new("project", ConfigTypes.Text, i => i.Project, (i, v) => i with { Project = (string)v },
             "Id of the project of callers whose token names none."),
+        new("organization", ConfigTypes.Text, i => i.Organization, (i, v) => i with { Organization = (string)v },
+            "Id of the organization whose projects its tokens may name, or `any`. This or `projects` is required with `claims.project` or "
+            + "`claims.organization`."),
+        new("projects", ConfigTypes.Texts, i => i.Projects, (i, v) => i with { Projects = (IReadOnlyList<string>)v },
+            "Ids of the projects that its tokens may name. Default: all of `organization`."),
+        new("refusedSubjects", ConfigTypes.Texts, i => i.RefusedSubjects,
+            (i, v) => i with { RefusedSubjects = (IReadOnlyList<string>)v },
+            "Subjects whose tokens are refused, as the token has them or as the end of a `key_id` has them."),
         new("scopes", ConfigTypes.Texts, i => i.Scopes, (i, v) => i with { Scopes = (IReadOnlyList<string>)v },
             "Scopes of its callers; with `claims.scopes`, those of them that the token has."),
         new("classes", new ConfigListType<string>(new ConfigChoice([.. CallClasses.All])), i => i.Classes,
@@ -42,7 +53,8 @@ internal sealed record IssuerConfig
             (i, v) => i with { Roles = (IReadOnlyDictionary<string, string>)v },
             "Roles in administration by the values of `claims.role`. Default: tokens give no role."),
         new("claims", ClaimNames.Keys, i => i.Claims, (i, v) => i with { Claims = (ClaimNames)v },
-            "Which claim says what. A dot leads into an object, as in `realm_access.roles`."));
+            "Which claim says what. A dot leads into an object, as in `realm_access.roles`; a dot of a name is written `\\.`. Names with a "
+            + "colon, such as addresses, are taken as they are."));
 
     public string Issuer { get; init; } = "";
 
@@ -64,6 +76,14 @@ internal sealed record IssuerConfig
 
     public string? Project { get; init; }
 
+    /// <summary>The organization that its tokens are for, or <see cref="AnyOrganization"/>; null if they cannot choose one.</summary>
+    public string? Organization { get; init; }
+
+    /// <summary>The projects that its tokens are for; empty for all of the organization.</summary>
+    public IReadOnlyList<string> Projects { get; init; } = [];
+
+    public IReadOnlyList<string> RefusedSubjects { get; init; } = [];
+
     public IReadOnlyList<string> Scopes { get; init; } = [.. Access.Scopes.Default];
 
     public IReadOnlyList<string> Classes { get; init; } = [.. CallClasses.All];
@@ -71,6 +91,19 @@ internal sealed record IssuerConfig
     public IReadOnlyDictionary<string, string> Roles { get; init; } = new Dictionary<string, string>();
 
     public ClaimNames Claims { get; init; } = new();
+
+    /// <summary>Whether its tokens may be for this project.</summary>
+    public bool Allows(KnownProject project) =>
+        (Projects.Count == 0 || Projects.Contains(project.Id)) && (NamesNoOrganization || project.OrganizationId == Organization);
+
+    /// <summary>Whether its tokens may give the role of an administrator of this organization.</summary>
+    /// <param name="organizationId">The organization.</param>
+    /// <param name="snapshot">Knows the organizations of projects.</param>
+    public bool Allows(string organizationId, CallerSnapshot snapshot) =>
+        !NamesNoOrganization ? organizationId == Organization
+        : Projects.Count == 0 || Projects.Any(id => snapshot.FindProject(id)?.OrganizationId == organizationId);
+
+    private bool NamesNoOrganization => Organization is null or AnyOrganization;
 
     /// <summary>Why the name cannot be used. It is a part of the ids of callers.</summary>
     public static string? NameError(string name, IssuerConfig issuer) =>
@@ -88,8 +121,9 @@ internal sealed record ClaimNames
         new("project", ConfigTypes.Text, c => c.Project, (c, v) => c with { Project = (string)v }, "Id of the caller's project."),
         new("scopes", ConfigTypes.Text, c => c.Scopes, (c, v) => c with { Scopes = (string)v },
             "Scopes, as a list or separated by spaces. Values that are no scopes are ignored."),
-        new("classes", ConfigTypes.Text, c => c.Classes, (c, v) => c with { Classes = (string)v }, "Classes of calls."),
-        new("role", ConfigTypes.Text, c => c.Role, (c, v) => c with { Role = (string)v }, "Values that `roles` maps."),
+        new("classes", ConfigTypes.Text, c => c.Classes, (c, v) => c with { Classes = (string)v },
+            "Classes of calls, as a list or separated by spaces."),
+        new("role", ConfigTypes.Text, c => c.Role, (c, v) => c with { Role = (string)v }, "Values that `roles` maps: one text, or a list."),
         new("organization", ConfigTypes.Text, c => c.Organization, (c, v) => c with { Organization = (string)v },
             "Id of the organization of an `organization_admin`. Default: that of the project."));
 

@@ -7,36 +7,62 @@ internal sealed class IssuerKeySet
 {
     private const int MinRsaBits = 2048;
 
-    private IssuerKeySet(IReadOnlyList<SecurityKey> keys) => Keys = keys;
+    private readonly string _content;
+
+    private IssuerKeySet(IReadOnlyList<SecurityKey> keys, string content) => (Keys, _content) = (keys, content);
 
     public IReadOnlyList<SecurityKey> Keys { get; }
 
     /// <summary>Whether a token with this key id can be verified. A token without one needs an issuer with a single key.</summary>
     public bool Has(string? keyId) => string.IsNullOrEmpty(keyId) ? Keys.Count == 1 : Keys.Any(key => key.KeyId == keyId);
 
+    /// <summary>Whether the other set has the same keys, in whatever order.</summary>
+    public bool IsSameAs(IssuerKeySet other) => _content == other._content;
+
     /// <param name="json">A JWKS. Keys for encryption, secret keys, short RSA keys and keys of unknown kinds are left out.</param>
     /// <exception cref="FormatException">The text is not a JWKS, or has no key that can be used.</exception>
     public static IssuerKeySet Parse(string json)
     {
-        JsonWebKeySet set;
+        SecurityKey[] keys;
+        string content;
         try
         {
-            set = new JsonWebKeySet(json);
+            var set = new JsonWebKeySet(json);
+            keys = [.. set.GetSigningKeys().Where(IsUsable)];
+            content = string.Join('\n', set.Keys.Select(ContentOf).Order(StringComparer.Ordinal));
         }
-        catch (Exception exception) when (exception is ArgumentException or System.Text.Json.JsonException or InvalidOperationException)
+        // The library has many exceptions for what is no key.
+        catch (Exception exception) when (exception is not OutOfMemoryException)
         {
             throw new FormatException("The response is not a JSON Web Key Set.", exception);
         }
-        SecurityKey[] keys = [.. set.GetSigningKeys().Where(IsUsable)];
-        return keys.Length > 0 ? new IssuerKeySet(keys) : throw new FormatException("The key set has no public key for signatures.");
+        return keys.Length > 0 ? new IssuerKeySet(keys, content) : throw new FormatException("The key set has no public key for signatures.");
     }
 
-    private static bool IsUsable(SecurityKey key) => key switch
+    // One unusable key must not make the others unusable.
+    private static bool IsUsable(SecurityKey key)
     {
-        RsaSecurityKey rsa => rsa.KeySize >= MinRsaBits,
-        X509SecurityKey certificate => certificate.KeySize >= MinRsaBits || certificate.PublicKey is System.Security.Cryptography.ECDsa,
-        ECDsaSecurityKey => true,
-        JsonWebKey { Kty: "RSA" or "EC" } => true,
-        _ => false,
-    };
+        try
+        {
+            return key switch
+            {
+                RsaSecurityKey rsa => rsa.KeySize >= MinRsaBits,
+                X509SecurityKey certificate =>
+                    certificate.KeySize >= MinRsaBits || certificate.PublicKey is System.Security.Cryptography.ECDsa,
+                ECDsaSecurityKey => true,
+                JsonWebKey { Kty: "RSA" or "EC" } => true,
+                _ => false,
+            };
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            return false;
+        }
+    }
+
+    private static string ContentOf(JsonWebKey key)
+    {
+        string?[] parts = [key.Kid, key.Kty, key.Use, key.Alg, key.Crv, key.X, key.Y, key.N, key.E, .. key.X5c];
+        return string.Join(' ', parts);
+    }
 }

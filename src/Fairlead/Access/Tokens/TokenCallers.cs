@@ -7,8 +7,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Access.Tokens;
 
 /// <summary>
-/// The callers of signed tokens. A token is verified once: until it expires, or its issuer's settings change, it is found by its hash.
-/// What its project allows is taken from the newest snapshot, so a change there has effect on tokens too. Thread-safe.
+/// The callers of signed tokens. A token is verified once an hour: until it expires, or the settings or keys of its issuer change, it is
+/// found by its hash. What its project allows is taken from the newest snapshot, so a change there has effect on tokens too. Thread-safe.
 /// </summary>
 internal sealed class TokenCallers(
     IConfigurationSource configuration, CallerSnapshots snapshots, TokenVerifier verifier, IssuerKeyReader reader, TimeProvider time,
@@ -16,11 +16,14 @@ internal sealed class TokenCallers(
 {
     internal const int MaxKept = 10_000;
 
+    /// <summary>After this time a token is verified again, however long it is valid.</summary>
+    internal static readonly TimeSpan MaxKeptTime = TimeSpan.FromHours(1);
+
     private static readonly FrozenSet<string> NoScopes = FrozenSet<string>.Empty;
 
     private readonly ConcurrentDictionary<TokenHash, Verified> _verified = new();
     private readonly Lock _lock = new();
-    private volatile Issuers _issuers = new(null, FrozenDictionary<string, IssuerKeys>.Empty, FrozenDictionary<string, string>.Empty);
+    private volatile Issuers _issuers = new(null, FrozenDictionary<string, IssuerKeys>.Empty);
 
     /// <summary>Whether any issuer is configured. Without one, tokens are wrong keys.</summary>
     public bool IsConfigured => configuration.Current.Authentication.Oidc.Count > 0;
@@ -29,7 +32,7 @@ internal sealed class TokenCallers(
     public (Caller? Caller, GatewayError? Error)? Find(ReadOnlySpan<char> token)
     {
         if (_verified.IsEmpty || !_verified.TryGetValue(TokenHash.Of(token), out var known)) return null;
-        return ReferenceEquals(known.Issuers, Current()) && time.GetUtcNow() < known.Identity.ExpiresAt ? Of(known) : null;
+        return ReferenceEquals(known.Issuers, Current()) && time.GetUtcNow() < known.Until && known.IsByCurrentKeys ? Of(known) : null;
     }
 
     /// <summary>Verifies a token.</summary>
@@ -38,26 +41,28 @@ internal sealed class TokenCallers(
         var issuers = Current();
         var (token, error) = await verifier.VerifyAsync(text, issuers.ByIssuer, cancellationToken);
         if (token is null) return (null, error);
-        if (TokenClaims.Read(token, issuers.Names[token.Issuer], issuers.ByIssuer[token.Issuer].Issuer) is not { } identity)
-        {
-            return (null, new GatewayError(ErrorCode.InvalidApiKey, "The token does not say who calls: the claim of its subject is missing."));
-        }
-        var verified = new Verified(identity, issuers);
-        if (time.GetUtcNow() < identity.ExpiresAt) Keep(TokenHash.Of(text), verified);
+        var (identity, unusable) = TokenClaims.Read(token.Token, token.Keys.Name, token.Keys.Issuer);
+        if (identity is null) return (null, unusable);
+        var now = time.GetUtcNow();
+        var until = identity.ExpiresAt - now > MaxKeptTime ? now + MaxKeptTime : identity.ExpiresAt;
+        var verified = new Verified(identity, issuers, token.Keys, token.Set, until);
+        if (now < until) Keep(TokenHash.Of(text), verified);
         return Of(verified);
     }
 
     /// <summary>
     /// The caller of work that was accepted earlier, also before a restart. Its permissions were checked then. Null if the key is not one of
-    /// a token, if its issuer is no longer accepted, or if its project was deleted.
+    /// a token, if its issuer or its subject is no longer accepted, or if its project was deleted or is no longer for the issuer.
     /// </summary>
     public Caller? Find(string keyId, string projectId)
     {
-        if (!keyId.StartsWith(TokenKeyId.Prefix, StringComparison.Ordinal)) return null;
+        if (!TokenKeyId.Is(keyId)) return null;
         var rest = keyId[TokenKeyId.Prefix.Length..];
         var end = rest.IndexOf('_', StringComparison.Ordinal);
         if (end < 0 || !configuration.Current.Authentication.Oidc.TryGetValue(rest[..end], out var issuer)) return null;
-        return snapshots.Current?.FindProject(projectId)?.ToCaller(
+        if (TokenKeyId.IsOneOf(issuer.RefusedSubjects, rest[..end], keyId)) return null;
+        if (snapshots.Current?.FindProject(projectId) is not { } project || !issuer.Allows(project)) return null;
+        return project.ToCaller(
             keyId, rest[(end + 1)..], issuer.Scopes.ToFrozenSet(StringComparer.Ordinal), issuer.Classes.ToFrozenSet(StringComparer.Ordinal),
             CallClasses.DefaultOf(issuer.Classes), admin: null);
     }
@@ -69,7 +74,7 @@ internal sealed class TokenCallers(
             var now = time.GetUtcNow();
             foreach (var (old, known) in _verified)
             {
-                if (known.Identity.ExpiresAt <= now) _verified.TryRemove(old, out _);
+                if (known.Until <= now) _verified.TryRemove(old, out _);
             }
             // A token that is missing is verified again, so clearing the list costs little.
             if (_verified.Count >= MaxKept) _verified.Clear();
@@ -87,14 +92,17 @@ internal sealed class TokenCallers(
             });
         }
         if (verified.Made is { } made && ReferenceEquals(made.Snapshot, snapshot.Identity)) return (made.Caller, made.Error);
-        var (caller, error) = Create(verified.Identity, snapshot);
+        var (caller, error) = Create(verified.Identity, verified.Keys.Issuer, snapshot);
         verified.Made = new Made(snapshot.Identity, caller, error);
         return (caller, error);
     }
 
-    private static (Caller? Caller, GatewayError? Error) Create(TokenIdentity identity, CallerSnapshot snapshot)
+    private static (Caller? Caller, GatewayError? Error) Create(
+        TokenIdentity identity, IssuerConfig issuer, CallerSnapshot snapshot)
     {
         var project = identity.ProjectId is null ? null : snapshot.FindProject(identity.ProjectId);
+        // As one that does not exist: nobody learns which projects others have.
+        if (project is not null && !issuer.Allows(project)) project = null;
         var admin = identity.Role switch
         {
             null => null,
@@ -103,6 +111,14 @@ internal sealed class TokenCallers(
             AdminRole.OrganizationAdmin => null,
             { } role => new AdminGrant(role),
         };
+        if (admin?.OrganizationId is { } administered && !issuer.Allows(administered, snapshot))
+        {
+            return (null, new GatewayError(ErrorCode.InsufficientScope,
+                "The token gives the role organization_admin of an organization that its issuer does not speak for.")
+            {
+                Remedy = "Have the claim of the organization contain the one that the server's configuration names for the issuer.",
+            });
+        }
         if (project is not null)
         {
             return (project.ToCaller(identity.KeyId, identity.Name, identity.Scopes, identity.Classes,
@@ -137,24 +153,29 @@ internal sealed class TokenCallers(
             return _issuers = new Issuers(
                 settings,
                 settings.ToFrozenDictionary(one => one.Value.Issuer, one => new IssuerKeys(
-                    one.Key, one.Value, reader, time, logger, known.ByIssuer.GetValueOrDefault(one.Value.Issuer)), StringComparer.Ordinal),
-                settings.ToFrozenDictionary(one => one.Value.Issuer, one => one.Key, StringComparer.Ordinal));
+                    one.Key, one.Value, reader, time, logger, known.ByIssuer.GetValueOrDefault(one.Value.Issuer)), StringComparer.Ordinal));
         }
     }
 
-    private sealed record Issuers(
-        IReadOnlyDictionary<string, IssuerConfig>? Settings, FrozenDictionary<string, IssuerKeys> ByIssuer,
-        FrozenDictionary<string, string> Names);
+    private sealed record Issuers(IReadOnlyDictionary<string, IssuerConfig>? Settings, FrozenDictionary<string, IssuerKeys> ByIssuer);
 
     private sealed record Made(object Snapshot, Caller? Caller, GatewayError? Error);
 
-    private sealed class Verified(TokenIdentity identity, Issuers issuers)
+    private sealed class Verified(TokenIdentity identity, Issuers issuers, IssuerKeys keys, IssuerKeySet set, DateTimeOffset until)
     {
         private volatile Made? _made;
 
         public TokenIdentity Identity => identity;
 
         public Issuers Issuers => issuers;
+
+        public IssuerKeys Keys => keys;
+
+        /// <summary>When it has to be verified again.</summary>
+        public DateTimeOffset Until => until;
+
+        /// <summary>Whether the issuer still has the keys that it was verified with.</summary>
+        public bool IsByCurrentKeys => ReferenceEquals(set, keys.Current);
 
         /// <summary>The caller by the snapshot that was current last.</summary>
         public Made? Made

@@ -15,11 +15,11 @@ internal sealed class TokenVerifier(TimeProvider time)
     // Its own limit of the size is larger than every limit here.
     private readonly JsonWebTokenHandler _handler = new() { MapInboundClaims = false };
 
-    /// <summary>The verified token and its issuer, or why it is refused. Messages contain nothing of the token.</summary>
+    /// <summary>The verified token, or why it is refused. Messages contain nothing of the token.</summary>
     /// <param name="text">What was presented.</param>
     /// <param name="issuers">The configured issuers, by <c>iss</c>.</param>
     /// <param name="cancellationToken">Stops the wait for the keys of the issuer.</param>
-    public async ValueTask<(JsonWebToken? Token, GatewayError? Error)> VerifyAsync(
+    public async ValueTask<(VerifiedToken? Token, GatewayError? Error)> VerifyAsync(
         string text, IReadOnlyDictionary<string, IssuerKeys> issuers, CancellationToken cancellationToken)
     {
         // 1. and 2.
@@ -47,7 +47,7 @@ internal sealed class TokenVerifier(TimeProvider time)
         if (!result.IsValid) return (null, ErrorOf(result.Exception));
         if (issuer.IssuedAfter is { } start && IssuedAt(token) is var issued && (issued is null || issued < start))
             return Refuse("The token was issued before the time from which its issuer's tokens are accepted.");
-        return (token, null);
+        return (new VerifiedToken(token, keys, set), null);
     }
 
     private TokenValidationParameters Parameters(IssuerConfig issuer, IssuerKeySet set) => new()
@@ -90,7 +90,7 @@ internal sealed class TokenVerifier(TimeProvider time)
             var token = new JsonWebToken(text);
             // Read here, because they are parsed when they are used: what is broken must not be found later.
             return token is { Issuer: not null, Alg: not null } && token.ValidTo >= DateTime.MinValue && token.IssuedAt >= DateTime.MinValue
-                ? token : null;
+                && token.Kid?.Length is null or >= 0 ? token : null;
         }
         // The library has many exceptions for what is no token. None of them may become an internal error.
         catch (Exception exception) when (exception is not (OutOfMemoryException or StackOverflowException))
@@ -118,5 +118,5 @@ internal sealed class TokenVerifier(TimeProvider time)
         Remedy = "Get a token for this server from your identity provider.",
     };
 
-    private static (JsonWebToken? Token, GatewayError? Error) Refuse(string message) => (null, Invalid(message));
+    private static (VerifiedToken? Token, GatewayError? Error) Refuse(string message) => (null, Invalid(message));
 }

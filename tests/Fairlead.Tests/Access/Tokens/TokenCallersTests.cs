@@ -218,6 +218,7 @@ public sealed class TokenCallersTests
         await using var world = await new TokenWorld(issuer => issuer with
         {
             Project = null,
+            Organization = IssuerConfig.AnyOrganization,
             Scopes = ["chat", "embeddings"],
             Classes = ["standard", "bulk"],
             Roles = new Dictionary<string, string> { ["admins"] = "operator", ["auditors"] = "auditor", ["leads"] = "organization_admin" },

@@ -21,10 +21,10 @@ internal sealed class TokenWorld : IConfigurationSource, IAsyncDisposable
     {
         Issuer = new TestIssuer(_access.Time);
         Configure(change);
-        Tokens = new TokenCallers(this, _access.Snapshots, new TokenVerifier(_access.Time), new IssuerKeyReader(Issuer), _access.Time, NullLogger<TokenCallers>.Instance);
+        Tokens = new TokenCallers(this, _access.Snapshots, new TokenVerifier(_access.Time), new IssuerKeyReader(Issuer, Issuer), _access.Time, NullLogger<TokenCallers>.Instance);
+        WrongKeys = new WrongKeys(this, _services.GetRequiredService<AccessMetrics>(), _access.Time, NullLogger<WrongKeys>.Instance);
         Callers = new ApiKeyCallerSource(
-            _access.Snapshots, new AdminKey(AccessFixture.AdminSecret), _access.Time, null, Tokens,
-            new WrongKeys(this, _services.GetRequiredService<AccessMetrics>(), _access.Time, NullLogger<WrongKeys>.Instance));
+            _access.Snapshots, new AdminKey(AccessFixture.AdminSecret), _access.Time, null, Tokens, WrongKeys);
     }
 
     public event Action<GatewayConfiguration>? Changed
@@ -38,6 +38,8 @@ internal sealed class TokenWorld : IConfigurationSource, IAsyncDisposable
     public TestIssuer Issuer { get; }
 
     public TokenCallers Tokens { get; }
+
+    public WrongKeys WrongKeys { get; }
 
     public ApiKeyCallerSource Callers { get; }
 
