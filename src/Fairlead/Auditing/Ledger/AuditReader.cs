@@ -74,8 +74,8 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
                 foreach (var row in rows)
                 {
                     if (Emit(row.LastAt)) return;
-                    // A search by id looks at all blocks since the id was made: their hashes exclude nearly all of them.
-                    if (seen++ == MaxBlocks && !filter.NeedsRecord)
+                    // A search by an id of this server looks at all blocks since it was made: their hashes exclude nearly all of them.
+                    if (row.LastAt < filter.SearchedSince && seen++ == MaxBlocks)
                     {
                         Next = AuditCursor.Before(row.LastAt);
                         return;
