@@ -39,6 +39,9 @@ internal sealed class BlockFilter
     /// <summary>First time after it.</summary>
     public long To => _to;
 
+    /// <summary>When the id that is searched for was made, in milliseconds since 1970; null if it does not say.</summary>
+    public long? MadeAt => UlidTimeOf(_generation ?? _request);
+
     /// <summary>Whether the index is not certain, so that <see cref="Accepts"/> decides.</summary>
     public bool NeedsRecord => _generation is not null || _request is not null;
 
@@ -66,6 +69,22 @@ internal sealed class BlockFilter
     public bool Accepts(ShippedCall record) =>
         (_generation is null || record.GenerationId.Span.SequenceEqual(_generation))
         && (_request is null || record.RequestId.Span.SequenceEqual(_request));
+
+    // The first ten characters of a ULID are its time: 32 letters and digits without I, L, O and U.
+    private static long? UlidTimeOf(byte[]? id)
+    {
+        if (id is null) return null;
+        var prefix = Array.IndexOf(id, (byte)'_');
+        if (id.Length - prefix - 1 < 26) return null;
+        var time = 0L;
+        foreach (var letter in id.AsSpan(prefix + 1, 10))
+        {
+            var value = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"u8.IndexOf(letter);
+            if (value < 0) return null;
+            time = (time << 5) | (long)value;
+        }
+        return time;
+    }
 
     private void Add(BlockTerm term, string? value)
     {
