@@ -47,17 +47,6 @@ internal static class Ids
     public static string Sibling(string prefix, string id) =>
         string.Concat(prefix, id.AsSpan(id.IndexOf('_', StringComparison.Ordinal) + 1));
 
-    /// <summary>When an id was made, in milliseconds since 1970; null if it is not one that <see cref="New"/> makes.</summary>
-    public static long? MillisecondsOf(ReadOnlySpan<char> id)
-    {
-        var ulid = id[(id.IndexOf('_') + 1)..];
-        // Ten letters are 50 bits, of which 48 are the time.
-        if (ulid.Length != 26 || ulid[0] > '7' || ulid.ContainsAnyExcept(Alphabet)) return null;
-        var milliseconds = 0L;
-        foreach (var letter in ulid[..10]) milliseconds = (milliseconds << 5) | (uint)Alphabet.IndexOf(letter, StringComparison.Ordinal);
-        return milliseconds;
-    }
-
     /// <summary>Milliseconds and count of the next id. A count that is full runs over into the milliseconds.</summary>
     private static long Next(long ms)
     {

@@ -1,7 +1,6 @@
 using System.Text;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Records;
-using Fairlead.Conversation;
 
 namespace Fairlead.Auditing.Blocks;
 
@@ -20,7 +19,6 @@ internal sealed class BlockFilter
         _query = query;
         _from = query.From is { } from ? CeilingMilliseconds(from) : long.MinValue;
         _to = query.To is { } to ? CeilingMilliseconds(to) : long.MaxValue;
-        SearchedSince = MadeAt(query) ?? long.MaxValue;
         Add(BlockTerm.Type, query.Type);
         Add(BlockTerm.Organization, query.OrganizationId);
         Add(BlockTerm.Project, query.ProjectId);
@@ -89,18 +87,6 @@ internal sealed class BlockFilter
     private void Add(BlockTerm term, string? value)
     {
         if (value is not null) _terms.Add((term, Encoding.UTF8.GetBytes(value)));
-    }
-
-    /// <summary>
-    /// A search by an id of this server looks at all blocks with records from this time on, in milliseconds since 1970: it was made then.
-    /// </summary>
-    public long SearchedSince { get; }
-
-    // The clock may have gone back after the id was made.
-    private static long? MadeAt(AuditQuery query)
-    {
-        var margin = (long)TimeSpan.FromDays(1).TotalMilliseconds;
-        return (query.GenerationId ?? query.RequestId) is { } id && Ids.MillisecondsOf(id) is { } made ? made - margin : null;
     }
 
     private static long CeilingMilliseconds(DateTimeOffset time) =>

@@ -2,7 +2,6 @@ using Fairlead.Access;
 using Fairlead.Auditing.Administration;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
-using Fairlead.Conversation;
 using Fairlead.Storage;
 using Fairlead.Tests.Auditing.Ledger;
 using Fairlead.Tests.Auditing.Spooling;
@@ -51,15 +50,5 @@ public sealed class AdminAuditTests
         var audit = new AdminAudit(services, new PendingChanges(), TimeProvider.System, NullLogger<AdminAudit>.Instance);
         audit.Record(new AdminAction(new AdminActor(AdminActor.Unknown), AdminAction.Refused) { ErrorCode = "invalid_api_key" });
         Assert.Equal(SpoolRecordType.AdministrationRecorded, Assert.Single(TemporarySpool.ReadAll(spool.Folder)).Type);
-    }
-
-    [Fact]
-    public void MillisecondsOf_IdOfThisServer_IsWhenItWasMade()
-    {
-        var before = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
-        var made = Ids.MillisecondsOf(Ids.New("gen_", TimeProvider.System));
-        Assert.True(made >= before);
-        foreach (var other in (string[])["", "gen_", "gen_1", "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "gen_91ABCDEFGHJKMNPQRSTV000703", "req_01abcdefghjkmnpqrstv000703"])
-            Assert.Null(Ids.MillisecondsOf(other));
     }
 }
