@@ -37,7 +37,7 @@ public sealed class AdminSignInsTests : IDisposable
         Assert.Equal(AdminSignIns.MaxUnknownPerSecond, _kept.Actions.Count);
         _time.Advance(AdminSignIns.SumInterval);
         var sum = Assert.Single(_kept.Actions, action => action.Suppressed > 0);
-        Assert.Equal((Addresses - AdminSignIns.MaxUnknownPerSecond, "invalid_api_key", null), (sum.Suppressed, sum.ErrorCode, sum.Actor.Address));
+        Assert.Equal((Addresses - AdminSignIns.MaxUnknownPerSecond, "invalid_api_key", (IPAddress?)null), (sum.Suppressed, sum.ErrorCode, sum.Actor.Address));
         // Told once.
         _time.Advance(AdminSignIns.SumInterval);
         Assert.Equal(AdminSignIns.MaxUnknownPerSecond + 1, _kept.Actions.Count);

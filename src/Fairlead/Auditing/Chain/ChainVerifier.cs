@@ -54,7 +54,7 @@ internal sealed class ChainVerifier(
             var transaction = await BeginReadAsync(connection, cancellationToken);
             try
             {
-                var head = _heads.Where(head => head.Head?.Node == node).Max(head => (long?)head.Head!.Sequence);
+                var head = _heads.Where(known => known.Head?.Node == node).Max(known => (long?)known.Head!.Sequence);
                 var state = await ChainState.FindAsync(connection, node, "", cancellationToken);
                 if (tries == MaxTries || head is null || state is null || state.Sequence <= head) return transaction;
             }
@@ -93,7 +93,8 @@ internal sealed class ChainVerifier(
         var state = await ChainState.FindAsync(connection, node, "", cancellationToken);
         var proofs = await ProofsAsync(connection, node, state, report, cancellationToken);
         var start = from is null ? null : await StartAsync(connection, node, from.Value, cancellationToken);
-        var walk = new ChainWalk(connection, node, report, proofs, removal => Check(removal.KeyId, removal.Statement, removal.Signature, report));
+        var walk = new ChainWalk(connection, node, report, proofs,
+            removal => Check(removal.KeyId, removal.Statement, removal.Signature, report));
         await walk.RunAsync(start, cancellationToken);
 
         if (local?.Contains(node) == true && report.Last > 0 && !_heads.Any(head => head.Head?.Node == node))
@@ -146,8 +147,9 @@ internal sealed class ChainVerifier(
         {
             if (head is null || head.Node != node) continue;
             // Whatever this machine has written itself, it has signed with a key that it knows.
-            if (keys.Has(head.KeyId)) Add($"the signed head {Path.GetFileName(path)}", head);
-            else report.Fault(null, $"the signed head {Path.GetFileName(path)} at record {head.Sequence} is signed with {head.KeyId}, which is not a key of this machine");
+            var source = $"the signed head {Path.GetFileName(path)}";
+            if (keys.Has(head.KeyId)) Add(source, head);
+            else report.Fault(null, $"{source} at record {head.Sequence} is signed with {head.KeyId}, which is not a key of this machine");
             if (head.Previous > 0 && !checkpoints.Exists(checkpoint => checkpoint.Sequence == head.Previous))
                 report.Fault(null, $"the checkpoint at record {head.Previous} is missing");
         }
@@ -169,7 +171,8 @@ internal sealed class ChainVerifier(
         if (keys.Has(keyId)) return keys.Verify(keyId, statement, signature) ? null : "was changed or forged: its signature is not valid";
         if (!_registered.TryGetValue(keyId, out var known) || AuditKeys.IdOf(known) != keyId || !AuditKeys.Verify(known, statement, signature))
             return "was changed or forged: its signature is not valid";
-        report.Notes.Add($"a checkpoint or removal is signed with {keyId}, which this machine does not know: verify it where that key is, or add its public key to the key file");
+        report.Notes.Add($"a checkpoint or removal is signed with {keyId}, which this machine does not know: "
+            + "verify it where that key is, or add its public key to the key file");
         return null;
     }
 }

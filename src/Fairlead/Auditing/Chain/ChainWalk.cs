@@ -165,10 +165,9 @@ internal sealed class ChainWalk(
             if (problem is not null)
                 report.Fault(range.FirstSequence, $"and all up to {range.LastSequence} were removed, but the signed statement about that {problem}");
             else
-                (report.Removed, report.LastProven) = (report.Removed + range.LastSequence - range.FirstSequence + 1, Math.Max(report.LastProven, range.LastSequence));
+                NoteRemoved(range);
             if (range.LastAt > range.At)
                 report.Fault(range.FirstSequence, $"and all up to {range.LastSequence} were removed before the time of the latest of them");
-            report.RemovedUntil = Math.Max(report.RemovedUntil ?? long.MinValue, range.LastAt);
             while (ProofUpTo(range.LastSequence) is { } proof)
             {
                 if (proof.Statement.Sequence == range.LastSequence) Compare(proof, range.Hash);
@@ -178,6 +177,13 @@ internal sealed class ChainWalk(
             if (range.LastSequence < Next) continue;
             (Next, Hash) = (range.LastSequence + 1, range.Hash);
         }
+    }
+
+    private void NoteRemoved(RemovedRange range)
+    {
+        report.Removed += range.LastSequence - range.FirstSequence + 1;
+        report.RemovedUntil = Math.Max(report.RemovedUntil ?? long.MinValue, range.LastAt);
+        report.LastProven = Math.Max(report.LastProven, range.LastSequence);
     }
 
     private ChainProof? ProofUpTo(long sequence) =>

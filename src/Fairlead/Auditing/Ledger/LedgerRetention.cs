@@ -117,19 +117,21 @@ internal sealed class LedgerRetention(
     // What is left of the tables of earlier versions: rows that were not converted yet, or cannot be.
     private async Task<long> DeleteRowsAsync(long before, CancellationToken cancellationToken)
     {
-        var attempts = $"DELETE FROM ledger_attempts WHERE call IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT {BatchRows})";
+        const string Oldest = "WHERE at < @before ORDER BY at, number";
+        var attempts = $"DELETE FROM ledger_attempts WHERE call IN (SELECT number FROM audit_calls {Oldest} LIMIT {BatchRows})";
         var isCompact = storage.Provider == StorageProvider.Sqlite;
-        string[] statements = isCompact
-            ? [$"DELETE FROM audit_calls WHERE number IN (SELECT number FROM audit_calls WHERE at < @before ORDER BY at, number LIMIT {BatchRows})"]
+        (string Table, string Statement)[] statements = isCompact
+            ? [("audit_calls", $"DELETE FROM audit_calls WHERE number IN (SELECT number FROM audit_calls {Oldest} LIMIT {BatchRows})")]
             :
             [
-                $"DELETE FROM audit_records WHERE number IN (SELECT number FROM audit_records WHERE at < @before ORDER BY at, number LIMIT {BatchRows})",
-                $"DELETE FROM ledger_entries WHERE attempt_id IN (SELECT attempt_id FROM ledger_entries WHERE at < @before LIMIT {BatchRows})",
+                ("audit_records", $"DELETE FROM audit_records WHERE number IN (SELECT number FROM audit_records {Oldest} LIMIT {BatchRows})"),
+                ("ledger_entries",
+                    $"DELETE FROM ledger_entries WHERE attempt_id IN (SELECT attempt_id FROM ledger_entries WHERE at < @before LIMIT {BatchRows})"),
             ];
         var deleted = 0L;
-        foreach (var statement in statements)
+        foreach (var (table, statement) in statements)
         {
-            while (await DeleteBatchAsync(statement) is var count and > 0)
+            while (await DeleteBatchAsync(table, statement) is var count and > 0)
             {
                 deleted += count;
                 if (count < BatchRows) break;
@@ -138,12 +140,12 @@ internal sealed class LedgerRetention(
         }
         return deleted;
 
-        async Task<int> DeleteBatchAsync(string statement)
+        async Task<int> DeleteBatchAsync(string table, string statement)
         {
             await using var connection = await storage.OpenAsync(cancellationToken);
             // Nearly always there is nothing, and no need for the write lock.
-            var table = isCompact ? "audit_calls" : statement.Contains("audit_records", StringComparison.Ordinal) ? "audit_records" : "ledger_entries";
-            if (await connection.Int64Async($"SELECT 1 FROM {table} WHERE at < @before LIMIT 1", [("@before", before)], cancellationToken) is null) return 0;
+            var any = $"SELECT 1 FROM {table} WHERE at < @before LIMIT 1";
+            if (await connection.Int64Async(any, [("@before", before)], cancellationToken) is null) return 0;
             await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
             if (isCompact) await connection.ExecuteAsync(attempts, [("@before", before)], cancellationToken);
             var count = await connection.ExecuteAsync(statement, [("@before", before)], cancellationToken);
