@@ -15,12 +15,13 @@ namespace Fairlead.Server.Commands;
 
 /// <summary>
 /// <c>fairlead audit verify | checkpoints | key</c>, on the store of this machine, also while a server runs. Exit codes of verify: 0 all
-/// records are proven, 1 something is broken, 2 it could not be checked.
+/// records are proven, 1 something is broken, 2 it could not be checked, 3 nothing is broken but not all is proven.
 /// </summary>
 internal static class AuditCommand
 {
     private const int Broken = 1;
     private const int NotChecked = 2;
+    private const int NotProven = 3;
 
     public static Command Build()
     {
@@ -43,7 +44,7 @@ internal static class AuditCommand
         };
         var verify = new Command("verify",
             "Prove that the audit records are complete, unchanged and in order, and name the first that is not. Exit codes: 0 all are proven, "
-            + "1 something is broken, 2 it could not be checked.") { from, checkpoints };
+            + "1 something is broken, 2 it could not be checked, 3 nothing is broken but not all is proven.") { from, checkpoints };
         verify.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, store =>
             VerifyAsync(store, parsed.GetValue(from), parsed.GetValue(checkpoints), cancellationToken), cancellationToken));
 
@@ -115,16 +116,16 @@ internal static class AuditCommand
         var keys = store.ReadKeys();
         var exported = new List<SignedCheckpoint>();
         if (file is not null && !ReadExport(store, file, exported, ref keys)) return NotChecked;
-        // Before the database: a running server may add records meanwhile, and a head may only be older.
-        var heads = new ChainHeads(Path.Combine(store.Folder, "spool")).All().ToList();
-        var reports = await new ChainVerifier(store.Storage, keys, heads, exported).RunAsync(first, cancellationToken);
+        var heads = new ChainHeads(Path.Combine(store.Folder, "spool"));
+        var verifier = new ChainVerifier(store.Storage, keys, () => [.. heads.All()], exported, heads.LocalNodes());
+        var reports = await verifier.RunAsync(first, cancellationToken);
         var isWhole = true;
         foreach (var report in reports)
         {
             isWhole &= report.IsWhole;
             await WriteAsync(store.Output, report);
         }
-        foreach (var (path, _) in heads.Where(head => head.Head is null))
+        foreach (var (path, _) in heads.All().Where(head => head.Head is null))
         {
             isWhole = false;
             await store.Output.WriteLineAsync($"{path}: BROKEN\n  The signed head cannot be read.");
@@ -134,20 +135,31 @@ internal static class AuditCommand
             if (await ChangeTable.AnyAsync(connection, cancellationToken))
                 await store.Output.WriteLineAsync("Records of some changes are not in a chain yet; a running server adds them within seconds.");
         }
-        await store.Output.WriteLineAsync(
-            !isWhole ? "The audit records are NOT as they were written." : reports.Count == 0 ? "There are no audit records yet." : "The audit records are complete.");
-        return isWhole ? 0 : Broken;
+        var (summary, code) = (isWhole, reports.Count == 0, reports.All(report => report.IsProven)) switch
+        {
+            (false, _, _) => ("The audit records are NOT as they were written.", Broken),
+            (_, true, _) => ("There are no audit records yet.", 0),
+            (_, _, false) => ("Nothing is broken, but not all of the audit records are proven.", NotProven),
+            _ => ("The audit records are complete.", 0),
+        };
+        await store.Output.WriteLineAsync(summary);
+        return code;
     }
 
     private static async Task WriteAsync(TextWriter output, ChainReport report)
     {
         var range = report.Last == 0 ? "no records" : $"records {report.First} to {report.Last}";
         var removed = report.Removed == 0 ? "" : $", {report.Removed} removed by retention or erasure";
-        await output.WriteLineAsync($"{report.Node}: {(report.IsWhole ? "complete" : "BROKEN")}; {range}{removed}; {report.Proofs} signed proof(s)");
+        if (report.RemovedUntil is { } until)
+            removed += string.Create(CultureInfo.InvariantCulture, $" (the latest of {DateTimeOffset.FromUnixTimeMilliseconds(until):yyyy-MM-dd})");
+        var verdict = !report.IsWhole ? "BROKEN" : report.IsProven ? "complete" : "NOT PROVEN";
+        await output.WriteLineAsync($"{report.Node}: {verdict}; {range}{removed}; {report.Proofs} signed proof(s)");
         foreach (var fault in report.Faults)
             await output.WriteLineAsync(fault.Sequence is { } sequence ? $"  Record {sequence} {fault.Problem}." : $"  {Capital(fault.Problem)}.");
         if (report.FaultCount > report.Faults.Count)
             await output.WriteLineAsync($"  {report.FaultCount - report.Faults.Count} more fault(s).");
+        if (report.IsWhole && report.LastProven < report.Last)
+            await output.WriteLineAsync($"  Note: no signature of a trusted key covers records {report.LastProven + 1} to {report.Last} yet.");
         foreach (var note in report.Notes) await output.WriteLineAsync($"  Note: {note}.");
     }
 

@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Microsoft.AspNetCore.Http;
@@ -6,7 +7,7 @@ namespace Fairlead.Webhooks;
 
 /// <summary>The deliveries to the webhooks of one <see cref="WebhookFamily"/>.</summary>
 internal sealed class WebhookDeliveryEndpoints(WebhookFamily family, WebhookStore webhooks, WebhookDeliveryStore deliveries, WebhookOutbox outbox,
-    TimeProvider time)
+    TimeProvider time, IAdminAudit? audit = null)
 {
     public async Task<EndpointResult> ListAsync(EndpointRequest request)
     {
@@ -45,6 +46,13 @@ internal sealed class WebhookDeliveryEndpoints(WebhookFamily family, WebhookStor
 
         var again = await deliveries.RedeliverAsync(owner, request.Id, time.GetUtcNow(), request.Cancellation) ?? throw NotFound();
         outbox.Announce();
+        if (family.IsAdministration)
+        {
+            audit?.Record(new AdminAction(request.Actor, "webhook.redeliver")
+            {
+                ResourceType = "webhook_delivery", ResourceId = again.Id,
+            });
+        }
         var history = await deliveries.HistoryAsync(again.Id, request.Cancellation);
         return EndpointResult.Json(json => WebhookWriter.Write(json, again, history), StatusCodes.Status202Accepted);
     }

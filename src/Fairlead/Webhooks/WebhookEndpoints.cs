@@ -169,14 +169,14 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
         }
         var delivery = await outbox.AddAsync(webhook,
             new WebhookEvent(webhook.OwnerId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
+        Record(request, "test", null, webhook);
         return EndpointResult.Accepted(request.Site, $"{family.Path}/deliveries/{delivery.Id}",
             json => WebhookWriter.Write(json, delivery, []));
     }
 
-    // Those of projects are changed by their clients, not by administrators.
     private void Record(EndpointRequest request, string verb, Webhook? before, Webhook? after)
     {
-        if (audit is null || !family.Path.StartsWith(AdminApi.Root, StringComparison.Ordinal)) return;
+        if (audit is null || !family.IsAdministration) return;
         audit.Record(new AdminAction(request.Actor, "webhook." + verb)
         {
             ResourceType = "webhook",

@@ -10,6 +10,9 @@ internal abstract class WebhookFamily
     /// <summary>Where its paths start.</summary>
     public abstract string Path { get; }
 
+    /// <summary>Whether administrators manage them, so that every change is recorded. Those of projects are changed by their clients.</summary>
+    public bool IsAdministration => Path.StartsWith(AdminApi.Root, StringComparison.Ordinal);
+
     /// <summary>Events that its webhooks may select.</summary>
     public abstract IReadOnlyList<string> Events { get; }
 

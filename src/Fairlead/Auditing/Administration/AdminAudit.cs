@@ -26,10 +26,13 @@ internal sealed class AdminAudit(IServiceProvider services, PendingChanges pendi
     {
         try
         {
-            _spool.Value.Append(SpoolRecordType.AdministrationRecorded, AdminRecordWriter.Write(action, time));
+            var record = AdminRecordWriter.Write(action, time);
+            if (action.Name == AdminAction.Refused) _spool.Value.AppendRefused(SpoolRecordType.AdministrationRecorded, record);
+            else _spool.Value.Append(SpoolRecordType.AdministrationRecorded, record);
         }
-        catch (SpoolUnavailableException failure)
+        catch (Exception failure)
         {
+            // What it is about has happened: the response must say so.
             logger.AdministrationLost(failure);
         }
     }

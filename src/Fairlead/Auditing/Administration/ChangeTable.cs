@@ -21,16 +21,22 @@ internal static class ChangeTable
     /// <summary>Removes the oldest records and returns them. Those that another server takes at this moment are left to it.</summary>
     public static async Task<List<ShippedCall>> TakeAsync(DbConnection connection, SqlFlavour sql, CancellationToken cancellationToken)
     {
-        var rows = await connection.QueryAsync(
-            $"SELECT number, record FROM audit_changes ORDER BY number LIMIT {MaxTaken}{sql.ForUpdateSkipLocked}", [],
-            row => (Number: row.Int64("number"), Record: row.Bytes("record")), cancellationToken);
-        var records = new List<ShippedCall>(rows.Count);
-        foreach (var (number, record) in rows)
+        var records = new List<ShippedCall>();
+        var after = long.MinValue;
+        while (records.Count == 0)
         {
-            // What is no record stays, so that someone can look at it.
-            if (ShippedCall.ReadAdministration(record, 0) is not { } call) continue;
-            await connection.ExecuteAsync("DELETE FROM audit_changes WHERE number = @number", [("@number", number)], cancellationToken);
-            records.Add(call);
+            var rows = await connection.QueryAsync(
+                $"SELECT number, record FROM audit_changes WHERE number > @after ORDER BY number LIMIT {MaxTaken}{sql.ForUpdateSkipLocked}",
+                [("@after", after)], row => (Number: row.Int64("number"), Record: row.Bytes("record")), cancellationToken);
+            foreach (var (number, record) in rows)
+            {
+                after = number;
+                // What is no record stays, so that someone can look at it. It must not hold up those behind it.
+                if (ShippedCall.ReadAdministration(record, 0) is not { } call) continue;
+                await connection.ExecuteAsync("DELETE FROM audit_changes WHERE number = @number", [("@number", number)], cancellationToken);
+                records.Add(call);
+            }
+            if (rows.Count < MaxTaken) break;
         }
         return records;
     }

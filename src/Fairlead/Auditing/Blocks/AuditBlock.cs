@@ -21,6 +21,9 @@ internal sealed class AuditBlock
 
     public BlockRow Row { get; }
 
+    /// <summary>Its index.</summary>
+    public BlockTerms Terms => _terms;
+
     public int Count => _entries.Length;
 
     /// <exception cref="BlockFormatException">The bytes are not those of a block.</exception>
@@ -69,6 +72,16 @@ internal sealed class AuditBlock
     /// <summary>Its fields; null if it was removed or is damaged.</summary>
     public ShippedCall? CallOf(int index) =>
         RemovedFor(index) is null ? ShippedCall.Read(RecordOf(index), SequenceOf(index), KindOf(index)) : null;
+
+    /// <summary>Whether a record has the id.</summary>
+    public bool Has(ReadOnlySpan<byte> id)
+    {
+        for (var i = 0; i < Count; i++)
+        {
+            if (CallOf(i) is { } known && known.Id.Span.SequenceEqual(id)) return true;
+        }
+        return false;
+    }
 
     /// <summary>Whether the record has its content hash, as far as the block has that.</summary>
     public bool HasItsContent(int index)

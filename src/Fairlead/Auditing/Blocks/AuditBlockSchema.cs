@@ -60,6 +60,7 @@ internal sealed class AuditBlockSchema : ISchemaStep
             hash {sql.Bytes} NOT NULL,
             reason {sql.Text} NOT NULL,
             at BIGINT NOT NULL,
+            last_at BIGINT NOT NULL,
             key_id {sql.Text} NOT NULL,
             signature {sql.Bytes} NOT NULL,
             PRIMARY KEY (node, first_sequence)

@@ -31,6 +31,12 @@ internal sealed class BlockEditor(IStorage storage, AuditSigner? signer, TimePro
         if (await BlockTable.FindAsync(connection, number, storage.Sql.ForUpdate, cancellationToken) is not { } row) return 0;
         var (edited, removed) = Edit(row, selects, reason);
         if (edited is null) return 0;
+        if (await RemovedRange.ContainingAsync(connection, row.Node, row.FirstSequence, cancellationToken) is not null)
+        {
+            // The block is there, so somebody else has written that.
+            _logger.RemovalUntrusted(row.Node, row.FirstSequence);
+            return 0;
+        }
         if (state.OpenBlock == number) await ChainState.CloseBlockAsync(connection, row.Node, cancellationToken);
         if (signer is not null) await KeyTable.AddAsync(connection, signer, time.GetUtcNow(), cancellationToken);
         var block = AuditBlock.Read(edited);
@@ -59,6 +65,12 @@ internal sealed class BlockEditor(IStorage storage, AuditSigner? signer, TimePro
         {
             // Whoever looks for the reason needs it as it is.
             _logger.BlockUnreadable(row.Node, row.FirstSequence);
+            return (null, 0);
+        }
+        if (!IsRemovalTrusted(block))
+        {
+            // A new signature must not cover what somebody else has made look removed.
+            _logger.RemovalUntrusted(row.Node, row.FirstSequence);
             return (null, 0);
         }
         var removed = 0;
@@ -94,24 +106,45 @@ internal sealed class BlockEditor(IStorage storage, AuditSigner? signer, TimePro
         return (null, 0);
     }
 
-    // Ranges next to each other become one.
+    private bool IsRemovalTrusted(AuditBlock block)
+    {
+        if (signer is null || Enumerable.Range(0, block.Count).All(i => block.RemovedFor(i) is null)) return true;
+        return BlockRemoval.Parse(block.Row.Removal) is { } removal
+            && signer.Keys.Verify(removal.KeyId, removal.StatementFor(block), removal.Signature);
+    }
+
+    // Ranges next to each other become one, if both are signed: a new signature must not cover a range that somebody else has cut out.
     private async Task AddRangeAsync(DbConnection connection, BlockRow row, RemovalReason reason, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
-        var range = new RemovedRange(row.Node, row.FirstSequence, row.LastSequence, row.PreviousHash, row.Hash, reason.ToWire(), now);
+        var range = new RemovedRange(row.Node, row.FirstSequence, row.LastSequence, row.PreviousHash, row.Hash, reason.ToWire(), now)
+        {
+            LastAt = row.LastAt,
+        };
         if (await RemovedRange.EndingAtAsync(connection, row.Node, row.FirstSequence - 1, cancellationToken) is { } before
-            && before.Reason == range.Reason && before.Hash.AsSpan().SequenceEqual(range.PreviousHash))
+            && IsMergeable(before) && before.Hash.AsSpan().SequenceEqual(range.PreviousHash))
         {
             await before.DeleteAsync(connection, cancellationToken);
-            range = range with { FirstSequence = before.FirstSequence, PreviousHash = before.PreviousHash };
+            range = range with
+            {
+                FirstSequence = before.FirstSequence, PreviousHash = before.PreviousHash, LastAt = Math.Max(before.LastAt, range.LastAt),
+            };
         }
         if (await RemovedRange.StartingAtAsync(connection, row.Node, row.LastSequence + 1, cancellationToken) is { } after
-            && after.Reason == range.Reason && after.PreviousHash.AsSpan().SequenceEqual(range.Hash))
+            && IsMergeable(after) && after.PreviousHash.AsSpan().SequenceEqual(range.Hash))
         {
             await after.DeleteAsync(connection, cancellationToken);
-            range = range with { LastSequence = after.LastSequence, Hash = after.Hash };
+            range = range with { LastSequence = after.LastSequence, Hash = after.Hash, LastAt = Math.Max(after.LastAt, range.LastAt) };
         }
         if (signer is not null) range = range.SignedBy(signer);
         await range.InsertAsync(connection, cancellationToken);
+
+        bool IsMergeable(RemovedRange neighbour)
+        {
+            if (neighbour.Reason != range.Reason) return false;
+            if (neighbour.IsTrusted(signer)) return true;
+            _logger.RemovalUntrusted(neighbour.Node, neighbour.FirstSequence);
+            return false;
+        }
     }
 }

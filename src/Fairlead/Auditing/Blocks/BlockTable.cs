@@ -1,5 +1,7 @@
 using System.Data.Common;
+using Fairlead.Auditing.Chain;
 using Fairlead.Storage;
+using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Auditing.Blocks;
 
@@ -65,23 +67,29 @@ internal static class BlockTable
             [("@before", before), ("@after", after), ("@limit", (long)limit)], row => row.Int64("number"), cancellationToken);
 
     /// <summary>
-    /// Whether there is a record of this id and time. Compares hashes of ids first, so that hardly any block is read in vain.
+    /// Whether there is a record of this id and time. Compares hashes of ids first, so that hardly any block is read in vain. A block that
+    /// cannot be read is logged and has no records: those that come must not wait for it.
     /// </summary>
     public static async Task<bool> ContainsAsync(
-        DbConnection connection, Records.ShippedCall call, CancellationToken cancellationToken)
+        DbConnection connection, Records.ShippedCall call, ILogger logger, CancellationToken cancellationToken)
     {
-        var hash = BlockTerms.HashOf(call.GenerationId.Span);
+        // As the index has it: a record of administration has no generation.
+        var hash = BlockTerms.HashOf(call.Kind == Records.AuditRecordKind.Generation ? call.GenerationId.Span : call.Id.Span);
         var blocks = await connection.QueryAsync(
-            "SELECT number, terms FROM audit_blocks WHERE last_at >= @at AND first_at <= @at", [("@at", call.At)],
-            row => (Number: row.Int64("number"), Terms: row.Bytes("terms")), cancellationToken);
-        foreach (var (number, terms) in blocks)
+            "SELECT number, node, first_sequence, terms FROM audit_blocks WHERE last_at >= @at AND first_at <= @at", [("@at", call.At)],
+            row => (Number: row.Int64("number"), Node: row.Text("node"), FirstSequence: row.Int64("first_sequence"), Terms: row.Bytes("terms")),
+            cancellationToken);
+        foreach (var (number, node, firstSequence, terms) in blocks)
         {
-            if (!new BlockTerms(terms).MayHave(hash)) continue;
-            if (await FindAsync(connection, number, "", cancellationToken) is not { } row) continue;
-            var block = AuditBlock.Read(row);
-            for (var i = 0; i < block.Count; i++)
+            try
             {
-                if (block.CallOf(i) is { } known && known.Id.Span.SequenceEqual(call.Id.Span)) return true;
+                if (!new BlockTerms(terms).MayHave(hash)) continue;
+                if (await FindAsync(connection, number, "", cancellationToken) is not { } row) continue;
+                if (AuditBlock.Read(row).Has(call.Id.Span)) return true;
+            }
+            catch (BlockFormatException)
+            {
+                logger.BlockUnreadable(node, firstSequence);
             }
         }
         return false;

@@ -11,6 +11,9 @@ internal sealed class BlockTerms
 {
     public static readonly BlockTerm[] All = Enum.GetValues<BlockTerm>();
 
+    /// <summary>The properties that every index has. One of an earlier version lacks those that were added since.</summary>
+    public const int FirstColumns = 9;
+
     private readonly byte[] _bytes;
     private readonly long[] _times;
     private readonly int _generationsAt;
@@ -23,7 +26,8 @@ internal sealed class BlockTerms
     {
         _bytes = bytes;
         var cursor = new BlockCursor(bytes);
-        if (cursor.Byte() != TermsBuilder.Version) throw new BlockFormatException("The index has an unknown version.");
+        Version = cursor.Byte();
+        if (Version is 0 or > TermsBuilder.Version) throw new BlockFormatException("The index has an unknown version.");
         Count = cursor.Count(BlockBuilder.MaxRecords);
         MaxCostPicoUsd = cursor.Int64();
         _times = new long[Count];
@@ -34,7 +38,7 @@ internal sealed class BlockTerms
         _requests = [];
         for (var left = cursor.Count(Count); left > 0; left--) _requests.Add((cursor.Count(Count - 1), cursor.UInt32()));
         var columns = cursor.Count(64);
-        if (columns < All.Length) throw new BlockFormatException("The index lacks a property.");
+        if (columns < FirstColumns) throw new BlockFormatException("The index lacks a property.");
         _values = new List<Range>[columns];
         _numbersAt = new int[columns];
         for (var column = 0; column < columns; column++)
@@ -55,6 +59,12 @@ internal sealed class BlockTerms
     public static ReadOnlySpan<byte> GenerationType => "generation"u8;
 
     public static ReadOnlySpan<byte> AdministrationType => "admin"u8;
+
+    /// <summary>Version of its format.</summary>
+    public byte Version { get; }
+
+    /// <summary>How many properties it has: those of the version that wrote it.</summary>
+    public int Columns => _values.Length;
 
     public int Count { get; }
 

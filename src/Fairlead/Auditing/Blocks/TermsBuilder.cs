@@ -46,10 +46,18 @@ internal sealed class TermsBuilder
         Add(default, default, default, default, default, default, default, default, default);
     }
 
-    public byte[] ToBytes()
+    public byte[] ToBytes() => ToBytes(Version, _columns.Length);
+
+    /// <summary>
+    /// The index as an earlier version wrote it, so that its blocks can be verified. A later version only adds: properties after those that
+    /// were there, or, with a new version number, more after the properties.
+    /// </summary>
+    /// <param name="version">Version of the format.</param>
+    /// <param name="columns">How many properties.</param>
+    public byte[] ToBytes(byte version, int columns)
     {
         var bytes = new BlockBytes();
-        bytes.Byte(Version);
+        bytes.Byte(version);
         bytes.Number((ulong)_count);
         bytes.Int64(_maxCost);
         var before = 0L;
@@ -65,8 +73,8 @@ internal sealed class TermsBuilder
             bytes.Number((ulong)index);
             bytes.UInt32(hash);
         }
-        bytes.Number((ulong)_columns.Length);
-        foreach (var column in _columns) column.Write(bytes);
+        bytes.Number((ulong)columns);
+        foreach (var column in _columns.AsSpan(0, columns)) column.Write(bytes);
         return bytes.Written.ToArray();
     }
 

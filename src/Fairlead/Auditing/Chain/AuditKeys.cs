@@ -24,14 +24,20 @@ internal sealed class AuditKeys
 
     /// <summary>All keys of a file with blocks in the format PEM, private or public.</summary>
     /// <exception cref="CryptographicException">A block is not a key.</exception>
-    /// <exception cref="ArgumentException">A block is not a key.</exception>
     public static AuditKeys Read(string pem)
     {
         var keys = new Dictionary<string, byte[]>(StringComparer.Ordinal);
         foreach (var block in BlocksOf(pem))
         {
             using var key = ECDsa.Create();
-            key.ImportFromPem(block);
+            try
+            {
+                key.ImportFromPem(block);
+            }
+            catch (ArgumentException fault)
+            {
+                throw new CryptographicException($"A block of the key file is not a key: {fault.Message}", fault);
+            }
             var known = key.ExportSubjectPublicKeyInfo();
             keys[IdOf(known)] = known;
         }

@@ -25,6 +25,14 @@ internal static partial class ChainLog
         + "run 'fairlead audit verify'")]
     public static partial void BlockUnreadable(this ILogger logger, string node, long sequence);
 
+    [LoggerMessage(20048, LogLevel.Error, "The signed head of the audit chain of node {Node} cannot be read or kept; it stays as it is, and no "
+        + "other is written until it can")]
+    public static partial void HeadUncheckable(this ILogger logger, Exception exception, string node);
+
+    [LoggerMessage(20049, LogLevel.Error, "Audit records of node {Node}, from record {Sequence} on, stay although they are to be removed: a statement "
+        + "about an earlier removal beside them is not signed with a key of this machine; run 'fairlead audit verify'")]
+    public static partial void RemovalUntrusted(this ILogger logger, string node, long sequence);
+
     [LoggerMessage(20007, LogLevel.Error, "A record of administration could not be written to the spool and is lost")]
     public static partial void AdministrationLost(this ILogger logger, Exception exception);
 }

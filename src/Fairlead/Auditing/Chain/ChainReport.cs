@@ -25,9 +25,18 @@ internal sealed class ChainReport(string node)
     /// <summary>Signed statements about the chain that it fulfils: checkpoints, heads, exported checkpoints.</summary>
     public int Proofs { get; set; }
 
+    /// <summary>Number of the last record that such a statement covers; 0 if there is none.</summary>
+    public long LastProven { get; set; }
+
+    /// <summary>The time of the latest record that a removed range had, in milliseconds since 1970; null without ranges.</summary>
+    public long? RemovedUntil { get; set; }
+
     public int FaultCount { get; private set; }
 
     public bool IsWhole => FaultCount == 0;
+
+    /// <summary>Whether signatures of trusted keys prove every record.</summary>
+    public bool IsProven => IsWhole && Notes.Count == 0 && LastProven >= Last;
 
     /// <summary>The first faults in the order of the records; then those that are about none.</summary>
     public IReadOnlyList<ChainFault> Faults => [.. _faults.OrderBy(fault => fault.Sequence ?? long.MaxValue)];

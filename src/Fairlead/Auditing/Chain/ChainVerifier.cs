@@ -7,28 +7,65 @@ namespace Fairlead.Auditing.Chain;
 
 /// <summary>
 /// Proves that the records of each node are complete, unchanged and in their order, and names the first record that is not. Reads one state
-/// of the database, so a server may run meanwhile. For one run.
+/// of the database for each chain, so a server may run meanwhile. For one run.
 /// </summary>
 /// <param name="storage">The database.</param>
 /// <param name="keys">Keys that are trusted.</param>
-/// <param name="heads">The signed heads of this machine, with their files; read before the database, which may then only be longer.</param>
+/// <param name="readHeads">Reads the signed heads of this machine, with their files.</param>
 /// <param name="exported">Checkpoints that were kept elsewhere.</param>
+/// <param name="local">The nodes of this machine: if one has records, it has a head. Null if that is not known.</param>
 internal sealed class ChainVerifier(
-    IStorage storage, AuditKeys keys, IReadOnlyList<(string Path, SignedCheckpoint? Head)> heads, IReadOnlyList<SignedCheckpoint> exported)
+    IStorage storage, AuditKeys keys, Func<IReadOnlyList<(string Path, SignedCheckpoint? Head)>> readHeads,
+    IReadOnlyList<SignedCheckpoint> exported, IReadOnlySet<string>? local = null)
 {
+    /// <summary>
+    /// How often a chain that grows at this moment is looked at again: the head of its last records is written a moment after them.
+    /// </summary>
+    private const int MaxTries = 20;
+
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+
     private Dictionary<string, byte[]> _registered = [];
+    private IReadOnlyList<(string Path, SignedCheckpoint? Head)> _heads = [];
 
     /// <param name="from">Only records from this time on, in milliseconds since 1970; null for all.</param>
     /// <param name="cancellationToken">Stops the run.</param>
     public async Task<IReadOnlyList<ChainReport>> RunAsync(long? from, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var transaction = await BeginReadAsync(connection, cancellationToken);
-        _registered = await KeyTable.AllAsync(connection, cancellationToken);
         var reports = new List<ChainReport>();
+        _heads = readHeads();
         foreach (var node in await NodesAsync(connection, cancellationToken))
+        {
+            // One for each chain: a long read keeps SQLite from shortening its log.
+            await using var transaction = await BeginSettledAsync(connection, node, cancellationToken);
+            _registered = await KeyTable.AllAsync(connection, cancellationToken);
             reports.Add(await VerifyAsync(connection, node, from, cancellationToken));
+        }
         return reports;
+    }
+
+    // A state of the database of which the head covers all records, if there is one. Heads come first, as the database may only be longer.
+    private async Task<DbTransaction> BeginSettledAsync(DbConnection connection, string node, CancellationToken cancellationToken)
+    {
+        for (var tries = 1; ; tries++)
+        {
+            _heads = readHeads();
+            var transaction = await BeginReadAsync(connection, cancellationToken);
+            try
+            {
+                var head = _heads.Where(known => known.Head?.Node == node).Max(known => (long?)known.Head!.Sequence);
+                var state = await ChainState.FindAsync(connection, node, "", cancellationToken);
+                if (tries == MaxTries || head is null || state is null || state.Sequence <= head) return transaction;
+            }
+            catch
+            {
+                await transaction.DisposeAsync();
+                throw;
+            }
+            await transaction.DisposeAsync();
+            await Task.Delay(Pause, TimeProvider.System, cancellationToken);
+        }
     }
 
     private static async Task<DbTransaction> BeginReadAsync(DbConnection connection, CancellationToken cancellationToken) =>
@@ -45,7 +82,7 @@ internal sealed class ChainVerifier(
             UNION SELECT node FROM audit_checkpoints
             """,
             [], row => row.Text("node"), cancellationToken));
-        nodes.UnionWith(heads.Where(head => head.Head is not null).Select(head => head.Head!.Node));
+        nodes.UnionWith(_heads.Where(head => head.Head is not null).Select(head => head.Head!.Node));
         nodes.UnionWith(exported.Select(checkpoint => checkpoint.Node));
         return nodes;
     }
@@ -56,9 +93,12 @@ internal sealed class ChainVerifier(
         var state = await ChainState.FindAsync(connection, node, "", cancellationToken);
         var proofs = await ProofsAsync(connection, node, state, report, cancellationToken);
         var start = from is null ? null : await StartAsync(connection, node, from.Value, cancellationToken);
-        var walk = new ChainWalk(connection, node, report, proofs, removal => Check(node, removal.KeyId, removal.Statement, removal.Signature, report));
+        var walk = new ChainWalk(connection, node, report, proofs,
+            removal => Check(removal.KeyId, removal.Statement, removal.Signature, report));
         await walk.RunAsync(start, cancellationToken);
 
+        if (local?.Contains(node) == true && report.Last > 0 && !_heads.Any(head => head.Head?.Node == node))
+            report.Fault(null, $"the signed head {node}.head is missing: the last records may be, too");
         if (state is null)
         {
             if (walk.Next > 1) report.Fault(null, "the row with the end of the chain is missing");
@@ -103,10 +143,13 @@ internal sealed class ChainVerifier(
         }
         if (state is not null && state.CheckpointSequence != previous)
             report.Fault(null, $"the checkpoint at record {state.CheckpointSequence} is missing");
-        foreach (var (path, head) in heads)
+        foreach (var (path, head) in _heads)
         {
             if (head is null || head.Node != node) continue;
-            Add($"the signed head {Path.GetFileName(path)}", head);
+            // Whatever this machine has written itself, it has signed with a key that it knows.
+            var source = $"the signed head {Path.GetFileName(path)}";
+            if (keys.Has(head.KeyId)) Add(source, head);
+            else report.Fault(null, $"{source} at record {head.Sequence} is signed with {head.KeyId}, which is not a key of this machine");
             if (head.Previous > 0 && !checkpoints.Exists(checkpoint => checkpoint.Sequence == head.Previous))
                 report.Fault(null, $"the checkpoint at record {head.Previous} is missing");
         }
@@ -115,23 +158,21 @@ internal sealed class ChainVerifier(
 
         void Add(string source, SignedCheckpoint statement)
         {
-            if (Check(node, statement.KeyId, statement.Statement(), statement.Signature, report) is { } problem)
+            if (Check(statement.KeyId, statement.Statement(), statement.Signature, report) is { } problem)
                 report.Fault(null, $"{source} at record {statement.Sequence} {problem}");
             else
-                proofs.Add(new ChainProof(source, statement));
+                proofs.Add(new ChainProof(source, statement, keys.Has(statement.KeyId)));
         }
     }
 
-    /// <summary>What is wrong with a signature; null if nothing is.</summary>
-    private string? Check(string node, string keyId, byte[] statement, byte[] signature, ChainReport report)
+    /// <summary>What is wrong with a signature; null if nothing is, or if it is the valid one of another key, which is noted.</summary>
+    private string? Check(string keyId, byte[] statement, byte[] signature, ChainReport report)
     {
         if (keys.Has(keyId)) return keys.Verify(keyId, statement, signature) ? null : "was changed or forged: its signature is not valid";
         if (!_registered.TryGetValue(keyId, out var known) || AuditKeys.IdOf(known) != keyId || !AuditKeys.Verify(known, statement, signature))
             return "was changed or forged: its signature is not valid";
-        // What this machine has written itself, it has signed with a key that it knows.
-        if (heads.Any(head => head.Head?.Node == node))
-            return $"is signed with {keyId}, which is not a key of this machine. If it is another node's, add its public key to the key file";
-        report.Notes.Add($"signed with {keyId}, which this machine does not know: verify it where that key is, or add its public key to the key file");
+        report.Notes.Add($"a checkpoint or removal is signed with {keyId}, which this machine does not know: "
+            + "verify it where that key is, or add its public key to the key file");
         return null;
     }
 }

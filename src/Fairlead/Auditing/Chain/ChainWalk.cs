@@ -17,7 +17,9 @@ internal sealed class ChainWalk(
     private const int BatchBlocks = 32;
 
     private readonly TermsBuilder _terms = new();
+    private readonly ChainProof[] _proofs = [.. proofs.OrderBy(proof => proof.Statement.Sequence)];
     private Queue<RemovedRange> _ranges = new();
+    private int _nextProof;
 
     /// <summary>The number of the next record.</summary>
     public long Next { get; private set; } = 1;
@@ -33,6 +35,7 @@ internal sealed class ChainWalk(
         report.First = Next;
         var ranges = await RemovedRange.OfChainAsync(connection, node, cancellationToken);
         _ranges = new Queue<RemovedRange>(ranges.Where(range => range.LastSequence >= Next));
+        while (_nextProof < _proofs.Length && _proofs[_nextProof].Statement.Sequence < Next) _nextProof++;
         var after = Next - 1;
         while (true)
         {
@@ -115,7 +118,9 @@ internal sealed class ChainWalk(
     private void CheckIndex(AuditBlock block)
     {
         var times = Enumerable.Range(0, block.Count).Select(block.TimeOf).ToArray();
-        if (_terms.ToBytes().AsSpan().SequenceEqual(block.Row.Terms) && times.Length > 0 && times.Min() == block.Row.FirstAt
+        // As the version that wrote it made it.
+        var terms = _terms.ToBytes(block.Terms.Version, Math.Min(block.Terms.Columns, BlockTerms.All.Length));
+        if (terms.AsSpan().SequenceEqual(block.Row.Terms) && times.Length > 0 && times.Min() == block.Row.FirstAt
             && times.Max() == block.Row.LastAt)
         {
             return;
@@ -135,10 +140,10 @@ internal sealed class ChainWalk(
 
     private void CheckProofs(AuditBlock block, byte[] links)
     {
-        foreach (var proof in proofs)
+        while (ProofUpTo(block.Row.LastSequence) is { } proof)
         {
             var statement = proof.Statement;
-            if (statement.Sequence < block.Row.FirstSequence || statement.Sequence > block.Row.LastSequence) continue;
+            if (statement.Sequence < block.Row.FirstSequence) continue;
             var count = (int)(statement.Sequence - block.Row.FirstSequence + 1);
             var hash = ChainHash.Of(block.Row.PreviousHash, links.AsSpan(0, count * ChainHash.LinkBytes));
             Compare(proof, hash);
@@ -156,22 +161,44 @@ internal sealed class ChainWalk(
                 report.Fault(range.FirstSequence, "is there, but there is also a statement that it was removed");
             else if (!range.PreviousHash.AsSpan().SequenceEqual(Hash))
                 report.Fault(range.FirstSequence, "was removed, but what was removed did not follow the record before it");
-            if (check(new Removal(range.KeyId, range.Statement(), range.Signature)) is { } problem)
+            var problem = check(new Removal(range.KeyId, range.Statement(), range.Signature));
+            if (problem is not null)
                 report.Fault(range.FirstSequence, $"and all up to {range.LastSequence} were removed, but the signed statement about that {problem}");
             else
-                report.Removed += range.LastSequence - range.FirstSequence + 1;
-            foreach (var proof in proofs)
+                NoteRemoved(range);
+            if (range.LastAt > range.At)
+                report.Fault(range.FirstSequence, $"and all up to {range.LastSequence} were removed before the time of the latest of them");
+            while (ProofUpTo(range.LastSequence) is { } proof)
             {
                 if (proof.Statement.Sequence == range.LastSequence) Compare(proof, range.Hash);
+                // Its record is not there to be compared; the statement about the range stands for it.
+                else if (problem is null && proof.Statement.Sequence >= range.FirstSequence) Fulfilled(proof);
             }
             if (range.LastSequence < Next) continue;
             (Next, Hash) = (range.LastSequence + 1, range.Hash);
         }
     }
 
+    private void NoteRemoved(RemovedRange range)
+    {
+        report.Removed += range.LastSequence - range.FirstSequence + 1;
+        report.RemovedUntil = Math.Max(report.RemovedUntil ?? long.MinValue, range.LastAt);
+        report.LastProven = Math.Max(report.LastProven, range.LastSequence);
+    }
+
+    private ChainProof? ProofUpTo(long sequence) =>
+        _nextProof < _proofs.Length && _proofs[_nextProof].Statement.Sequence <= sequence ? _proofs[_nextProof++] : null;
+
+    private void Fulfilled(ChainProof proof)
+    {
+        if (!proof.IsTrusted) return;
+        report.Proofs++;
+        report.LastProven = Math.Max(report.LastProven, proof.Statement.Sequence);
+    }
+
     private void Compare(ChainProof proof, byte[] hash)
     {
-        if (CryptographicOperations.FixedTimeEquals(hash, proof.Statement.Hash)) report.Proofs++;
+        if (CryptographicOperations.FixedTimeEquals(hash, proof.Statement.Hash)) Fulfilled(proof);
         else report.Fault(proof.Statement.Sequence, $"or one before it was changed since {proof.Source} was signed");
     }
 

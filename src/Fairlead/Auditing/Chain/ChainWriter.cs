@@ -26,11 +26,17 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
 
     private readonly ILogger _logger = logger ?? NullLogger.Instance;
     private readonly HashSet<string> _checkedHeads = new(StringComparer.Ordinal);
+
+    // Where the chains end as far as this process knows: a chain may have grown since, but it still has these records.
+    private readonly Dictionary<string, (long Sequence, byte[] Hash)> _known = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ChainState> _ends = new(StringComparer.Ordinal);
     private readonly BlockBuilder _block = new();
     private bool _isOpen;
     private bool _isRegistered;
     private bool _wasRegistered;
+
+    /// <summary>Where what cannot be read is logged.</summary>
+    internal ILogger Logger => _logger;
 
     /// <summary>
     /// Compares the end of the node's chain with its signed head, once in the life of the process. If the database lacks what the head
@@ -39,17 +45,8 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
     public async Task CheckHeadAsync(IStorage storage, string node, CancellationToken cancellationToken)
     {
         if (heads is null || _checkedHeads.Contains(node)) return;
-        if (heads.Read(node) is { } head)
-        {
-            await using var connection = await storage.OpenAsync(cancellationToken);
-            var found = await HashOfAsync(connection, node, head.Sequence, cancellationToken);
-            if (found is null || !found.AsSpan().SequenceEqual(head.Hash))
-            {
-                var path = heads.KeepLost(head);
-                _logger.HeadLost(node, head.Sequence, path);
-            }
-        }
-        _checkedHeads.Add(node);
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await CheckHeadAsync(connection, node, cancellationToken);
     }
 
     /// <summary>Adds records to the end of the node's chain.</summary>
@@ -63,6 +60,7 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
     {
         if (records.Count == 0) return;
         var state = await ChainState.LockAsync(connection, sql, node, cancellationToken);
+        await CheckEndAsync(connection, state, cancellationToken);
         if (!_isOpen || _block.Node != node || _block.Number != state.OpenBlock || _block.FirstSequence + _block.Count - 1 != state.Sequence)
             _block.Begin(node, state.Sequence + 1, state.Hash);
         // If the transaction fails, the block in memory has records that the database does not have.
@@ -94,11 +92,13 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
         if (await ChainState.FindAsync(connection, node, "", cancellationToken) is not { } known || !HasNews(known)) return;
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
         var state = await ChainState.LockAsync(connection, storage.Sql, node, cancellationToken);
+        await CheckEndAsync(connection, state, cancellationToken);
         if (!HasNews(state)) return;
         state = await AddCheckpointAsync(connection, state, cancellationToken);
         await state.SaveAsync(connection, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         _isRegistered = _wasRegistered;
+        _known[node] = (state.Sequence, state.Hash);
         WriteHead(state);
 
         static bool HasNews(ChainState state) => state.Sequence > state.CheckpointSequence;
@@ -111,6 +111,7 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
         foreach (var state in _ends.Values)
         {
             _isOpen = state.OpenBlock != 0;
+            _known[state.Node] = (state.Sequence, state.Hash);
             WriteHead(state);
         }
         _ends.Clear();
@@ -123,25 +124,73 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
         _wasRegistered = _isRegistered;
     }
 
-    /// <summary>The hash of a record of a chain; null if the database does not have its block.</summary>
-    internal static async Task<byte[]?> HashOfAsync(
-        DbConnection connection, string node, long sequence, CancellationToken cancellationToken)
+    private async Task CheckHeadAsync(DbConnection connection, string node, CancellationToken cancellationToken)
     {
-        if (await ChainState.FindAsync(connection, node, "", cancellationToken) is not { } state || state.Sequence < sequence) return null;
-        if (state.Sequence == sequence) return state.Hash;
-        if ((await BlockTable.OfChainAsync(connection, node, sequence, 1, cancellationToken)).FirstOrDefault() is not { } row)
-            // It may have been removed since.
-            return (await RemovedRange.EndingAtAsync(connection, node, sequence, cancellationToken))?.Hash;
-        if (row.FirstSequence > sequence) return null;
+        try
+        {
+            if (heads!.Read(node) is { } head)
+            {
+                if (await HasAsync(connection, node, head.Sequence, head.Hash, cancellationToken)) _known[node] = (head.Sequence, head.Hash);
+                else KeepLost(head);
+            }
+            _checkedHeads.Add(node);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Records must reach the database all the same. The next batch tries again.
+            _logger.HeadUncheckable(e, node);
+        }
+    }
+
+    // Before anything is signed: whoever changes the database while the server runs must not get a signature for that.
+    private async Task CheckEndAsync(DbConnection connection, ChainState state, CancellationToken cancellationToken)
+    {
+        var node = state.Node;
+        if (heads is not null && !_checkedHeads.Contains(node)) await CheckHeadAsync(connection, node, cancellationToken);
+        if (!_known.TryGetValue(node, out var known)) return;
+        if (known.Sequence == state.Sequence && known.Hash.AsSpan().SequenceEqual(state.Hash)) return;
+        if (await HasAsync(connection, node, known.Sequence, known.Hash, cancellationToken)) return;
+        var end = new SignedCheckpoint(node, known.Sequence, known.Hash, time.GetUtcNow().ToUnixTimeMilliseconds(), 0);
+        try
+        {
+            KeepLost(signer is null ? end : end.SignedBy(signer));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The head before stays, and with it what it proves.
+            _checkedHeads.Remove(node);
+            _logger.HeadUncheckable(e, node);
+        }
+    }
+
+    private void KeepLost(SignedCheckpoint head)
+    {
+        var path = heads?.KeepLost(head) ?? "memory";
+        _known.Remove(head.Node);
+        _logger.HeadLost(head.Node, head.Sequence, path);
+    }
+
+    /// <summary>Whether the chain has a record with this hash, or had it until it was removed, as a valid statement says.</summary>
+    private async Task<bool> HasAsync(
+        DbConnection connection, string node, long sequence, byte[] hash, CancellationToken cancellationToken)
+    {
+        if (await ChainState.FindAsync(connection, node, "", cancellationToken) is not { } state || state.Sequence < sequence) return false;
+        if (state.Sequence == sequence) return state.Hash.AsSpan().SequenceEqual(hash);
+        if ((await BlockTable.OfChainAsync(connection, node, sequence, 1, cancellationToken)).FirstOrDefault() is not { } row
+            || row.FirstSequence > sequence)
+        {
+            return await RemovedRange.ContainingAsync(connection, node, sequence, cancellationToken) is { } range && range.IsTrusted(signer)
+                && (range.LastSequence != sequence || range.Hash.AsSpan().SequenceEqual(hash));
+        }
         try
         {
             var block = AuditBlock.Read(row);
             var count = (int)(sequence - row.FirstSequence + 1);
-            return ChainHash.Of(row.PreviousHash, block.Links().AsSpan(0, count * ChainHash.LinkBytes));
+            return ChainHash.Of(row.PreviousHash, block.Links().AsSpan(0, count * ChainHash.LinkBytes)).AsSpan().SequenceEqual(hash);
         }
         catch (BlockFormatException)
         {
-            return null;
+            return false;
         }
     }
 
@@ -175,7 +224,8 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
 
     private void WriteHead(ChainState state)
     {
-        if (signer is null || heads is null) return;
+        // A head that could not be compared yet may be all that shows what is missing.
+        if (signer is null || heads is null || !_checkedHeads.Contains(state.Node)) return;
         try
         {
             var now = time.GetUtcNow().ToUnixTimeMilliseconds();

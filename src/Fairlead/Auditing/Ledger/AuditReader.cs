@@ -74,6 +74,9 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
             new(Comparer<AuditCursor>.Create(static (left, right) => right.CompareTo(left)));
 
         private readonly List<Found> _page = [];
+
+        // Blocks before this time count towards the maximum.
+        private readonly long _limited = filter.MadeAt is { } made ? made - DayMilliseconds : long.MaxValue;
         private AuditBlock? _block;
 
         public AuditCursor? Next { get; private set; }
@@ -89,7 +92,7 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
                 {
                     if (Emit(row.LastAt)) return;
                     // A search by id looks at all blocks since the id was made: their hashes exclude nearly all of them.
-                    if (seen++ == MaxBlocks && !filter.NeedsRecord)
+                    if (row.LastAt < _limited && seen++ == MaxBlocks)
                     {
                         Next = AuditCursor.Before(row.LastAt);
                         return;

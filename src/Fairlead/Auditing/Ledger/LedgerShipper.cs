@@ -214,10 +214,11 @@ internal sealed class LedgerShipper : BackgroundService
         await using (var connection = await _storage.OpenAsync(cancellationToken))
             any = await ChangeTable.AnyAsync(connection, cancellationToken);
         var taken = any ? await WriteAsync(new LedgerBatch(_own.Folder.Node, []) { TakesChanges = true }, cancellationToken) : 0;
-        if (taken == ChangeTable.MaxTaken) return true;
+        // There may be more, also behind rows that are no records.
+        if (taken > 0) return true;
         _changesAt = _time.GetTimestamp();
         _takenChanges = noted;
-        return taken > 0;
+        return false;
     }
 
     private (List<ShippedCall> Calls, SpoolRead Read) Collect(SpoolSource source, int count, bool isEnd, ref int at)

@@ -67,7 +67,7 @@ internal static class LedgerWriter
             // A commit whose response was lost may still be in progress: only the lock waits for it. SQLite has one writer at a time.
             if (storage.Provider == StorageProvider.Postgres && batch.Records.Count > 0)
                 await ChainState.LockAsync(connection, storage.Sql, batch.Node, cancellationToken);
-            var records = await NewOfAsync(connection, batch, cancellationToken);
+            var records = await NewOfAsync(connection, batch, chain, cancellationToken);
             if (batch.TakesChanges) records.AddRange(await ChangeTable.TakeAsync(connection, storage.Sql, cancellationToken));
             await chain.AppendAsync(connection, storage.Sql, batch.Node, records, cancellationToken);
 
@@ -114,21 +114,31 @@ internal static class LedgerWriter
     // The position is written with the records, so it decides for nearly all of them. Where it cannot, their ids do: if the node has none
     // although it has records, and for calls that a killed process left, which may have been recorded before and are then on a spool twice.
     private static async Task<List<ShippedCall>> NewOfAsync(
-        DbConnection connection, LedgerBatch batch, CancellationToken cancellationToken)
+        DbConnection connection, LedgerBatch batch, ChainWriter chain, CancellationToken cancellationToken)
     {
         var known = batch.Records.Count == 0 ? null : await ReadPositionAsync(connection, batch.Node, cancellationToken);
         var isUnknown = known is null && batch.Records.Count > 0
-            && await ChainState.FindAsync(connection, batch.Node, "", cancellationToken) is { Sequence: > 0 };
+            && (await ChainState.FindAsync(connection, batch.Node, "", cancellationToken) is { Sequence: > 0 }
+                || await connection.Int64Async("SELECT 1 FROM audit_records LIMIT 1", [], cancellationToken) is not null);
         var fresh = new List<ShippedCall>(batch.Records.Count);
         HashSet<string>? ids = null;
+        bool? hasRows = null;
         foreach (var record in batch.Records)
         {
             if (record.Position is { } position && known is { } reached && position <= reached) continue;
             if (isUnknown || record.IsRecovered || record.Position is null)
             {
                 ids ??= new HashSet<string>(StringComparer.Ordinal);
-                if (!ids.Add(Encoding.UTF8.GetString(record.Id.Span))) continue;
-                if (await BlockTable.ContainsAsync(connection, record, cancellationToken)) continue;
+                var id = Encoding.UTF8.GetString(record.Id.Span);
+                if (!ids.Add(id)) continue;
+                // Rows of an earlier version first: their conversion moves them to blocks.
+                hasRows ??= await connection.Int64Async("SELECT 1 FROM audit_records LIMIT 1", [], cancellationToken) is not null;
+                if (hasRows == true
+                    && await connection.Int64Async("SELECT 1 FROM audit_records WHERE id = @id", [("@id", id)], cancellationToken) is not null)
+                {
+                    continue;
+                }
+                if (await BlockTable.ContainsAsync(connection, record, chain.Logger, cancellationToken)) continue;
             }
             fresh.Add(record);
         }

@@ -1,14 +1,14 @@
 namespace Fairlead.Auditing.Spooling;
 
 /// <summary>
-/// The records of calls that were refused before any attempt. They have no reservation and must not use reserved space. While the disk is
+/// The records of calls that were refused before any attempt, and of refused attempts to administer. They have no reservation and must not use reserved space. While the disk is
 /// full, they wait in a small buffer; those that do not fit are counted and dropped. Not thread-safe; used under the spool's lock.
 /// </summary>
 internal sealed class RefusedRecords(SpoolSegments segments, SpoolFolder folder, SpoolOptions options, TimeProvider time)
 {
     private static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
 
-    private readonly Queue<byte[]> _waiting = new();
+    private readonly Queue<(SpoolRecordType Type, byte[] Record)> _waiting = new();
     private readonly Dictionary<long, long> _bytesBySegment = [];
     private long _waitingBytes;
     private long _bytes;
@@ -21,13 +21,13 @@ internal sealed class RefusedRecords(SpoolSegments segments, SpoolFolder folder,
     public long Dropped { get; private set; }
 
     /// <summary>Appends the record, or lets it wait, or drops it. Returns which.</summary>
-    public RefusedRecordResult Add(ReadOnlySpan<byte> record, uint checksum)
+    public RefusedRecordResult Add(SpoolRecordType type, ReadOnlySpan<byte> record, uint checksum)
     {
         if (_waiting.Count == 0 && CanAppend())
         {
             try
             {
-                Append(record, checksum);
+                Append(type, record, checksum);
                 return RefusedRecordResult.Appended;
             }
             catch (SpoolUnavailableException)
@@ -37,7 +37,7 @@ internal sealed class RefusedRecords(SpoolSegments segments, SpoolFolder folder,
         }
         if (_waitingBytes + record.Length <= options.MaxWaitingRefusedBytes)
         {
-            _waiting.Enqueue(record.ToArray());
+            _waiting.Enqueue((type, record.ToArray()));
             _waitingBytes += record.Length;
             return RefusedRecordResult.Waits;
         }
@@ -49,10 +49,10 @@ internal sealed class RefusedRecords(SpoolSegments segments, SpoolFolder folder,
     /// <exception cref="SpoolUnavailableException">The disk is full or cannot be written, or the spool is closed.</exception>
     public bool TryAppendWaiting()
     {
-        if (!CanAppend() || !_waiting.TryPeek(out var record)) return false;
-        Append(record, Crc32C.Append(0, record));
+        if (!CanAppend() || !_waiting.TryPeek(out var next)) return false;
+        Append(next.Type, next.Record, Crc32C.Append(0, next.Record));
         _waiting.Dequeue();
-        _waitingBytes -= record.Length;
+        _waitingBytes -= next.Record.Length;
         return true;
     }
 
@@ -67,10 +67,10 @@ internal sealed class RefusedRecords(SpoolSegments segments, SpoolFolder folder,
 
     private bool CanAppend() => !segments.HasFailed && HasSpace();
 
-    private void Append(ReadOnlySpan<byte> record, uint checksum)
+    private void Append(SpoolRecordType type, ReadOnlySpan<byte> record, uint checksum)
     {
         segments.DemandSpace(SpoolFormat.SizeOf(record.Length), 0, 0);
-        segments.Write(SpoolRecordType.CallEnded, record, checksum);
+        segments.Write(type, record, checksum);
         var segment = segments.End.Segment;
         _bytes += record.Length;
         _bytesBySegment[segment] = _bytesBySegment.GetValueOrDefault(segment) + record.Length;

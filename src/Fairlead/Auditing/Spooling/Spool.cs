@@ -189,13 +189,19 @@ internal sealed class Spool : ISpool, IDisposable
             lock (_gate) _reservations.Release(held);
             throw;
         }
-        if (!(held > 0 ? TryAppendEnd(record, held, call.GenerationId) : TryAppendRefused(record))) return default;
+        if (!(held > 0 ? TryAppendEnd(record, held, call.GenerationId) : TryAppendRefused(SpoolRecordType.CallEnded, record))) return default;
         return _segments.Flushes ? new ValueTask(FlushForEndAsync(call.GenerationId)) : default;
     }
 
     /// <summary>Appends a record unchanged, if that leaves the reserved space free.</summary>
     /// <exception cref="SpoolUnavailableException">The disk is full or cannot be written, or the spool is closed.</exception>
     public void Append(SpoolRecordType type, ReadOnlySpan<byte> payload) => Append(type, payload, room: 0, more: 0);
+
+    /// <summary>
+    /// Appends a record that anyone can cause: it uses no reserved space and no more than its share of the spool, waits in memory for space,
+    /// and is counted and dropped if there is none.
+    /// </summary>
+    public void AppendRefused(SpoolRecordType type, ReadOnlySpan<byte> payload) => TryAppendRefused(type, payload);
 
     /// <summary>
     /// Writes what waits in memory for space, and creates the spare segment if it is missing. Cheap when there is nothing to do.
@@ -279,13 +285,13 @@ internal sealed class Spool : ISpool, IDisposable
         }
     }
 
-    private bool TryAppendRefused(ReadOnlySpan<byte> record)
+    private bool TryAppendRefused(SpoolRecordType type, ReadOnlySpan<byte> record)
     {
         var checksum = Crc32C.Append(0, record);
         RefusedRecordResult result;
         lock (_gate)
         {
-            result = _refused.Add(record, checksum);
+            result = _refused.Add(type, record, checksum);
             _segments.CreateSparesSoon();
         }
         if (result == RefusedRecordResult.Dropped) _logger.RefusalDropped();

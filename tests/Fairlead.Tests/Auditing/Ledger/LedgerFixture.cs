@@ -48,8 +48,8 @@ internal sealed class LedgerFixture : IDisposable
     /// <summary>What a verification on this machine says.</summary>
     public async Task<IReadOnlyList<ChainReport>> VerifyAsync(AuditKeys keys, IReadOnlyList<SignedCheckpoint>? exported = null, long? from = null)
     {
-        var heads = new ChainHeads(Spools.Root).All().ToList();
-        return await new ChainVerifier(Storage, keys, heads, exported ?? []).RunAsync(from, TestContext.Current.CancellationToken);
+        var heads = new ChainHeads(Spools.Root);
+        return await new ChainVerifier(Storage, keys, () => [.. heads.All()], exported ?? [], heads.LocalNodes()).RunAsync(from, TestContext.Current.CancellationToken);
     }
 
     public static async Task ShipAllAsync(LedgerShipper shipper)
