@@ -22,6 +22,7 @@ public enum ErrorCode
     IdempotencyInProgress,
     IdempotencyConflict,
     NotCached,
+    ResultExpired,
 
     MissingApiKey,
     InvalidApiKey,

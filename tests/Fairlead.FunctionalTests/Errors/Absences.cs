@@ -30,6 +30,7 @@ internal static class Absences
             => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that a repeated request could meet.",
 
         ErrorCode.NotCached => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that could be kept.",
+        ErrorCode.ResultExpired => "Only /result and /events below a generation give it; AuditedGenerationTests asks them.",
         ErrorCode.BudgetExceeded => door.Generates && door != Door.CountTokens ? null : "Nothing is paid for.",
         ErrorCode.QueueFull => door.Generates && door != Door.CountTokens ? null : "Nothing waits in a queue for it.",
         ErrorCode.Overloaded => door.Generates ? null : "It holds little, and takes no large bodies.",
