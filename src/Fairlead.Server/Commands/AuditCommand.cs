@@ -14,7 +14,7 @@ using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
 namespace Fairlead.Server.Commands;
 
 /// <summary>
-/// <c>fairlead audit verify | checkpoints | key</c>, on the store of this machine, also while a server runs. Exit codes of verify: 0 all
+/// <c>fairlead audit verify | export | checkpoints | key</c>, on the store of this machine, also while a server runs. Exit codes of verify: 0 all
 /// records are proven, 1 something is broken, 2 it could not be checked, 3 nothing is broken but not all is proven.
 /// </summary>
 internal static class AuditCommand
@@ -58,9 +58,11 @@ internal static class AuditCommand
         export.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, store =>
             ExportAsync(store, parsed.GetValue(output)!, cancellationToken), cancellationToken));
 
+        var records = AuditExportCommand.Build((parsed, work, cancellationToken) => RunAsync(parsed, config, work, cancellationToken));
+
         var key = new Command("key", "Print the public key that signs on this machine, in the format PEM.");
         key.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, PrintKeyAsync, cancellationToken));
-        return new Command("audit", "Verify the audit records; export their checkpoints.") { config, verify, export, key };
+        return new Command("audit", "Verify and export the audit records; export their checkpoints.") { config, verify, records, export, key };
     }
 
     private static async Task<int> RunAsync(
@@ -241,9 +243,10 @@ internal static class AuditCommand
     }
 
     private static string Capital(string text) => char.ToUpperInvariant(text[0]) + text[1..];
+}
 
-    private sealed record AuditStore(IStorage Storage, string Folder, string KeyFile, TextWriter Output, TextWriter Error)
-    {
-        public AuditKeys ReadKeys() => File.Exists(KeyFile) ? AuditKeys.Read(File.ReadAllText(KeyFile)) : AuditKeys.None;
-    }
+/// <summary>What the commands on the audit records need.</summary>
+internal sealed record AuditStore(IStorage Storage, string Folder, string KeyFile, TextWriter Output, TextWriter Error)
+{
+    public AuditKeys ReadKeys() => File.Exists(KeyFile) ? AuditKeys.Read(File.ReadAllText(KeyFile)) : AuditKeys.None;
 }

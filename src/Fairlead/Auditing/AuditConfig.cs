@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Exports;
 using Fairlead.Configuration;
 
 namespace Fairlead.Auditing;
@@ -16,6 +17,8 @@ internal sealed record AuditConfig
             (a, v) => a with { Durability = (AuditDurability)Array.IndexOf(DurabilityNames, (string)v) },
             "What a record must survive before the last byte of the response is sent: a crash of the process (spool), of the machine "
             + "(fsync), or the loss of the machine (database, if that is elsewhere).") { NeedsRestart = true },
+        new("export", AuditExportConfig.Keys, a => a.Export, (a, v) => a with { Export = (AuditExportConfig)v },
+            "Files of audit records that are written on a schedule."),
         new("keyFile", ConfigTypes.Text, a => a.KeyFile, (a, v) => a with { KeyFile = (string)v },
             "File with the key that signs checkpoints of the audit chain, in the format PEM. Created if it does not exist. Nodes of one "
             + "database can share it. Default: audit-key.pem in the data directory.") { NeedsRestart = true },
@@ -28,6 +31,9 @@ internal sealed record AuditConfig
         "The record of every call.");
 
     public AuditDurability Durability { get; init; }
+
+    /// <summary>Files that are written on a schedule. Default none.</summary>
+    public AuditExportConfig Export { get; init; } = new();
 
     /// <summary>File of the key that signs; null for <c>audit-key.pem</c> in the data directory.</summary>
     public string? KeyFile { get; init; }

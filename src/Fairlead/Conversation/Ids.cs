@@ -47,6 +47,21 @@ internal static class Ids
     public static string Sibling(string prefix, string id) =>
         string.Concat(prefix, id.AsSpan(id.IndexOf('_', StringComparison.Ordinal) + 1));
 
+    /// <summary>When the id was made, to the millisecond; null if it is no id with this prefix.</summary>
+    public static DateTimeOffset? TimeOf(string prefix, string id)
+    {
+        if (id.Length != prefix.Length + 26 || !id.StartsWith(prefix, StringComparison.Ordinal)) return null;
+        var ms = 0L;
+        for (var i = 0; i < 26; i++)
+        {
+            var digit = Alphabet.IndexOf(id[prefix.Length + i], StringComparison.Ordinal);
+            if (digit < 0) return null;
+            if (i < 10) ms = (ms << 5) | (uint)digit;
+        }
+        // Times after the year 9000 are none.
+        return ms <= 221_845_392_000_000 ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : null;
+    }
+
     /// <summary>Milliseconds and count of the next id. A count that is full runs over into the milliseconds.</summary>
     private static long Next(long ms)
     {

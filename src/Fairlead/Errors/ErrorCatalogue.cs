@@ -47,6 +47,9 @@ internal static class ErrorCatalogue
         new(ErrorCode.NotCached, "not_cached", ErrorGroup.Request, 504, 504, Invalid, Invalid, false,
             "The cache has no response to the request",
             "Leave out Cache-Control: only-if-cached, so that a model answers."),
+        Request(ErrorCode.ResultExpired, "result_expired", 410, "The content of the generation is not stored",
+            "GET /v2/generations/{id} still shows its outcome, usage and cost. Read results before they expire, or store them yourself.",
+            anthropicType: "not_found_error"),
 
         Access(ErrorCode.MissingApiKey, "missing_api_key", 401, "No API key was sent",
             "Send the key as Authorization: Bearer, x-api-key or api-key."),

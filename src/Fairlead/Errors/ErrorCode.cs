@@ -23,6 +23,7 @@ public enum ErrorCode
     IdempotencyInProgress,
     IdempotencyConflict,
     NotCached,
+    ResultExpired,
 
     MissingApiKey,
     InvalidApiKey,

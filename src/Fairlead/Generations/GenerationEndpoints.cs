@@ -21,7 +21,8 @@ internal sealed class GenerationEndpoints(
     DrainState drain,
     MemoryBudget memory,
     PlaceholderShelf shelf,
-    TimeProvider time)
+    TimeProvider time,
+    IAuditedCalls? audited = null)
 {
     private const int MaxWaitSeconds = 60;
     private const int MaxListed = 100;
@@ -36,7 +37,7 @@ internal sealed class GenerationEndpoints(
         if (query.Error is { } error) return error;
         return await AwaitAsync(request.Caller, request.Id, wait, request.Cancellation) is { } record
             ? await ResultAsync(request, record, isUnfinished: !record.IsFinal)
-            : NotFound(request.Id);
+            : await AuditedAsync(request);
     }
 
     /// <summary>The stored response, with the status and the bytes that the client would have received.</summary>
@@ -45,7 +46,7 @@ internal sealed class GenerationEndpoints(
         var query = new QueryReader(request.Query, "wait");
         var wait = query.Integer("wait", 0, MaxWaitSeconds, 0);
         if (query.Error is { } error) return error;
-        if (await AwaitAsync(request.Caller, request.Id, wait, request.Cancellation) is not { } known) return NotFound(request.Id);
+        if (await AwaitAsync(request.Caller, request.Id, wait, request.Cancellation) is not { } known) return await WithoutContentAsync(request);
         if (!known.IsFinal)
         {
             EndpointResult conflict = new GatewayError(ErrorCode.Conflict,
@@ -56,7 +57,7 @@ internal sealed class GenerationEndpoints(
             return conflict.WithHeader("Retry-After", "1");
         }
         var held = Hold(request);
-        if (await FindWithResultAsync(request, held) is not { } record) return NotFound(request.Id);
+        if (await FindWithResultAsync(request, held) is not { } record) return await WithoutContentAsync(request);
         var type = record.ResultStatus < 400 ? "application/json" : ErrorBodyWriter.ContentTypeOf(calls.ShapeOf(record.Dialect));
         ReadOnlyMemory<byte> body = record.Result;
         if (shelf.Find(record.Id) is { } originals) body = originals.Restore(body.Span);
@@ -78,7 +79,7 @@ internal sealed class GenerationEndpoints(
                 request.Caller.ProjectId, request.Id, GenerationBodies.Request, held.Count, request.Cancellation);
             call = record is null ? null : calls.ViewOf(record, request.Caller);
         }
-        if (record is null || call is null) return NotFound(request.Id);
+        if (record is null || call is null) return await WithoutContentAsync(request);
         if (call.Body is { } body) request.DisposeAfterResponse(body);
         return new KeptStreamResult(streams, call, record with { Request = [] }, new TypedEventsView(call, record), after);
     }
@@ -115,7 +116,8 @@ internal sealed class GenerationEndpoints(
     public async Task<EndpointResult> CancelAsync(EndpointRequest request)
     {
         var (project, id) = (request.Caller.ProjectId, request.Id);
-        if (await store.FindAsync(project, id, request.Cancellation) is not { } record) return NotFound(id);
+        // What has ended stays as it is, also if only its record is left.
+        if (await store.FindAsync(project, id, request.Cancellation) is not { } record) return await AuditedAsync(request);
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         var before = await store.CancelAsync(project, id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
         if (before is null) return NotFound(id);
@@ -182,6 +184,21 @@ internal sealed class GenerationEndpoints(
         return isUnfinished ? result.WithHeader("Retry-After", "1") : result;
     }
 
+    /// <summary>A call that is not stored as a generation, or not any more, as its audit record shows it.</summary>
+    private async Task<EndpointResult> AuditedAsync(EndpointRequest request)
+    {
+        if (await FindAuditedAsync(request) is not { } record) return NotFound(request.Id);
+        return EndpointResult.Json(json => AuditedGeneration.Write(json, record, request.Site))
+            .WithHeader("Fairlead-Generation", request.Id);
+    }
+
+    private async Task<EndpointResult> WithoutContentAsync(EndpointRequest request) =>
+        await FindAuditedAsync(request) is null ? NotFound(request.Id)
+            : new GatewayError(ErrorCode.ResultExpired, $"The content of the generation '{request.Id}' is not stored: it has expired, or was not kept.");
+
+    private async Task<ReadOnlyMemory<byte>?> FindAuditedAsync(EndpointRequest request) =>
+        audited is null ? null : await audited.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation);
+
     private Task<GenerationRecord?> FindWithResultAsync(EndpointRequest request, MemoryLease held) =>
         store.FindAsync(request.Caller.ProjectId, request.Id, GenerationBodies.Result, held.Count, request.Cancellation);
 
@@ -192,6 +209,6 @@ internal sealed class GenerationEndpoints(
         text.Length == 30 && text.StartsWith("gen_", StringComparison.Ordinal) && text.Skip(4).All(char.IsAsciiLetterOrDigit);
 
     private static GatewayError NotFound(string id) => new(ErrorCode.NotFound, id.Length is > 0 and <= 64
-        ? $"There is no generation '{id}'; it may have expired, or was not one that is kept."
+        ? $"There is no generation '{id}'; it has not ended yet and is not stored, or its record has expired."
         : "There is no such generation.");
 }

@@ -15,13 +15,24 @@ internal sealed class QueryReader
     private readonly IQueryCollection _query;
     private readonly List<FieldError> _errors = [];
 
-    public QueryReader(IQueryCollection query, params ReadOnlySpan<string> known)
+    public QueryReader(IQueryCollection query, params ReadOnlySpan<string> known) : this(query, known, null)
+    {
+    }
+
+    /// <param name="query">The parameters.</param>
+    /// <param name="known">Names of known ones.</param>
+    /// <param name="prefix">Start of the names of further ones, whose rest the client chooses; null for none.</param>
+    public QueryReader(IQueryCollection query, ReadOnlySpan<string> known, string? prefix)
     {
         _query = query;
         foreach (var (name, values) in query)
         {
-            if (known.IsEmpty) AddError(name, "Unknown parameter. This address has none.");
-            else if (!known.Contains(name)) AddError(name, $"Unknown parameter. Known parameters: {string.Join(", ", known.ToArray())}.");
+            if (prefix is not null && name.StartsWith(prefix, StringComparison.Ordinal))
+            {
+                if (values.Count > 1) AddError(name, "The parameter occurs more than once.");
+            }
+            else if (known.IsEmpty) AddError(name, "Unknown parameter. This address has none.");
+            else if (!known.Contains(name)) AddError(name, $"Unknown parameter. Known parameters: {string.Join(", ", known.ToArray())}{(prefix is null ? "" : $", {prefix}<key>")}.");
             else if (values.Count > 1) AddError(name, "The parameter occurs more than once.");
         }
     }
@@ -67,6 +78,40 @@ internal sealed class QueryReader
             return number;
         AddError(name, $"Must be a whole number from {min} to {max}.");
         return defaultValue;
+    }
+
+    /// <summary>An amount of US dollars from 0 to <paramref name="max"/>.</summary>
+    public decimal? Amount(string name, decimal max)
+    {
+        if (Text(name) is not { } value) return null;
+        if (value.Length <= 24 && decimal.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var amount)
+            && amount <= max && amount.Scale <= 12)
+        {
+            return amount;
+        }
+        AddError(name, string.Create(CultureInfo.InvariantCulture,
+            $"Must be an amount of US dollars from 0 to {max} with at most 12 decimals, such as 0.25."));
+        return null;
+    }
+
+    /// <summary>All parameters whose names start with <paramref name="prefix"/>, without it.</summary>
+    /// <param name="prefix">Start of their names.</param>
+    /// <param name="maxCount">Maximum number of them.</param>
+    /// <param name="maxName">Maximum characters of the rest of a name.</param>
+    /// <param name="maxLength">Maximum characters of a value.</param>
+    public List<KeyValuePair<string, string>> Prefixed(string prefix, int maxCount, int maxName, int maxLength)
+    {
+        var found = new List<KeyValuePair<string, string>>();
+        foreach (var (name, values) in _query)
+        {
+            if (!name.StartsWith(prefix, StringComparison.Ordinal) || values.Count != 1) continue;
+            var key = name[prefix.Length..];
+            if (key.Length == 0 || key.Length > maxName || key.Any(char.IsControl))
+                AddError(name, $"Needs a key of 1 to {maxName} characters and no control characters after '{prefix}'.");
+            else if (found.Count == maxCount) AddError(name, $"At most {maxCount} parameters may start with '{prefix}'.");
+            else if (Text(name, maxLength) is { } value) found.Add(new KeyValuePair<string, string>(key, value));
+        }
+        return found;
     }
 
     /// <summary>An RFC 3339 time, or a date, which means its midnight in UTC.</summary>

@@ -185,6 +185,9 @@ internal sealed class RequestFacts
     /// <summary>Hosts of the URLs that the provider is asked to fetch; null if there are none.</summary>
     public RequestHosts? Hosts { get; private set; }
 
+    /// <summary>The end user and the metadata that the request names; null for neither.</summary>
+    public RequestLabels? Labels { get; private set; }
+
     public CallExtension Extension { get; set; } = CallExtension.None;
 
     /// <summary>Further facts of the Responses dialect; null for all others.</summary>
@@ -200,6 +203,9 @@ internal sealed class RequestFacts
     public Dialects.FairleadV2.V2Request? V2 { get; set; }
 
     public bool Has(RequestFeatures feature) => (Features & feature) != 0;
+
+    /// <summary>The labels, to be written while the request is read.</summary>
+    public RequestLabels Label() => Labels ??= new RequestLabels();
 
     /// <summary>Records a string of the body if it is a URL of HTTP.</summary>
     /// <param name="text">The string, as it is in the body.</param>

@@ -1,6 +1,7 @@
 using System.Text;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Records;
+using Fairlead.Conversation;
 
 namespace Fairlead.Auditing.Blocks;
 
@@ -10,6 +11,10 @@ internal sealed class BlockFilter
     private readonly List<(BlockTerm Term, byte[] Value)> _terms = [];
     private readonly byte[]? _generation;
     private readonly byte[]? _request;
+    private readonly byte[]? _user;
+    private readonly (byte[] Key, byte[] Value)[] _metadata;
+    private readonly uint[] _labels;
+    private readonly long _minCost;
     private readonly AuditQuery _query;
     private readonly long _from;
     private readonly long _to;
@@ -29,6 +34,11 @@ internal sealed class BlockFilter
         Add(BlockTerm.Code, query.Code);
         _generation = query.GenerationId is { } generation ? Encoding.UTF8.GetBytes(generation) : null;
         _request = query.RequestId is { } request ? Encoding.UTF8.GetBytes(request) : null;
+        _minCost = query.MinCostUsd is { } cost ? Money.ToPico(cost) : 0;
+        _user = query.EndUser is { } user ? Encoding.UTF8.GetBytes(user) : null;
+        _metadata = [.. query.Metadata.Select(pair => (Encoding.UTF8.GetBytes(pair.Key), Encoding.UTF8.GetBytes(pair.Value)))];
+        _labels = [.. _metadata.Select(pair => LabelHash.OfMetadata(pair.Key, pair.Value))];
+        if (_user is not null) _labels = [.. _labels, LabelHash.OfEndUser(_user)];
     }
 
     /// <summary>First time of a record, in milliseconds since 1970.</summary>
@@ -41,7 +51,10 @@ internal sealed class BlockFilter
     public long? MadeAt => UlidTimeOf(_generation ?? _request);
 
     /// <summary>Whether the index is not certain, so that <see cref="Accepts"/> decides.</summary>
-    public bool NeedsRecord => _generation is not null || _request is not null;
+    public bool NeedsRecord => IsById || _labels.Length > 0;
+
+    /// <summary>Whether at most a few records match, made at the time that their id says.</summary>
+    public bool IsById => _generation is not null || _request is not null;
 
     /// <summary>The places of the records that match by the index.</summary>
     public List<int> Match(BlockTerms terms, long block)
@@ -51,6 +64,8 @@ internal sealed class BlockFilter
         foreach (var (term, value) in _terms) terms.Require(term, value, matches);
         if (_generation is not null) terms.RequireGeneration(BlockTerms.HashOf(_generation), matches);
         if (_request is not null) terms.RequireRequest(BlockTerms.HashOf(_request), matches);
+        terms.RequireCost(_minCost, matches);
+        if (_labels.Length > 0) terms.RequireLabels(_labels, matches);
         var places = new List<int>();
         for (var i = 0; i < matches.Length; i++)
         {
@@ -66,7 +81,10 @@ internal sealed class BlockFilter
     /// <summary>Whether the record matches what the index knows only by hashes.</summary>
     public bool Accepts(ShippedCall record) =>
         (_generation is null || record.GenerationId.Span.SequenceEqual(_generation))
-        && (_request is null || record.RequestId.Span.SequenceEqual(_request));
+        && (_request is null || record.RequestId.Span.SequenceEqual(_request))
+        && (_user is null || (record.EndUser is { } user && user.Span.SequenceEqual(_user)))
+        && Array.TrueForAll(_metadata, pair => record.Metadata?.Exists(
+            known => known.Key.Span.SequenceEqual(pair.Key) && known.Value.Span.SequenceEqual(pair.Value)) == true);
 
     // The first ten characters of a ULID are its time: 32 letters and digits without I, L, O and U.
     private static long? UlidTimeOf(byte[]? id)

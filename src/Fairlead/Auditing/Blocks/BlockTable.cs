@@ -59,6 +59,13 @@ internal static class BlockTable
             """,
             [("@node", node), ("@from", from), ("@limit", (long)limit)], Read, cancellationToken);
 
+    /// <summary>The first block of a node's chain that starts at this record or after it; null if there is none.</summary>
+    public static Task<BlockRow?> FirstFromAsync(
+        DbConnection connection, string node, long sequence, CancellationToken cancellationToken) =>
+        connection.FirstOrDefaultAsync(
+            $"SELECT {Columns} FROM audit_blocks WHERE node = @node AND first_sequence >= @sequence ORDER BY first_sequence LIMIT 1",
+            [("@node", node), ("@sequence", sequence)], Read, cancellationToken);
+
     /// <summary>Numbers of the blocks with records before a time, oldest first.</summary>
     public static Task<List<long>> StartingBeforeAsync(
         DbConnection connection, long before, long after, int limit, CancellationToken cancellationToken) =>

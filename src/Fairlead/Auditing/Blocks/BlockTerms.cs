@@ -14,12 +14,16 @@ internal sealed class BlockTerms
     /// <summary>The properties that every index has. One of an earlier version lacks those that were added since.</summary>
     public const int FirstColumns = 9;
 
+    /// <summary>Maximum labels of a record: its end user and its metadata. Readers of requests allow no more than 16 pairs.</summary>
+    private const int MaxLabels = 1 + 16;
+
     private readonly byte[] _bytes;
     private readonly long[] _times;
     private readonly int _generationsAt;
     private readonly List<(int Index, uint Hash)> _requests;
     private readonly List<Range>[] _values;
     private readonly int[] _numbersAt;
+    private readonly int _costsAt;
 
     /// <exception cref="BlockFormatException">The bytes are not those of an index.</exception>
     public BlockTerms(byte[] bytes)
@@ -54,6 +58,7 @@ internal sealed class BlockTerms
             _numbersAt[column] = cursor.Position;
             if (distinct > 1) cursor.Bytes(distinct <= 256 ? Count : 2 * Count);
         }
+        _costsAt = cursor.Position;
     }
 
     public static ReadOnlySpan<byte> GenerationType => "generation"u8;
@@ -116,6 +121,48 @@ internal sealed class BlockTerms
         for (var i = 0; i < found.Length; i++) found[i] = HashOf(i) == hash;
         foreach (var (index, other) in _requests) found[index] = other == hash;
         for (var i = 0; i < matches.Length; i++) matches[i] &= found[i];
+    }
+
+    /// <summary>Removes the records that cost less.</summary>
+    /// <exception cref="BlockFormatException">The bytes are not those of an index.</exception>
+    public void RequireCost(long minPicoUsd, Span<bool> matches)
+    {
+        if (minPicoUsd <= 0) return;
+        if (MaxCostPicoUsd < minPicoUsd)
+        {
+            matches.Clear();
+            return;
+        }
+        var cursor = new BlockCursor(_bytes.AsSpan(_costsAt));
+        var unit = cursor.Number();
+        for (var i = 0; i < matches.Length; i++) matches[i] &= unit != 0 && cursor.Number() * unit >= (ulong)minPicoUsd;
+    }
+
+    /// <summary>
+    /// Removes the records that certainly have not all of the labels, of which these are <see cref="LabelHash"/>es. A few others may remain.
+    /// </summary>
+    /// <exception cref="BlockFormatException">The bytes are not those of an index.</exception>
+    public void RequireLabels(ReadOnlySpan<uint> hashes, Span<bool> matches)
+    {
+        Span<uint> found = stackalloc uint[matches.Length];
+        found.Clear();
+        var cursor = new BlockCursor(_bytes.AsSpan(_costsAt));
+        if (cursor.Number() != 0)
+        {
+            for (var i = 0; i < Count; i++) cursor.Number();
+        }
+        var index = 0;
+        for (var left = cursor.Count(Count * MaxLabels); left > 0; left--)
+        {
+            index += cursor.Count(Count - 1);
+            if (index >= Count) throw new BlockFormatException("A number is too large.");
+            var bit = hashes.IndexOf(cursor.UInt32());
+            if (bit >= 0) found[index] |= 1u << bit;
+        }
+        // Two conditions may have the same hash; the first one stands for both.
+        var all = 0u;
+        foreach (var hash in hashes) all |= 1u << hashes.IndexOf(hash);
+        for (var i = 0; i < matches.Length; i++) matches[i] &= found[i] == all;
     }
 
     /// <summary>Whether a record may be of the generation or request.</summary>

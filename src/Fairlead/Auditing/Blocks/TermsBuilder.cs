@@ -14,6 +14,8 @@ internal sealed class TermsBuilder
     private readonly long[] _times = new long[BlockBuilder.MaxRecords];
     private readonly uint[] _generations = new uint[BlockBuilder.MaxRecords];
     private readonly List<(int Index, uint Hash)> _requests = [];
+    private readonly List<(int Index, uint Hash)> _labels = [];
+    private readonly long[] _costs = new long[BlockBuilder.MaxRecords];
     private int _count;
     private long _maxCost;
 
@@ -21,6 +23,7 @@ internal sealed class TermsBuilder
     {
         foreach (var column in _columns) column.Clear();
         _requests.Clear();
+        _labels.Clear();
         _count = 0;
         _maxCost = 0;
     }
@@ -32,7 +35,10 @@ internal sealed class TermsBuilder
         _generations[_count] = BlockTerms.HashOf(isGeneration ? call.GenerationId.Span : call.Id.Span);
         var request = BlockTerms.HashOf(call.RequestId.Span);
         if (request != _generations[_count]) _requests.Add((_count, request));
+        _costs[_count] = Math.Max(0, call.CostPicoUsd);
         _maxCost = Math.Max(_maxCost, call.CostPicoUsd);
+        if (call.EndUser is { } user) _labels.Add((_count, LabelHash.OfEndUser(user.Span)));
+        foreach (var (key, value) in call.Metadata ?? []) _labels.Add((_count, LabelHash.OfMetadata(key.Span, value.Span)));
         Add(isGeneration ? BlockTerms.GenerationType : BlockTerms.AdministrationType, call.OrganizationId.Span, call.ProjectId.Span,
             call.KeyId.Span, Text(call.Model), Text(call.Provider), call.Outcome.Span, Text(call.ErrorCode),
             isGeneration ? call.Class.Span : default);
@@ -43,6 +49,7 @@ internal sealed class TermsBuilder
     {
         _times[_count] = at;
         _generations[_count] = 0;
+        _costs[_count] = 0;
         Add(default, default, default, default, default, default, default, default, default);
     }
 
@@ -75,7 +82,34 @@ internal sealed class TermsBuilder
         }
         bytes.Number((ulong)columns);
         foreach (var column in _columns.AsSpan(0, columns)) column.Write(bytes);
+        WriteCosts(bytes);
+        WriteLabels(bytes);
         return bytes.Written.ToArray();
+    }
+
+    // In units of what divides all of them: costs are multiples of the price of a token.
+    private void WriteCosts(BlockBytes bytes)
+    {
+        var unit = 0L;
+        foreach (var cost in _costs.AsSpan(0, _count))
+        {
+            for (var other = cost; other != 0;) (unit, other) = (other, unit % other);
+        }
+        bytes.Number((ulong)unit);
+        if (unit == 0) return;
+        foreach (var cost in _costs.AsSpan(0, _count)) bytes.Number((ulong)(cost / unit));
+    }
+
+    private void WriteLabels(BlockBytes bytes)
+    {
+        bytes.Number((ulong)_labels.Count);
+        var before = 0;
+        foreach (var (index, hash) in _labels)
+        {
+            bytes.Number((ulong)(index - before));
+            bytes.UInt32(hash);
+            before = index;
+        }
     }
 
     private void Add(ReadOnlySpan<byte> type, ReadOnlySpan<byte> organization, ReadOnlySpan<byte> project, ReadOnlySpan<byte> key,

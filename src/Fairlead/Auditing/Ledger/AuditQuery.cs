@@ -15,7 +15,21 @@ internal sealed record AuditQuery
 
     public const int MaxLimit = 500;
 
+    /// <summary>Before the key of a pair of metadata.</summary>
+    public const string MetadataPrefix = "metadata.";
+
+    /// <summary>The parameters that select records, besides those of metadata.</summary>
+    public static readonly string[] FilterNames =
+    [
+        "from", "to", "organization_id", "project_id", "key_id", "model", "outcome", "type", "provider", "code", "min_cost_usd", "user",
+        "generation_id", "request_id",
+    ];
+
     private const string AllTypes = "all";
+    private const int MaxMetadata = 16;
+
+    // About what a record can hold.
+    private const decimal MaxCostUsd = 9_000_000m;
 
     internal static readonly string[] Types = ["generation", "admin", AllTypes];
 
@@ -50,17 +64,32 @@ internal sealed record AuditQuery
 
     public string? RequestId { get; init; }
 
+    /// <summary>The least cost in US dollars.</summary>
+    public decimal? MinCostUsd { get; init; }
+
+    /// <summary>Who caused the call, as its client names them.</summary>
+    public string? EndUser { get; init; }
+
+    /// <summary>Pairs that the metadata of the request has.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Metadata { get; init; } = [];
+
     public int Limit { get; init; } = DefaultLimit;
 
     public AuditCursor? After { get; init; }
 
+    /// <summary>The filters and the page of a list.</summary>
     public static AuditQuery Read(IQueryCollection query, out QueryReader reader)
     {
-        reader = new QueryReader(query, "from", "to", "organization_id", "project_id", "key_id", "model", "outcome", "type",
-            "provider", "code", "generation_id", "request_id", "limit", "cursor");
+        reader = new QueryReader(query, [.. FilterNames, "limit", "cursor"], MetadataPrefix);
         AuditCursor? after = null;
         if (reader.Text("cursor") is { } cursor && (after = AuditCursor.Parse(cursor)) is null)
             reader.AddError("cursor", "Must be a next_cursor of an earlier page.");
+        return ReadFilters(reader) with { Limit = reader.Integer("limit", 1, MaxLimit, DefaultLimit), After = after };
+    }
+
+    /// <summary>The filters alone, from a reader that knows <see cref="FilterNames"/> and <see cref="MetadataPrefix"/>.</summary>
+    public static AuditQuery ReadFilters(QueryReader reader)
+    {
         var read = new AuditQuery
         {
             From = reader.Time("from"),
@@ -73,10 +102,11 @@ internal sealed record AuditQuery
             Type = (reader.OneOf("type", Types) ?? Types[0]) is var type && type == AllTypes ? null : type,
             Provider = reader.Text("provider"),
             Code = reader.Text("code"),
+            MinCostUsd = reader.Amount("min_cost_usd", MaxCostUsd),
+            EndUser = reader.Text("user"),
+            Metadata = [.. reader.Prefixed(MetadataPrefix, MaxMetadata, 64, 512)],
             GenerationId = reader.Text("generation_id"),
             RequestId = reader.Text("request_id"),
-            Limit = reader.Integer("limit", 1, MaxLimit, DefaultLimit),
-            After = after,
         };
         if (read.From >= read.To) reader.AddError("to", "Must be later than from.");
         return read;

@@ -68,6 +68,39 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
         return page.Records.Count > 0 ? page.Records[0] : null;
     }
 
+    /// <summary>The records at these places of a block, without those that were removed.</summary>
+    public static IEnumerable<(int Place, StoredRecord Record)> RecordsOf(AuditBlock block, IReadOnlyCollection<int> places)
+    {
+        var hashes = HashesOf(block, places);
+        foreach (var place in places)
+        {
+            if (place >= block.Count || block.RemovedFor(place) is not null) continue;
+            yield return (place, new StoredRecord(
+                block.Row.Node, block.SequenceOf(place), block.KindOf(place), block.RecordOf(place).ToArray())
+            {
+                PreviousHash = hashes[place],
+                Hash = hashes[place + 1],
+            });
+        }
+    }
+
+    // The hash before each record of interest, and after it.
+    private static byte[][] HashesOf(AuditBlock block, IEnumerable<int> places)
+    {
+        var wanted = places.ToHashSet();
+        var hashes = new byte[block.Count + 1][];
+        hashes[0] = block.Row.PreviousHash;
+        var links = block.Links();
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(block.Row.PreviousHash);
+        for (var i = 0; i < block.Count; i++)
+        {
+            hash.AppendData(links, i * ChainHash.LinkBytes, ChainHash.LinkBytes);
+            if (wanted.Contains(i) || wanted.Contains(i + 1)) hashes[i + 1] = hash.GetCurrentHash();
+        }
+        return hashes;
+    }
+
     private sealed class Search(AuditReader reader, DbConnection connection, BlockFilter filter, AuditQuery query, long from)
     {
         private readonly PriorityQueue<Found, AuditCursor> _found =
@@ -116,18 +149,8 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
             foreach (var group in _page.Select((found, index) => (found, index)).GroupBy(entry => entry.found.Block))
             {
                 if (await BlockAsync(group.Key, cancellationToken) is not { } block) continue;
-                var hashes = HashesOf(block, group.Select(entry => entry.found.Place));
-                foreach (var (found, index) in group)
-                {
-                    // Removed since the index was read.
-                    if (found.Place >= block.Count || block.RemovedFor(found.Place) is not null) continue;
-                    records[index] = new StoredRecord(
-                        block.Row.Node, block.SequenceOf(found.Place), block.KindOf(found.Place), block.RecordOf(found.Place).ToArray())
-                    {
-                        PreviousHash = hashes[found.Place],
-                        Hash = hashes[found.Place + 1],
-                    };
-                }
+                var indexes = group.ToDictionary(entry => entry.found.Place, entry => entry.index);
+                foreach (var (place, record) in RecordsOf(block, indexes.Keys)) records[indexes[place]] = record;
             }
             return [.. records.OfType<StoredRecord>()];
         }
@@ -151,16 +174,18 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
         private async Task MatchAsync(TermsRow row, CancellationToken cancellationToken)
         {
             BlockTerms terms;
+            List<int> places;
             try
             {
                 terms = new BlockTerms(row.Terms);
+                places = filter.Match(terms, row.Number);
             }
             catch (BlockFormatException)
             {
                 reader._logger.BlockUnreadable(row.Node, row.FirstSequence);
                 return;
             }
-            foreach (var place in filter.Match(terms, row.Number))
+            foreach (var place in places)
             {
                 if (filter.NeedsRecord)
                 {
@@ -202,23 +227,6 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
                 row => new TermsRow(
                     row.Int64("number"), row.Text("node"), row.Int64("first_sequence"), row.Int64("last_at"), row.Bytes("terms")),
                 cancellationToken);
-        }
-
-        // The hash before each record of interest, and after it.
-        private static byte[][] HashesOf(AuditBlock block, IEnumerable<int> places)
-        {
-            var wanted = places.ToHashSet();
-            var hashes = new byte[block.Count + 1][];
-            hashes[0] = block.Row.PreviousHash;
-            var links = block.Links();
-            using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-            hash.AppendData(block.Row.PreviousHash);
-            for (var i = 0; i < block.Count; i++)
-            {
-                hash.AppendData(links, i * ChainHash.LinkBytes, ChainHash.LinkBytes);
-                if (wanted.Contains(i) || wanted.Contains(i + 1)) hashes[i + 1] = hash.GetCurrentHash();
-            }
-            return hashes;
         }
     }
 

@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Exports;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -27,6 +28,11 @@ internal static class LedgerServiceCollectionExtensions
         services.AddHostedService<LedgerRetention>();
         services.AddHostedService<LegacyRecords>();
         services.AddSingleton<AuditReader>();
+        services.AddSingleton<ISchemaStep, AuditExportSchema>();
+        services.AddSingleton<AuditExporter>();
+        services.AddSingleton<AuditExportEndpoints>();
+        services.AddHostedService<ScheduledExport>();
+        services.AddSingleton<Pipeline.IAuditedCalls, AuditedCalls>();
         services.AddSingleton<UsageReader>();
         services.AddSingleton<ReconciliationReader>();
         services.AddSingleton<LedgerEndpoints>();
@@ -34,7 +40,7 @@ internal static class LedgerServiceCollectionExtensions
     }
 
     /// <summary>
-    /// <c>GET /admin/v1/audit</c>, <c>GET /admin/v1/usage</c>, <c>GET /admin/v1/reconciliation</c> and <c>GET /v2/usage</c>.
+    /// <c>GET /admin/v1/audit</c>, <c>GET /admin/v1/audit/export</c>, <c>GET /admin/v1/usage</c>, <c>GET /admin/v1/reconciliation</c> and <c>GET /v2/usage</c>.
     /// </summary>
     internal static void MapLedger(this IEndpointRouteBuilder endpoints)
     {
@@ -48,6 +54,7 @@ internal static class LedgerServiceCollectionExtensions
         };
         var admin = new EndpointRoutes(endpoints, AdminApi.Root, policy);
         admin.OfOrganizations.Read("/audit", ledger.AuditAsync);
+        admin.OfOrganizations.Get("/audit/export", endpoints.ServiceProvider.GetRequiredService<AuditExportEndpoints>().ExportAsync);
         admin.OfOrganizations.Read("/usage", ledger.AdminUsageAsync);
         // Of providers, which all organizations share.
         admin.Read("/reconciliation", ledger.ReconciliationAsync);

@@ -42,6 +42,15 @@ internal static class AuditRecordMembers
     /// <summary>Of a record and of an attempt.</summary>
     public static ReadOnlySpan<byte> ErrorCode => ",\"error_code\":"u8;
 
+    /// <summary>Who caused the call; only if the request names them, after the error.</summary>
+    public static ReadOnlySpan<byte> EndUser => ",\"user\":"u8;
+
+    /// <summary>
+    /// The request's metadata; only if it has any, after the user. Nothing that is read by its fixed text may come after it: its names are
+    /// the client's.
+    /// </summary>
+    public static ReadOnlySpan<byte> Metadata => ",\"metadata\":"u8;
+
     public static ReadOnlySpan<byte> AttemptNumber => ",\"number\":"u8;
 
     public static ReadOnlySpan<byte> AttemptDeployment => ",\"deployment\":"u8;

@@ -45,6 +45,7 @@ internal static class AuditRecordWriter
         json.String(ending.Outcome.ToWire());
         json.Raw(AuditRecordMembers.ErrorCode);
         json.String(ending.Error?.Definition.Name);
+        if (call.Facts.Labels is { } labels) AppendLabels(ref json, labels);
         json.Raw(",\"status\":"u8);
         json.Number((long)status);
         if (call.IsCoalesced) json.Raw(",\"coalesced\":true"u8);
@@ -74,6 +75,7 @@ internal static class AuditRecordWriter
         AppendDeployment(ref json, call, attempt);
         AppendParameters(ref json, call);
         AppendAttempts(ref json, call, except: attempt);
+        if (call.Facts.Labels is { } labels) AppendLabels(ref json, labels);
         json.Raw(",\"running\":"u8);
         json.Raw(AuditRecordMembers.Id);
         json.String(attempt.Id);
@@ -224,6 +226,25 @@ internal static class AuditRecordWriter
         if (facts.Has(RequestFeatures.Images)) json.Raw(",\"images\":true"u8);
         if (facts.Has(RequestFeatures.Audio)) json.Raw(",\"audio\":true"u8);
         if (facts.Has(RequestFeatures.Files)) json.Raw(",\"files\":true"u8);
+        json.Raw("}"u8);
+    }
+
+    private static void AppendLabels(ref JsonAppender json, RequestLabels labels)
+    {
+        if (labels.EndUser is { } user)
+        {
+            json.Raw(AuditRecordMembers.EndUser);
+            AppendText(ref json, user);
+        }
+        if (labels.Metadata.Count == 0) return;
+        json.Raw(AuditRecordMembers.Metadata);
+        for (var i = 0; i < labels.Metadata.Count; i++)
+        {
+            json.Raw(i == 0 ? "{"u8 : ","u8);
+            json.String(labels.Metadata[i].Key);
+            json.Raw(":"u8);
+            json.String(labels.Metadata[i].Value);
+        }
         json.Raw("}"u8);
     }
 

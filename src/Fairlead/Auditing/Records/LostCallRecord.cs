@@ -26,7 +26,7 @@ internal static class LostCallRecord
         json.WriteStartObject();
         foreach (var (name, value) in start)
         {
-            if (name is "attempts" or "running") continue;
+            if (name is "attempts" or "running" or "user" or "metadata") continue;
             Write(json, name, value);
         }
         json.WriteNull("prompt");
@@ -70,6 +70,10 @@ internal static class LostCallRecord
         json.WriteNumber("cost_usd", cost);
         json.WriteString("outcome", "failed");
         json.WriteString("error_code", "internal_error");
+        foreach (var name in (ReadOnlySpan<string>)["user", "metadata"])
+        {
+            if (start[name] is { } value) Write(json, name, value);
+        }
         json.WriteNull("status");
         json.WriteStartObject("timing_ms");
         json.WriteEndObject();

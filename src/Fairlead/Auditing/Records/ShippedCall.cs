@@ -48,6 +48,12 @@ internal sealed class ShippedCall
 
     public ReadOnlyMemory<byte>? ErrorCode { get; private set; }
 
+    /// <summary>Who caused the call, as its client names them.</summary>
+    public ReadOnlyMemory<byte>? EndUser { get; private set; }
+
+    /// <summary>The request's metadata; null for none.</summary>
+    public List<(ReadOnlyMemory<byte> Key, ReadOnlyMemory<byte> Value)>? Metadata { get; private set; }
+
     /// <summary>Cost of all attempts in picodollars.</summary>
     public long CostPicoUsd { get; private set; }
 
@@ -116,6 +122,8 @@ internal sealed class ShippedCall
         call.Outcome = frame.TextOrNull() ?? default;
         frame.Skip(AuditRecordMembers.ErrorCode);
         call.ErrorCode = frame.TextOrNull();
+        if (frame.StartsWith(AuditRecordMembers.EndUser)) call.EndUser = frame.Text(AuditRecordMembers.EndUser);
+        if (frame.StartsWith(AuditRecordMembers.Metadata)) call.ReadMetadata(ref frame);
         if (frame.Failed || call.Id.IsEmpty || call.GenerationId.IsEmpty || call.Outcome.IsEmpty) return null;
         // Other writers may use seven digits of a second or none.
         if (!Utf8Parser.TryParse(at.Span, out DateTimeOffset time, out var used, 'O') || used != at.Length)
@@ -128,6 +136,21 @@ internal sealed class ShippedCall
         }
         call.At = time.ToUnixTimeMilliseconds();
         return call;
+    }
+
+    private void ReadMetadata(ref RecordFrame frame)
+    {
+        frame.Skip(AuditRecordMembers.Metadata);
+        frame.Skip("{"u8);
+        Metadata = [];
+        while (true)
+        {
+            var key = frame.Text(default);
+            Metadata.Add((key, frame.Text(":"u8)));
+            if (!frame.StartsWith(","u8)) break;
+            frame.Skip(","u8);
+        }
+        frame.Skip("}"u8);
     }
 
     private static ShippedAttempt ReadAttempt(ref RecordFrame frame)
@@ -199,6 +222,8 @@ internal sealed class ShippedCall
         else if (Is(reader, AuditRecordMembers.Provider)) Provider = Text(ref reader);
         else if (Is(reader, AuditRecordMembers.CostUsd)) CostPicoUsd = Cost(ref reader);
         else if (Is(reader, AuditRecordMembers.ErrorCode)) ErrorCode = Text(ref reader);
+        else if (Is(reader, AuditRecordMembers.EndUser)) EndUser = Text(ref reader);
+        else if (Is(reader, AuditRecordMembers.Metadata)) ReadMetadata(ref reader);
         else if (reader.ValueTextEquals("parameters"u8)) ReadParameters(ref reader);
         else if (Is(reader, AuditRecordMembers.Outcome)) Outcome = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.Attempts)) ReadAttempts(ref reader);
@@ -213,6 +238,17 @@ internal sealed class ShippedCall
         {
             if (Is(reader, AuditRecordMembers.Class)) Class = Text(ref reader) ?? DefaultClass;
             else Skip(ref reader);
+        }
+    }
+
+    private void ReadMetadata(ref Utf8JsonReader reader)
+    {
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartObject) reader.Skip();
+        else while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            ReadOnlyMemory<byte> key = Encoding.UTF8.GetBytes(reader.GetString()!);
+            (Metadata ??= []).Add((key, Text(ref reader) ?? default));
         }
     }
 

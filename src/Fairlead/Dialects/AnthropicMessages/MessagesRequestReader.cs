@@ -183,7 +183,7 @@ internal static class MessagesRequestReader
             case Fields.Thinking: ReadThinking(ref json, pass, found); break;
             case Fields.OutputConfig: ReadOutputConfig(ref json, pass); break;
             case Fields.OutputFormat: ReadFormat(ref json, pass, "output_format"); break;
-            case Fields.Metadata: ReadMetadata(ref json); break;
+            case Fields.Metadata: ReadMetadata(ref json, facts); break;
             case Fields.ServiceTier:
                 var tier = json.ExtensibleValue("service_tier", ["auto", "standard_only"], isRead: false);
                 facts.ServiceTier = tier == "standard_only" ? "standard" : tier;
@@ -311,15 +311,15 @@ internal static class MessagesRequestReader
         pass.Note(RequestFeatures.JsonSchema, path);
     }
 
-    private static void ReadMetadata(ref BodyCursor json)
+    private static void ReadMetadata(ref BodyCursor json, RequestFacts facts)
     {
         if (!json.Object("metadata")) return;
         while (json.NextMember())
         {
             var isUser = json.Is("user_id"u8);
             json.Next();
-            if (isUser) json.Text("metadata.user_id", 256);
-            else json.Skip();
+            if (!isUser) json.Skip();
+            else if (json.Text("metadata.user_id", 256)) facts.Label().User = json.GetString();
         }
     }
 

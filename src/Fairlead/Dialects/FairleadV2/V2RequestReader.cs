@@ -387,7 +387,7 @@ internal sealed class V2RequestReader
         new(new GatewayError(ErrorCode.NotFound,
             $"There is no prompt '{id}'. Send its text as 'instructions' and 'input'.") { Parameter = at.At });
 
-    private static Dictionary<string, string> Metadata(V2Value metadata)
+    private Dictionary<string, string> Metadata(V2Value metadata)
     {
         if (metadata.Element.ValueKind != JsonValueKind.Object) throw metadata.Type("an object");
         var pairs = new Dictionary<string, string>(StringComparer.Ordinal);
@@ -398,6 +398,7 @@ internal sealed class V2RequestReader
             pairs[member.Name] = new V2Value(member.Value,
                 metadata.Under(member.Name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal)))
                     .Text(512, mayBeEmpty: true);
+            _facts.Label().Add(member.Name, pairs[member.Name]);
         }
         return pairs;
     }

@@ -8,7 +8,6 @@ namespace Fairlead.Dialects.OpenAiChat;
 /// <summary>Checks a chat request and fills its facts, in one pass over the bytes.</summary>
 internal static class ChatRequestReader
 {
-    private const int MaxMetadata = 16;
 
     private static readonly string[] Efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
     private static readonly string[] Verbosities = ["low", "medium", "high"];
@@ -103,7 +102,7 @@ internal static class ChatRequestReader
                         json.Boolean("store");
                         break;
                     case OpenAiField.Metadata:
-                        Metadata(ref json);
+                        CommonFields.Metadata(ref json, facts);
                         break;
                     case OpenAiField.PromptCacheKey:
                         json.Text("prompt_cache_key");
@@ -115,7 +114,7 @@ internal static class ChatRequestReader
                         json.ExtensibleValue("prompt_cache_retention", Retentions, isRead: false);
                         break;
                     case OpenAiField.SafetyIdentifier:
-                        json.Text("safety_identifier", 64);
+                        if (json.Text("safety_identifier", 64)) facts.Label().SafetyIdentifier = json.GetString();
                         break;
                     case OpenAiField.Moderation:
                         if (json.Object("moderation")) json.Skip();
@@ -221,28 +220,6 @@ internal static class ChatRequestReader
         }
         if (!type) throw RequestErrors.Missing("prediction.type");
         if (!content) throw RequestErrors.Missing("prediction.content");
-    }
-
-    private static void Metadata(ref BodyCursor json)
-    {
-        if (!json.Object("metadata")) return;
-        var count = 0;
-        while (json.NextMember())
-        {
-            if (++count > MaxMetadata)
-            {
-                throw RequestErrors.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
-                    "object_above_max_properties");
-            }
-            if (json.Value.Length > 64 && json.GetString().Length > 64)
-            {
-                throw RequestErrors.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
-                    "string_above_max_length");
-            }
-            json.Next();
-            if (json.IsNull) throw RequestErrors.Type("metadata", "strings as values", "null");
-            json.Text("metadata", 512);
-        }
     }
 
     private static void CacheOptions(ref BodyCursor json)

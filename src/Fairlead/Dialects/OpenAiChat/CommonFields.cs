@@ -9,6 +9,7 @@ internal static class CommonFields
     private const int MaxModelLength = 256;
     private const int MaxStops = 4;
     private const int MaxChoices = 128;
+    private const int MaxMetadata = 16;
 
     /// <summary>
     /// Reads the value of <paramref name="field"/> at the position of <paramref name="json"/>. False when the field is not one of these.
@@ -60,7 +61,7 @@ internal static class CommonFields
                 StreamOptions(ref json, facts);
                 return true;
             case OpenAiField.User:
-                json.Text("user");
+                if (json.Text("user")) facts.Label().User = json.GetString();
                 return true;
             default:
                 return false;
@@ -77,6 +78,31 @@ internal static class CommonFields
         }
         facts.MaxOutputTokens = (int)cap;
         facts.MaxOutputTokensField = field;
+    }
+
+    /// <summary>Pairs of texts that the client attaches to its request.</summary>
+    public static void Metadata(ref BodyCursor json, RequestFacts facts)
+    {
+        if (!json.Object("metadata")) return;
+        var count = 0;
+        while (json.NextMember())
+        {
+            if (++count > MaxMetadata)
+            {
+                throw RequestErrors.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
+                    "object_above_max_properties");
+            }
+            var key = json.GetString();
+            if (key.Length > 64)
+            {
+                throw RequestErrors.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
+                    "string_above_max_length");
+            }
+            json.Next();
+            if (json.IsNull) throw RequestErrors.Type("metadata", "strings as values", "null");
+            json.Text("metadata", 512);
+            facts.Label().Add(key, json.GetString());
+        }
     }
 
     /// <summary>Validation after the whole body has been read.</summary>

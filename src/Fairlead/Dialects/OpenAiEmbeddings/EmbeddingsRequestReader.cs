@@ -96,7 +96,7 @@ internal static class EmbeddingsRequestReader
                     facts.Dimensions = (int?)json.Integer("dimensions", 1, MaxDimensions);
                     break;
                 case 4:
-                    json.Text("user");
+                    if (json.Text("user")) facts.Label().User = json.GetString();
                     break;
                 case 5:
                     facts.Extension = ExtensionReader.Read(ref json);

@@ -10,7 +10,6 @@ internal static class ResponsesRequestReader
 {
     private const int MaxNameLength = 32;
     private const int MaxModelLength = 256;
-    private const int MaxMetadata = 16;
     internal const int MinOutput = 16;
 
     // Their order is that of the bits that record which members were seen.
@@ -174,19 +173,22 @@ internal static class ResponsesRequestReader
                     json.ExtensibleValue("truncation", Truncations, isRead: false);
                     break;
                 case "metadata":
-                    Metadata(ref json);
+                    OpenAiChat.CommonFields.Metadata(ref json, facts);
                     break;
                 case "service_tier":
                     facts.ServiceTier = json.ExtensibleValue("service_tier", Tiers, isRead: false);
                     break;
-                case "prompt_cache_key" or "user":
-                    json.Text(Names[field]);
+                case "prompt_cache_key":
+                    json.Text("prompt_cache_key");
+                    break;
+                case "user":
+                    if (json.Text("user")) facts.Label().User = json.GetString();
                     break;
                 case "prompt_cache_retention":
                     json.ExtensibleValue("prompt_cache_retention", ["in_memory", "in-memory", "24h"], isRead: false);
                     break;
                 case "safety_identifier":
-                    json.Text("safety_identifier", 64);
+                    if (json.Text("safety_identifier", 64)) facts.Label().SafetyIdentifier = json.GetString();
                     break;
                 case "fairlead":
                     facts.Extension = ExtensionReader.Read(ref json, showsValues: true);
@@ -272,28 +274,6 @@ internal static class ResponsesRequestReader
             facts.Note(RequestFeatures.Logprobs, path.ToString());
         }
         found.Include = new ByteRange(start, json.End - start);
-    }
-
-    private static void Metadata(ref BodyCursor json)
-    {
-        if (!json.Object("metadata")) return;
-        var count = 0;
-        while (json.NextMember())
-        {
-            if (++count > MaxMetadata)
-            {
-                throw RequestErrors.Invalid("metadata", $"Invalid 'metadata': expected at most {MaxMetadata} pairs.",
-                    "object_above_max_properties");
-            }
-            if (json.Value.Length > 64 && json.GetString().Length > 64)
-            {
-                throw RequestErrors.Invalid("metadata", "Invalid 'metadata': expected keys of at most 64 characters.",
-                    "string_above_max_length");
-            }
-            json.Next();
-            if (json.IsNull) throw RequestErrors.Type("metadata", "strings as values", "null");
-            json.Text("metadata", 512);
-        }
     }
 
     private static GatewayErrorException Unsupported(string field, string message) => new(GatewayError.Unsupported(field, message));

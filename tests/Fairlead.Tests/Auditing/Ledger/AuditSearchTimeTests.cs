@@ -60,6 +60,11 @@ public abstract class AuditSearchTimeTests
             ("a rare outcome of a common key", new AuditQuery { KeyId = "key_7", Outcome = "failed" }, -1),
             ("a code", new AuditQuery { Code = "rate_limit_exceeded" }, -1),
             ("model and provider that do not go together", new AuditQuery { Model = "model 1", Provider = "provider 2" }, 0),
+            ("a rare user", new AuditQuery { EndUser = "user 9973" }, 1),
+            ("no such user", new AuditQuery { EndUser = "user x" }, 0),
+            ("a common pair of metadata", new AuditQuery { Metadata = [new("team", "3")] }, 50),
+            ("metadata and user that do not go together", new AuditQuery { EndUser = "user 9973", Metadata = [new("team", "1")] }, 0),
+            ("a cost that none has", new AuditQuery { MinCostUsd = 0.000281m }, 0),
             ("the first generation", new AuditQuery { GenerationId = ids[0] }, 1),
             ("the last generation", new AuditQuery { GenerationId = ids[^1] }, 1),
             ("no such generation", new AuditQuery { GenerationId = Ids.New("gen_", time) }, 0),
@@ -78,6 +83,6 @@ public abstract class AuditSearchTimeTests
     }
 
     private static byte[] Record(string id, TimeProvider time, int i) => Encoding.UTF8.GetBytes($$"""
-        {"id":"aud_{{id[4..]}}","at":"{{time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)}}","request_id":"req_{{id[4..]}}","generation_id":"{{id}}","organization_id":"org_{{i % 40 / 10}}","project_id":"proj_{{i % 40 / 4}}","key_id":"{{(i % (Records / 3) == 5 ? "key_rare" : $"key_{i % 40}")}}","address":"192.0.2.7","endpoint":"/v1/chat/completions","dialect":"openai.chat","model_requested":"fast","model":"model {{i % 3}}","provider":"provider {{i % 3}}","parameters":{"stream":true,"class":"standard"},"prompt":null,"policy":null,"attempts":[{"id":"att_{{id[4..]}}_1","number":1,"deployment":"openai/gpt-x","provider":"openai","model":"gpt-x","outcome":"complete","error_code":null,"upstream_status":200,"sent":true,"duration_ms":{{i % 1000}}.4,"usage":{"input_tokens":{{i % 300}},"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":{{i % 70}},"reasoning_tokens":0,"basis":"measured"},"cost_usd":0.00028}],"usage":{"input_tokens":{{i % 300}},"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":{{i % 70}},"reasoning_tokens":0,"basis":"measured"},"cost_usd":0.00028,"outcome":"{{(i % 997 == 7 ? "failed" : "complete")}}","error_code":{{(i % 9973 == 9 ? "\"rate_limit_exceeded\"" : "null")}},"status":200,"timing_ms":{"total":{{i % 1000}}.2},"content":null}
+        {"id":"aud_{{id[4..]}}","at":"{{time.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture)}}","request_id":"req_{{id[4..]}}","generation_id":"{{id}}","organization_id":"org_{{i % 40 / 10}}","project_id":"proj_{{i % 40 / 4}}","key_id":"{{(i % (Records / 3) == 5 ? "key_rare" : $"key_{i % 40}")}}","address":"192.0.2.7","endpoint":"/v1/chat/completions","dialect":"openai.chat","model_requested":"fast","model":"model {{i % 3}}","provider":"provider {{i % 3}}","parameters":{"stream":true,"class":"standard"},"prompt":null,"policy":null,"attempts":[{"id":"att_{{id[4..]}}_1","number":1,"deployment":"openai/gpt-x","provider":"openai","model":"gpt-x","outcome":"complete","error_code":null,"upstream_status":200,"sent":true,"duration_ms":{{i % 1000}}.4,"usage":{"input_tokens":{{i % 300}},"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":{{i % 70}},"reasoning_tokens":0,"basis":"measured"},"cost_usd":0.00028}],"usage":{"input_tokens":{{i % 300}},"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":{{i % 70}},"reasoning_tokens":0,"basis":"measured"},"cost_usd":0.00028,"outcome":"{{(i % 997 == 7 ? "failed" : "complete")}}","error_code":{{(i % 9973 == 9 ? "\"rate_limit_exceeded\"" : "null")}},"user":"user {{i}}","metadata":{"team":"{{i % 10}}"},"status":200,"timing_ms":{"total":{{i % 1000}}.2},"content":null}
         """);
 }

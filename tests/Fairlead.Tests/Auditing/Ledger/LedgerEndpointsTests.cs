@@ -188,6 +188,54 @@ public abstract class LedgerEndpointsTests : IDisposable
         Assert.Equal((1, 3), (found, pages));
     }
 
+    [Theory]
+    [InlineData("?user=alice", "0 3")]
+    [InlineData("?user=bob", "1")]
+    [InlineData("?user=carol", "")]
+    [InlineData("?metadata.team=search", "0 2")]
+    [InlineData("?metadata.team=search&user=alice", "0")]
+    [InlineData("?metadata.team=search&metadata.run=7", "2")]
+    [InlineData("?metadata.team=7", "")]
+    [InlineData("?metadata.run=search", "")]
+    [InlineData("?metadata.model=large&model=large", "1")]
+    [InlineData("?metadata.say=a+%22b%22%0Ac", "", 400)]
+    [InlineData("?metadata.say=a%20%22b%22", "3")]
+    [InlineData("?provider=acme", "0 1 2 3")]
+    [InlineData("?provider=other", "")]
+    [InlineData("?code=provider_error", "3")]
+    [InlineData("?code=provider_error&user=bob", "")]
+    [InlineData("?min_cost_usd=0", "0 1 2 3")]
+    [InlineData("?min_cost_usd=0.00028", "0 1 2 3")]
+    [InlineData("?min_cost_usd=0.000280000001", "1 2 3")]
+    [InlineData("?min_cost_usd=0.001000", "1 2 3")]
+    [InlineData("?min_cost_usd=0.0010001&metadata.team=search", "2")]
+    [InlineData("?min_cost_usd=9000000", "")]
+    public async Task Audit_ByLabelsProviderCodeAndCost_ReturnsMatchingRecords(string query, string expected, int status = 200)
+    {
+        var ids = new List<string>
+        {
+            await LabelledAsync("alice", 10, null, ("team", "search")),
+            await LabelledAsync("bob", 100, null, ("x", "1"), ("model", "large")),
+            await LabelledAsync(null, 1_000, null, ("team", "search"), ("run", "7")),
+            await LabelledAsync("alice", 10_000, new GatewayError(ErrorCode.ProviderError, "x"), ("say", "a \"b\"")),
+        };
+        var page = await GetAsync(_endpoints.AuditAsync, query, status);
+        if (status != 200) return;
+        Assert.Equal(expected, string.Join(' ', page["data"]!.AsArray().Select(record => ids.IndexOf((string)record!["generation_id"]!)).Order()));
+    }
+
+    [Fact]
+    public async Task Audit_RecordWithLabels_ShowsThem()
+    {
+        await LabelledAsync("alice", 10, null, ("team", "search"), ("größe", "\"ü\""));
+        await CallAsync();
+        var records = (await GetAsync(_endpoints.AuditAsync, ""))["data"]!.AsArray();
+        Assert.False(records[0]!.AsObject().ContainsKey("user"));
+        Assert.False(records[0]!.AsObject().ContainsKey("metadata"));
+        Assert.Equal("alice", (string?)records[1]!["user"]);
+        Assert.Equal(["team=search", "größe=\"ü\""], records[1]!["metadata"]!.AsObject().Select(pair => $"{pair.Key}={(string)pair.Value!}"));
+    }
+
     [Fact]
     public async Task Audit_SeveralInvalidParameters_ListsAll()
     {
@@ -209,6 +257,21 @@ public abstract class LedgerEndpointsTests : IDisposable
     [InlineData("?key_id=a%00b")]
     [InlineData("?generation_id=gen_%00")]
     [InlineData("?model=%0D%0A")]
+    [InlineData("?min_cost_usd=-1")]
+    [InlineData("?min_cost_usd=1e3")]
+    [InlineData("?min_cost_usd=0.0000000000001")]
+    [InlineData("?min_cost_usd=9000001")]
+    [InlineData("?min_cost_usd=much")]
+    [InlineData("?user=")]
+    [InlineData("?provider=")]
+    [InlineData("?code=%00")]
+    [InlineData("?metadata=x")]
+    [InlineData("?metadata.=x")]
+    [InlineData("?metadata.team=")]
+    [InlineData("?metadata.team=a&metadata.team=b")]
+    [InlineData("?metadata.%00=x")]
+    [InlineData("?metadata.a23456789012345678901234567890123456789012345678901234567890123456=x")]
+    [InlineData("?metadata.1=x&metadata.2=x&metadata.3=x&metadata.4=x&metadata.5=x&metadata.6=x&metadata.7=x&metadata.8=x&metadata.9=x&metadata.10=x&metadata.11=x&metadata.12=x&metadata.13=x&metadata.14=x&metadata.15=x&metadata.16=x&metadata.17=x")]
     public async Task Audit_InvalidParameter_Returns400(string query) => await GetAsync(_endpoints.AuditAsync, query, expectedStatus: 400);
 
     [Fact]
@@ -313,6 +376,16 @@ public abstract class LedgerEndpointsTests : IDisposable
         var call = RecordedCalls.New(_time, project, key, model: model);
         await _spool.AttemptStartedAsync(call, call.Try());
         await _spool.CallEndedAsync(call.End(outcome: outcome), 200);
+        return call.GenerationId;
+    }
+
+    private async Task<string> LabelledAsync(string? user, long output, GatewayError? error, params (string Key, string Value)[] metadata)
+    {
+        var call = RecordedCalls.New(_time);
+        if (user is not null) call.Facts.Label().User = user;
+        foreach (var (key, value) in metadata) call.Facts.Label().Add(key, value);
+        await _spool.AttemptStartedAsync(call, call.Try());
+        await _spool.CallEndedAsync(call.End(output, error is null ? Outcome.Complete : Outcome.Failed, error), 200);
         return call.GenerationId;
     }
 

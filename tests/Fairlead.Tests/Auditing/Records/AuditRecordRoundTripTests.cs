@@ -63,6 +63,48 @@ public sealed class AuditRecordRoundTripTests
                 for (var i = 0; i < attempts.Length; i++) AssertSame(call.Attempts[i], read.Attempts[i]);
             }, iter: 2000);
 
+    /// <summary>Also metadata whose names and values look like members of a record.</summary>
+    [Fact]
+    public void Read_RecordWithLabels_ReturnsThem()
+    {
+        var odd = Gen.OneOfConst("model", "attempts", "usage", "cost_usd", "outcome", "error_code", "class", "user", "a\"b", "ü", "\\", "");
+        var word = Gen.OneOf(odd, Texts);
+        Gen.Select(word, Gen.Select(word, word).Array[0, 6], Gen.Bool).Sample((user, pairs, isLost) =>
+        {
+            var call = RecordedCalls.New();
+            call.Facts.Label().User = user;
+            foreach (var (key, value) in pairs) call.Facts.Label().Add(key, value);
+            var output = new ArrayBufferWriter<byte>();
+            var running = call.Try();
+            if (isLost) AuditRecordWriter.WriteStarted(output, call, running);
+            else AuditRecordWriter.WriteEnded(output, call.End(), 200);
+            var read = ShippedCall.Read(isLost ? LostCallRecord.Of(output.WrittenSpan.ToArray(), null)! : output.WrittenMemory, 1)!;
+            Assert.Equal(user.Length == 0 ? null : Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(user)), read.EndUser is { } found ? Text(found) : null);
+            Assert.Equal(
+                call.Facts.Labels!.Metadata.Select(pair => (Replaced(pair.Key), Replaced(pair.Value))),
+                (read.Metadata ?? []).Select(pair => (Text(pair.Key), Text(pair.Value))));
+            Assert.Equal(("large", isLost ? "failed" : "complete", 1), (Text(read.Model!.Value), Text(read.Outcome), read.Attempts.Count));
+        }, iter: 2000);
+    }
+
+    /// <summary>What a client sends never makes a record longer than the space that is kept for one.</summary>
+    [Fact]
+    public void WriteEnded_LongestLabels_FitIntoTheSpaceOfACallWithoutAttempt()
+    {
+        foreach (var c in (ReadOnlySpan<char>)['a', '"', '\u0001', '\u20ac'])
+        {
+            var call = RecordedCalls.New();
+            call.Facts.Label().User = new string(c, 300);
+            for (var i = 0; i < 16; i++) call.Facts.Label().Add(new string(c, 60) + i, new string(c, 512));
+            var output = new ArrayBufferWriter<byte>();
+            AuditRecordWriter.WriteEnded(output, call.End(), 200);
+            Assert.InRange(output.WrittenCount, 4000, Fairlead.Auditing.Spooling.SpoolFormat.MaxEndWithoutAttemptBytes - 4096);
+            Assert.NotEmpty(ShippedCall.Read(output.WrittenMemory, 1)!.Metadata!);
+        }
+    }
+
+    private static string Replaced(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
+
     [Fact]
     public void Read_RecordOfALostCall_ReturnsItsAttempts() =>
         Gen.Select(Texts, Attempts).Sample((model, attempts) =>
