@@ -14,12 +14,12 @@ namespace Fairlead.Tests.Auditing.Administration;
 public sealed class AdminAuditTests
 {
     [Theory]
-    [InlineData(StorageProvider.Sqlite)]
-    [InlineData(StorageProvider.Postgres)]
-    public async Task Take_BehindRowsThatAreNoRecords_FindsTheRecord(StorageProvider provider)
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Take_BehindRowsThatAreNoRecords_FindsTheRecord(bool isPostgres)
     {
         var cancel = TestContext.Current.CancellationToken;
-        using var fixture = new LedgerFixture(provider);
+        using var fixture = new LedgerFixture(isPostgres ? StorageProvider.Postgres : StorageProvider.Sqlite);
         await using var connection = await fixture.Storage.OpenAsync(cancel);
         await using var transaction = await fixture.Storage.Sql.BeginWriteAsync(connection, cancel);
         const int Unreadable = (2 * ChangeTable.MaxTaken) + 50;
