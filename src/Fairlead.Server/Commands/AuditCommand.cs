@@ -68,6 +68,12 @@ internal static class AuditCommand
         ParseResult parsed, Option<string> config, Func<AuditStore, Task<int>> work, CancellationToken cancellationToken)
     {
         var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
+        if (parsed.UnmatchedTokens.Count > 0)
+        {
+            // A mistyped option must not make the check a lesser one.
+            await error.WriteLineAsync($"Unknown argument '{parsed.UnmatchedTokens[0]}'. Try 'fairlead audit --help'.");
+            return NotChecked;
+        }
         try
         {
             // Only the store and the key are read: other settings may be invalid here.

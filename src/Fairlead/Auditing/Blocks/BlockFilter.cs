@@ -47,6 +47,9 @@ internal sealed class BlockFilter
     /// <summary>First time after it.</summary>
     public long To => _to;
 
+    /// <summary>When the id that is searched for was made, in milliseconds since 1970; null if it does not say.</summary>
+    public long? MadeAt => UlidTimeOf(_generation ?? _request);
+
     /// <summary>Whether the index is not certain, so that <see cref="Accepts"/> decides.</summary>
     public bool NeedsRecord => IsById || _labels.Length > 0;
 
@@ -82,6 +85,22 @@ internal sealed class BlockFilter
         && (_user is null || (record.EndUser is { } user && user.Span.SequenceEqual(_user)))
         && Array.TrueForAll(_metadata, pair => record.Metadata?.Exists(
             known => known.Key.Span.SequenceEqual(pair.Key) && known.Value.Span.SequenceEqual(pair.Value)) == true);
+
+    // The first ten characters of a ULID are its time: 32 letters and digits without I, L, O and U.
+    private static long? UlidTimeOf(byte[]? id)
+    {
+        if (id is null) return null;
+        var prefix = Array.IndexOf(id, (byte)'_');
+        if (id.Length - prefix - 1 < 26) return null;
+        var time = 0L;
+        foreach (var letter in id.AsSpan(prefix + 1, 10))
+        {
+            var value = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"u8.IndexOf(letter);
+            if (value < 0) return null;
+            time = (time << 5) | (long)value;
+        }
+        return time;
+    }
 
     private void Add(BlockTerm term, string? value)
     {

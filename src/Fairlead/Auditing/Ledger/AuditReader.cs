@@ -33,6 +33,7 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
     /// <summary>Blocks that one page looks at: two million records if they are full, about 0.1 s.</summary>
     internal const int MaxBlocks = 4096;
 
+    private const long DayMilliseconds = 86_400_000;
     private const int FirstBatch = 8;
     private const int LargestBatch = 256;
 
@@ -41,7 +42,20 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
     public async Task<AuditPage> ReadAsync(AuditQuery query, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var search = new Search(this, connection, new BlockFilter(query), query);
+        var filter = new BlockFilter(query);
+        // The id says when it was made, so a search for one starts there; if clocks have differed by more than a day, everywhere.
+        if (filter.MadeAt is { } made && made - DayMilliseconds > filter.From)
+        {
+            var found = await ReadAsync(connection, filter, query, made - DayMilliseconds, cancellationToken);
+            if (found.Records.Count > 0) return found;
+        }
+        return await ReadAsync(connection, filter, query, filter.From, cancellationToken);
+    }
+
+    private async Task<AuditPage> ReadAsync(
+        DbConnection connection, BlockFilter filter, AuditQuery query, long from, CancellationToken cancellationToken)
+    {
+        var search = new Search(this, connection, filter, query, from);
         await search.RunAsync(cancellationToken);
         var records = await search.RecordsAsync(cancellationToken);
         return new AuditPage(records, search.Next);
@@ -87,7 +101,7 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
         return hashes;
     }
 
-    private sealed class Search(AuditReader reader, DbConnection connection, BlockFilter filter, AuditQuery query)
+    private sealed class Search(AuditReader reader, DbConnection connection, BlockFilter filter, AuditQuery query, long from)
     {
         private readonly PriorityQueue<Found, AuditCursor> _found =
             new(Comparer<AuditCursor>.Create(static (left, right) => right.CompareTo(left)));
@@ -205,7 +219,7 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
                 ORDER BY last_at DESC, number DESC LIMIT @limit
                 """,
                 [
-                    ("@at", at), ("@number", number), ("@from", filter.From), ("@to", filter.To), ("@last", last), ("@limit", (long)limit),
+                    ("@at", at), ("@number", number), ("@from", from), ("@to", filter.To), ("@last", last), ("@limit", (long)limit),
                 ],
                 row => new TermsRow(
                     row.Int64("number"), row.Text("node"), row.Int64("first_sequence"), row.Int64("last_at"), row.Bytes("terms")),

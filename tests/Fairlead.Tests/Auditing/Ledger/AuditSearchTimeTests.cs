@@ -16,16 +16,20 @@ public sealed class SqliteAuditSearchTimeTests() : AuditSearchTimeTests(StorageP
 public sealed class PostgresAuditSearchTimeTests() : AuditSearchTimeTests(StorageProvider.Postgres);
 
 /// <summary>The first page of any search is there in a second: over a million records if FAIRLEAD_TEST_FULL is 1, else over fewer.</summary>
-public abstract class AuditSearchTimeTests(StorageProvider provider)
+public abstract class AuditSearchTimeTests
 {
     private static readonly int Records = Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1" ? 1_000_000 : 50_000;
+
+    private readonly StorageProvider _provider;
+
+    private protected AuditSearchTimeTests(StorageProvider provider) => _provider = provider;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task Search_ManyRecords_FirstPageTakesLessThanASecond()
     {
-        using var fixture = new LedgerFixture(provider);
+        using var fixture = new LedgerFixture(_provider);
         var time = new FakeTimeProvider(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
         var chain = new ChainWriter(null, null, time);
         var ids = new List<string>();

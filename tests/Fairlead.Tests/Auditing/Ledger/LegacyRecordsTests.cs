@@ -13,14 +13,18 @@ public sealed class SqliteLegacyRecordsTests() : LegacyRecordsTests(StorageProvi
 public sealed class PostgresLegacyRecordsTests() : LegacyRecordsTests(StorageProvider.Postgres);
 
 /// <summary>Rows of an earlier version become blocks: all of them, once, and byte for byte.</summary>
-public abstract class LegacyRecordsTests(StorageProvider provider)
+public abstract class LegacyRecordsTests
 {
+    private readonly StorageProvider _provider;
+
+    private protected LegacyRecordsTests(StorageProvider provider) => _provider = provider;
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task Convert_RowsOfEarlierVersion_AreFoundAndProven()
     {
-        using var database = new TemporaryStorage(provider);
+        using var database = new TemporaryStorage(_provider);
         ISchemaStep[] before = [new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema()];
         var rows = (2 * LegacyRecords.BatchRows) + 100;
         await FillAsync(database.Open(before), rows);
