@@ -30,7 +30,7 @@ internal sealed class IdempotencyReplay(
                 using (joined.Log.Join())
                 {
                     Start(response, call, joined.GenerationId, StatusCodes.Status200OK, "text/event-stream; charset=utf-8");
-                    await FollowAsync(exchange, joined);
+                    await FollowAsync(exchange, call, joined);
                 }
                 return true;
             case GatewayReply.ReplayedJob job:
@@ -53,7 +53,7 @@ internal sealed class IdempotencyReplay(
         var isStream = replayed.ContentType.StartsWith("text/event-stream", StringComparison.Ordinal);
         var from = isStream ? ReplayLog.PositionAfter(replayed.Body, LastEventId(exchange.Request)) : 0;
         ReadOnlyMemory<byte> body = replayed.Body.AsMemory(from);
-        if (shelf.Find(replayed.GenerationId) is { } originals) body = originals.Restore(body.Span);
+        if (shelf.Find(replayed.GenerationId, call.Caller.KeyId) is { } originals) body = originals.Restore(body.Span);
         if (!replayed.Broken) response.Headers.ContentLength = body.Length;
         await response.WriteBodyAsync(body, response.Aborted);
         await EndAsync(response, replayed.Broken);
@@ -84,7 +84,7 @@ internal sealed class IdempotencyReplay(
         headers.Vary = "Prefer";
     }
 
-    private async Task FollowAsync(ClientExchange exchange, GatewayReply.Joined joined)
+    private async Task FollowAsync(ClientExchange exchange, GatewayCall call, GatewayReply.Joined joined)
     {
         var (response, log) = (exchange.Response, joined.Log);
         await response.StartAsync(response.Aborted);
@@ -97,7 +97,7 @@ internal sealed class IdempotencyReplay(
             {
                 position += bytes.Length;
                 // The log has whole events.
-                var events = shelf.Find(joined.GenerationId) is { } originals ? originals.Restore(bytes) : bytes;
+                var events = shelf.Find(joined.GenerationId, call.Caller.KeyId) is { } originals ? originals.Restore(bytes) : bytes;
                 if (!await response.WriteBodyAsync(events, response.Aborted)) return;
                 continue;
             }

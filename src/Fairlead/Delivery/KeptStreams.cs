@@ -72,7 +72,7 @@ internal sealed class KeptStreams(
         var kept = call.Idempotency is not null;
         var share = memory.ShareOf(call.Caller.KeyId);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(kept ? CancellationToken.None : response.Aborted, drain.Over);
-        await using var stream = new OpenStream(response.Events, call, shelf.Find(record.Id));
+        await using var stream = new OpenStream(response.Events, call, shelf.Find(record.Id, call.Caller.KeyId));
         await using var events = new KeptEventSource(store, stored, running, followers, share, record);
         var filter = new EventsAfter(after);
         // Only this process can send the end of a generation that runs here, so it stays until its readers have it.

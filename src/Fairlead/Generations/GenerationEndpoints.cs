@@ -60,7 +60,7 @@ internal sealed class GenerationEndpoints(
         if (await FindWithResultAsync(request, held) is not { } record) return await WithoutContentAsync(request);
         var type = record.ResultStatus < 400 ? "application/json" : ErrorBodyWriter.ContentTypeOf(calls.ShapeOf(record.Dialect));
         ReadOnlyMemory<byte> body = record.Result;
-        if (shelf.Find(record.Id) is { } originals) body = originals.Restore(body.Span);
+        if (shelf.Find(record.Id, request.Caller.KeyId) is { } originals) body = originals.Restore(body.Span);
         return EndpointResult.Bytes(type, body, record.ResultStatus).WithHeader("Fairlead-Generation", record.Id);
     }
 
@@ -169,7 +169,7 @@ internal sealed class GenerationEndpoints(
         held.Count(2L * (record.Details?.Length ?? 0));
         var result = EndpointResult.Body("application/json", length: null, async (output, cancellationToken) =>
         {
-            if (shelf.Find(record.Id) is { } originals)
+            if (shelf.Find(record.Id, request.Caller.KeyId) is { } originals)
             {
                 var whole = new System.Buffers.ArrayBufferWriter<byte>();
                 await writer.WriteAsync(whole, record, cancellationToken);

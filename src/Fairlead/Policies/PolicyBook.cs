@@ -38,7 +38,7 @@ internal sealed class PolicyBook(
             if (isNew) (_revision, _rows) = await PolicyTable.ReadAllAsync(connection, cancellationToken);
             if (!isNew && ReferenceEquals(config, _config)) return;
             _config = config;
-            _current = new PolicySet([.. OfConfiguration(config), .. OfDatabase()]);
+            _current = new PolicySet([.. OfConfiguration(config), .. OfDatabase()], _current);
             PolicyLog.Applied(logger, config.Policies.Count, _rows.Count);
         }
         finally

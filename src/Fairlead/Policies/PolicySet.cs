@@ -17,11 +17,23 @@ internal sealed class PolicySet
 {
     public static readonly PolicySet Empty = new([]);
 
-    private readonly OwnedPolicy[] _policies;
-    private readonly ConcurrentDictionary<string, CompiledPolicies> _compiled = new(StringComparer.Ordinal);
+    private readonly Entry[] _policies;
+    private readonly ConcurrentDictionary<string, Lazy<CompiledPolicies>> _compiled = new(StringComparer.Ordinal);
 
-    public PolicySet(IEnumerable<OwnedPolicy> policies) =>
-        _policies = [.. policies.OrderBy(policy => policy.Owner.Rank).ThenBy(policy => policy.Definition.Id, StringComparer.Ordinal)];
+    /// <param name="policies">The policies.</param>
+    /// <param name="previous">What was in force before: what has not changed is not compiled again.</param>
+    public PolicySet(IEnumerable<OwnedPolicy> policies, PolicySet? previous = null)
+    {
+        _policies = [.. policies.OrderBy(policy => policy.Owner.Rank).ThenBy(policy => policy.Definition.Id, StringComparer.Ordinal)
+            .Select(policy => policy.Definition with { Level = policy.Owner.Rank } is var definition
+                ? new Entry(definition, policy.Owner, CompiledPolicies.IdentityOf(definition)) : null!)];
+        if (previous is null) return;
+        var known = _policies.Select(policy => policy.Identity).ToHashSet(StringComparer.Ordinal);
+        foreach (var (key, compiled) in previous._compiled)
+        {
+            if (key.Split(' ').All(known.Contains)) _compiled[key] = compiled;
+        }
+    }
 
     /// <summary>Whether there is no policy at all.</summary>
     public bool IsEmpty => _policies.Length == 0;
@@ -41,10 +53,12 @@ internal sealed class PolicySet
     {
         var own = Array.FindAll(_policies, policy => AppliesTo(policy.Owner, caller));
         if (own.Length == 0) return null;
-        var key = string.Join(' ', own.Select(policy => policy.Definition.Id));
-        return _compiled.GetOrAdd(
-            key, static (_, policies) => CompiledPolicies.Compile([.. policies.Select(policy => policy.Definition)]), own);
+        var key = string.Join(' ', own.Select(policy => policy.Identity));
+        return _compiled.GetOrAdd(key, static (_, policies) => new Lazy<CompiledPolicies>(
+            () => CompiledPolicies.Compile([.. policies.Select(policy => policy.Definition)])), own).Value;
     }
+
+    private sealed record Entry(PolicyDefinition Definition, PolicyOwner Owner, string Identity);
 
     private static bool AppliesTo(PolicyOwner owner, Caller caller) => owner switch
     {

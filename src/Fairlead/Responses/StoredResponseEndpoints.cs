@@ -26,7 +26,7 @@ internal sealed class StoredResponseEndpoints(
             ?? (await store.FindAsync(caller.ProjectId, id, StoredParts.Response, held.Count, request.Cancellation))?.Response;
         if (body is null) return NotFound(id);
         if (!string.Equals(request.Query["stream"], "true", StringComparison.OrdinalIgnoreCase))
-            return Json(shelf.FindOfResponse(id) is { } originals ? originals.Restore(body).ToArray() : body);
+            return Json(shelf.FindOfResponse(id, caller.KeyId) is { } originals ? originals.Restore(body).ToArray() : body);
 
         var (after, error) = KeptStreams.AfterOf(request, "starting_after");
         if (error is not null) return error;

@@ -77,6 +77,17 @@ public sealed class ModerationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task ByDeployment_PolicyOfCaller_AppliesToInput()
+    {
+        await AddPolicyAsync();
+        var error = await PostAsync("""{"model":"omni-moderation-latest","input":["a forbidden thing"]}""", HttpStatusCode.BadRequest);
+        Assert.Equal("content_blocked", error.GetProperty("error").GetProperty("code").GetString());
+        Assert.Empty(_upstream.Requests);
+        await PostAsync("""{"model":"omni-moderation-latest","input":["mail a@example.org"]}""");
+        Assert.Equal("mail [EMAIL_1]", Assert.Single(_upstream.Received).GetProperty("input")[0].GetString());
+    }
+
+    [Fact]
     public async Task ByDeployment_Simulated_IsDeterministic()
     {
         var reply = await PostAsync("""{"model":"sim-fast","input":["some violence here","peace"]}""");

@@ -28,7 +28,7 @@ internal sealed class ContentPolicyStage(PolicyBook policies, InputCheck input, 
         {
             var since = call.Timings.Now();
             var error = policy.IsInputChecked
-                ? await InputCheck.RunAgainAsync(call, policy, cancellationToken)
+                ? await input.RunAgainAsync(call, policy, cancellationToken)
                 : await input.RunAsync(call, policy, cancellationToken);
             call.Timings.Add(Phase.Policy, since);
             if (error is not null) return new GatewayReply.Refused(error);
@@ -40,7 +40,7 @@ internal sealed class ContentPolicyStage(PolicyBook policies, InputCheck input, 
     }
 
     // A conversation that goes on has the placeholders of its earlier turns.
-    private Placeholders PlaceholdersOf(GatewayCall call) =>
-        (shelf.Find(call.GenerationId) ?? shelf.FindOfResponse(call.Facts.Responses?.PreviousResponseId))?.Placeholders
+    private Placeholders PlaceholdersOf(GatewayCall call) => shelf.Find(call.GenerationId, call.Caller.KeyId)?.Placeholders
+        ?? shelf.FindOfResponse(call.Facts.Responses?.PreviousResponseId, call.Caller.KeyId)?.Placeholders.Copy()
         ?? new Placeholders();
 }

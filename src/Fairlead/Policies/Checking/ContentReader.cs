@@ -1,4 +1,3 @@
-using System.Buffers.Text;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Policies.Matching;
@@ -15,9 +14,6 @@ internal static class ContentReader
 {
     private const int MaxDepth = 1024;
 
-    /// <summary>Shorter base64 is checked as the text that it is.</summary>
-    private const int ShortestFile = 16;
-
     /// <summary>The texts, in the order of the body.</summary>
     /// <param name="json">Valid JSON.</param>
     /// <exception cref="JsonException">It is not valid.</exception>
@@ -25,37 +21,54 @@ internal static class ContentReader
     {
         var texts = new List<ContentText>();
         var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = MaxDepth });
-        var names = new Stack<string>();
+        var frames = new Stack<ContentFrame>();
+        var frame = new ContentFrame("");
         var name = "";
+        // Whether the name is that of the value itself, and not of a list around it.
+        var isOwn = false;
+        var lists = 0;
         while (reader.Read())
         {
             switch (reader.TokenType)
             {
                 case JsonTokenType.PropertyName:
                     name = TextOf(ref reader);
-                    break;
+                    isOwn = true;
+                    continue;
                 case JsonTokenType.StartObject or JsonTokenType.StartArray:
-                    var isTop = names.Count == 1;
-                    if (ContentFields.IsSetting(name, isTop))
+                    var isArray = reader.TokenType == JsonTokenType.StartArray;
+                    if (isOwn && ContentFields.IsSetting(name, frame.Name, frame.IsTop))
                     {
                         reader.Skip();
                         break;
                     }
-                    if (ContentFields.IsFree(name, isTop, reader.TokenType == JsonTokenType.StartObject))
+                    if (isOwn && !isArray && ContentFields.IsFree(name, frame.IsTop))
                     {
                         AddAll(ref reader, json, texts);
                         break;
                     }
-                    names.Push(name);
+                    frames.Push(frame);
+                    frame = new ContentFrame(name)
+                    {
+                        IsArray = isArray,
+                        IsTop = frames.Count == 1,
+                        IsUnknown = frame.IsUnknown || !ContentFields.IsKnown(name),
+                        Number = isArray ? ++lists : frame.IsArray ? frame.Number : 0,
+                    };
                     break;
                 case JsonTokenType.EndObject or JsonTokenType.EndArray:
-                    name = names.Pop();
+                    End(frame, texts);
+                    name = (frame = frames.Pop()).Name;
                     break;
                 case JsonTokenType.String when reader.ValueSpan.Length > 0:
-                    Add(ref reader, name, texts);
+                    Add(ref reader, name, isOwn, frame, texts);
                     break;
             }
+            isOwn = false;
+            if (frame.IsArray) name = frame.Name;
         }
+        // A binary file has no text.
+        texts.RemoveAll(static text => text.Length == 0);
         return texts;
     }
 
@@ -68,42 +81,64 @@ internal static class ContentReader
         texts.Add(new ContentText(start, length, ContentForm.Json, Encoding.UTF8.GetString(json.Slice(start, length)), ChannelKind.Json));
     }
 
-    private static void Add(ref Utf8JsonReader reader, string name, List<ContentText> texts)
+    private static void Add(ref Utf8JsonReader reader, string name, bool isOwn, ContentFrame frame, List<ContentText> texts)
     {
-        if (ContentFields.IsSealed(name) || (reader.ValueSpan.Length <= ContentFields.LongestName && ContentFields.IsName(name))) return;
-        var text = TextOf(ref reader);
-        if (TryFile(reader, text, name, texts)) return;
-        var isDocument = ContentFields.IsDocument(name) && text.AsSpan().TrimStart() is ['{' or '[', ..];
-        texts.Add(At(reader, ContentForm.Text, text) with { Kind = isDocument ? ChannelKind.Json : ChannelKind.Text });
+        var isShort = reader.ValueSpan.Length <= ContentFields.LongestName;
+        if (isOwn && isShort)
+        {
+            if (name == "type") frame.Type = TextOf(ref reader);
+            else if (name is "media_type" or "mime_type" or "mediaType" or "mimeType") frame.MediaType = TextOf(ref reader);
+        }
+        if (isOwn && !frame.IsUnknown && (ContentFields.IsSealed(name) || (isShort && ContentFields.IsName(name, frame.Name, frame.IsTop)))) return;
+        var value = TextOf(ref reader);
+        var text = new ContentText((int)reader.TokenStartIndex, reader.ValueSpan.Length + 2, ContentForm.Text, value) { Kind = KindOf(name, value) };
+        if (EncodedFile.IsPlace(name)) (frame.Files ??= []).Add((texts.Count, name));
+        if (isOwn && name == "name") (frame.Names ??= []).Add(texts.Count);
+        if (isOwn && name == "text" && text.Kind == ChannelKind.Text && frame.Number > 0) frame.PartText = texts.Count;
+        texts.Add(text);
     }
 
-    /// <summary>Adds a file in base64 if it is text. True for any file: nothing else is checked in it.</summary>
-    private static bool TryFile(in Utf8JsonReader reader, string text, string name, List<ContentText> texts)
+    /// <summary>A text is read as JSON if it is a document. Arguments that a model wrote may end early.</summary>
+    private static ChannelKind KindOf(string name, string value)
     {
-        var start = 0;
-        if (text.StartsWith("data:", StringComparison.OrdinalIgnoreCase))
+        var start = value.AsSpan().TrimStart(" \t\r\n");
+        if (start is not ['{' or '[', ..]) return ChannelKind.Text;
+        return ContentFields.IsDocument(name) || IsJson(value) ? ChannelKind.Json : ChannelKind.Text;
+    }
+
+    private static bool IsJson(string value)
+    {
+        var bytes = System.Buffers.ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(value.Length));
+        try
         {
-            var comma = text.IndexOf(',', StringComparison.Ordinal);
-            if (comma < 0 || !text.AsSpan(0, comma).EndsWith(";base64", StringComparison.OrdinalIgnoreCase)) return false;
-            start = comma + 1;
+            var reader = new Utf8JsonReader(bytes.AsSpan(0, Encoding.UTF8.GetBytes(value, bytes)), new JsonReaderOptions { MaxDepth = MaxDepth });
+            while (reader.Read())
+            {
+            }
+            return true;
         }
-        else if (name is not ("data" or "file_data" or "bytes" or "b64_json") || text.Length < ShortestFile)
+        catch (JsonException)
         {
             return false;
         }
-        if (!Base64.IsValid(text.AsSpan(start))) return false;
-        var content = Convert.FromBase64String(text[start..]);
-        if (IsText(content))
+        finally
         {
-            texts.Add(At(reader, ContentForm.File, Encoding.UTF8.GetString(content)) with { Prefix = text[..start] });
+            System.Buffers.ArrayPool<byte>.Shared.Return(bytes, clearArray: true);
         }
-        return true;
     }
 
-    // Text has no control characters other than those of lines.
-    private static bool IsText(ReadOnlySpan<byte> content) =>
-        content.IndexOfAnyInRange((byte)0, (byte)8) < 0 && content.IndexOfAnyInRange((byte)14, (byte)26) < 0
-        && System.Text.Unicode.Utf8.IsValid(content) && !content.StartsWith("%PDF-"u8);
+    /// <summary>Decides what depends on several members of an object.</summary>
+    private static void End(ContentFrame frame, List<ContentText> texts)
+    {
+        foreach (var (at, name) in frame.Files ?? []) texts[at] = EncodedFile.Read(texts[at], name, frame) ?? default;
+        if (frame.Names is { } names && (ContentFields.IsToolObject(frame.Name) || ContentFields.IsToolType(frame.Type)))
+        {
+            foreach (var at in names) texts[at] = texts[at] with { IsFixed = true };
+        }
+        // The parts of one message.
+        if (frame is { PartText: >= 0 and var part, Type: null or "text" or "input_text" or "output_text" })
+            texts[part] = texts[part] with { Group = frame.Number };
+    }
 
     /// <summary>The text of the string at the reader. Half of a surrogate pair, which is no character, becomes U+FFFD.</summary>
     internal static string TextOf(ref Utf8JsonReader reader)
@@ -142,7 +177,4 @@ internal static class ContentReader
         // Both halves of a pair are one character; a half alone is none.
         return Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text.ToString()));
     }
-
-    private static ContentText At(in Utf8JsonReader reader, ContentForm form, string value) =>
-        new((int)reader.TokenStartIndex, reader.ValueSpan.Length + 2, form, value);
 }

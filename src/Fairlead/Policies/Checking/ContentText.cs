@@ -1,3 +1,4 @@
+using System.Text;
 using Fairlead.Policies.Matching;
 
 namespace Fairlead.Policies.Checking;
@@ -23,6 +24,21 @@ internal enum ContentForm
 /// <param name="Kind">How its characters are read.</param>
 internal readonly record struct ContentText(int Start, int Length, ContentForm Form, string Value, ChannelKind Kind = ChannelKind.Text)
 {
-    /// <summary>What precedes the base64 of a file, such as <c>data:text/plain;base64,</c>.</summary>
+    /// <summary>What precedes the base64 of a file, such as <c>data:text/plain;base64,</c>. It is checked as a text.</summary>
     public string Prefix { get; init; } = "";
+
+    /// <summary>What follows the text in its string and is not checked: the base64 of a binary file.</summary>
+    public ReadOnlyMemory<char> Suffix { get; init; }
+
+    /// <summary>The base64 as the text that it may be; null if it is certainly a file.</summary>
+    public string? Raw { get; init; }
+
+    /// <summary>How the characters of a file are encoded.</summary>
+    public Encoding Encoding { get; init; } = Encoding.UTF8;
+
+    /// <summary>Whether it is the name of a tool, which cannot be replaced: what would be redacted blocks.</summary>
+    public bool IsFixed { get; init; }
+
+    /// <summary>The list whose neighbouring texts a model reads as one; 0 for none.</summary>
+    public int Group { get; init; }
 }

@@ -39,10 +39,10 @@ internal static class ContentWriter
                 output.Write(Encoding.UTF8.GetBytes(text));
                 break;
             case ContentForm.File:
-                Quoted(old.Prefix + Convert.ToBase64String(Encoding.UTF8.GetBytes(text)), output);
+                Quoted(old.Prefix + Convert.ToBase64String(old.Encoding.GetBytes(text)), output);
                 break;
             default:
-                Quoted(text, output);
+                Quoted(old.Suffix.IsEmpty ? text : string.Concat(text, old.Suffix.Span), output);
                 break;
         }
     }

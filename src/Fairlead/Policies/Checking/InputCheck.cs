@@ -10,10 +10,11 @@ using Fairlead.Streaming;
 namespace Fairlead.Policies.Checking;
 
 /// <summary>
-/// Checks the request of a call: 1. find its texts, 2. check each, 3. write the request again with what was redacted, and read it again, so
-/// that nothing after it sees the original, 4. check what the request refers to: earlier responses and items. Thread-safe.
+/// Checks the request of a call: 1. check its texts, 2. write the request again with what was redacted, and read it again, so that nothing
+/// after it sees the original, 3. check what the request refers to: earlier responses and items, 4. let the remote rules judge all of it.
+/// Thread-safe.
 /// </summary>
-internal sealed class InputCheck(IConfigurationSource configuration)
+internal sealed class InputCheck(IConfigurationSource configuration, TimeProvider time)
 {
     private static readonly JsonDocumentOptions Parsing = new() { MaxDepth = 1024 };
 
@@ -21,28 +22,36 @@ internal sealed class InputCheck(IConfigurationSource configuration)
     public async ValueTask<GatewayError?> RunAsync(GatewayCall call, CallPolicy policy, CancellationToken cancellationToken)
     {
         if (call.Facts.InputTokenIds > 0 && policy.Rules.Rules.Any(Enforces)) return Unreadable(call);
-        var check = policy.Rules.CheckInput(policy.Tally, policy.Placeholders);
+        using var check = new ContentCheck(policy.Rules, policy.Tally, policy.Placeholders);
 
-        // 1. and 2. The texts, decoded.
+        // 1. The texts, decoded, and once more for a judge.
         using var held = new MemoryLease(call.Memory);
-        if (!held.TryTake(2L * call.Body.Length)) return MemoryBudget.Overloaded;
-        var (changes, block) = await ChangesAsync(call.Body.WrittenMemory, check, policy, cancellationToken);
+        if (!held.TryTake((check.NeedsJudge ? 4L : 2L) * call.Body.Length)) return MemoryBudget.Overloaded;
+        var (body, block) = check.Check(call.Body.WrittenSpan, isOwn: false, () => new PooledBuffer(call.Body.Length + 256, call.Memory));
         if (block is not null) return ContentBlocked.Of(block);
 
+        // 2.
+        if (body is not null && await ReplaceAsync(call, body, cancellationToken) is { } wrong) return wrong;
+
         // 3.
-        if (changes is not null && await ReplaceAsync(call, changes, cancellationToken) is { } wrong) return wrong;
+        if (call.Facts.Responses is { } stored && CheckStored(stored, check) is { } refused) return refused;
 
         // 4.
-        return call.Facts.Responses is { } stored ? await CheckStoredAsync(stored, check, policy, cancellationToken) : null;
+        return await JudgeAsync(check, policy, cancellationToken);
     }
 
     /// <summary>
     /// The same for a run of a request that was checked when it was accepted: only what it refers to is read again, and counts nothing.
     /// </summary>
-    public static ValueTask<GatewayError?> RunAgainAsync(GatewayCall call, CallPolicy policy, CancellationToken cancellationToken) =>
-        call.Facts.Responses is { } stored
-            ? CheckStoredAsync(stored, policy.Rules.CheckInput(new PolicyTally(), policy.Placeholders), policy, cancellationToken)
-            : default;
+    public async ValueTask<GatewayError?> RunAgainAsync(GatewayCall call, CallPolicy policy, CancellationToken cancellationToken)
+    {
+        if (call.Facts.Responses is not { } stored) return null;
+        using var check = new ContentCheck(policy.Rules, new PolicyTally(), policy.Placeholders);
+        return CheckStored(stored, check) ?? await JudgeAsync(check, policy, cancellationToken);
+    }
+
+    private async ValueTask<GatewayError?> JudgeAsync(ContentCheck check, CallPolicy policy, CancellationToken cancellationToken) =>
+        await check.JudgeAsync(policy.Judge, time, cancellationToken) is { } block ? ContentBlocked.Of(block) : null;
 
     private static bool Enforces(PolicyRuleReference rule) =>
         rule.Action != PolicyAction.Flag && rule.Rule.Direction != PolicyDirection.Output;
@@ -53,34 +62,8 @@ internal sealed class InputCheck(IConfigurationSource configuration)
         Remedy = "Send the input as text.",
     };
 
-    private static async ValueTask<(List<(ContentText Old, string New)>? Changes, PolicyBlock? Block)> ChangesAsync(
-        ReadOnlyMemory<byte> json, TextCheck check, CallPolicy policy, CancellationToken cancellationToken)
+    private async ValueTask<GatewayError?> ReplaceAsync(GatewayCall call, PooledBuffer body, CancellationToken cancellationToken)
     {
-        List<(ContentText, string)>? changes = null;
-        foreach (var text in ContentReader.Read(json.Span))
-        {
-            var found = check.NeedsJudge
-                ? await check.CheckAsync(text.Value, text.Kind, policy.Judge, cancellationToken)
-                : check.Check(text.Value, text.Kind);
-            if (found.Block is not null) return (null, found.Block);
-            if (found.NewText is { } changed) (changes ??= []).Add((text, changed));
-        }
-        return (changes, null);
-    }
-
-    private async ValueTask<GatewayError?> ReplaceAsync(
-        GatewayCall call, List<(ContentText Old, string New)> changes, CancellationToken cancellationToken)
-    {
-        var body = new PooledBuffer(call.Body.Length + 256, call.Memory);
-        try
-        {
-            ContentWriter.Write(call.Body.WrittenSpan, changes, body);
-        }
-        catch
-        {
-            body.Dispose();
-            throw;
-        }
         // Keep what the headers set.
         var extension = call.Facts.Extension;
         call.Replace(body, new RequestFacts());
@@ -90,16 +73,15 @@ internal sealed class InputCheck(IConfigurationSource configuration)
         return error ?? await call.Dialect.Requests.ResolveAsync(call, bounds, cancellationToken);
     }
 
-    // What was stored before the policy was in force.
-    private static async ValueTask<GatewayError?> CheckStoredAsync(
-        Dialects.OpenAiResponses.ResponsesFacts stored, TextCheck check, CallPolicy policy, CancellationToken cancellationToken)
+    // What was stored before the policy was in force. Its placeholders are those of this conversation.
+    private static GatewayError? CheckStored(Dialects.OpenAiResponses.ResponsesFacts stored, ContentCheck check)
     {
         if (stored.History is { Count: > 0 } history)
         {
             var items = new List<JsonElement>(history.Count);
             foreach (var item in history)
             {
-                var (changed, block) = await ChangedAsync(item, check, policy, cancellationToken);
+                var (changed, block) = Changed(item, check);
                 if (block is not null) return ContentBlocked.Of(block);
                 items.Add(changed);
             }
@@ -110,7 +92,7 @@ internal sealed class InputCheck(IConfigurationSource configuration)
             var items = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
             foreach (var (id, item) in references)
             {
-                var (changed, block) = await ChangedAsync(item, check, policy, cancellationToken);
+                var (changed, block) = Changed(item, check);
                 if (block is not null) return ContentBlocked.Of(block);
                 items[id] = changed;
             }
@@ -119,15 +101,15 @@ internal sealed class InputCheck(IConfigurationSource configuration)
         return null;
     }
 
-    private static async ValueTask<(JsonElement Item, PolicyBlock? Block)> ChangedAsync(
-        JsonElement item, TextCheck check, CallPolicy policy, CancellationToken cancellationToken)
+    private static (JsonElement Item, PolicyBlock? Block) Changed(JsonElement item, ContentCheck check)
     {
         var json = Encoding.UTF8.GetBytes(item.GetRawText());
-        var (changes, block) = await ChangesAsync(json, check, policy, cancellationToken);
-        if (changes is null) return (item, block);
-        using var output = new PooledBuffer(json.Length + 64);
-        ContentWriter.Write(json, changes, output);
-        using var document = JsonDocument.Parse(output.WrittenMemory, Parsing);
-        return (document.RootElement.Clone(), null);
+        var (body, block) = check.Check(json, isOwn: true, () => new PooledBuffer(json.Length + 64));
+        if (body is null) return (item, block);
+        using (body)
+        {
+            using var document = JsonDocument.Parse(body.WrittenMemory, Parsing);
+            return (document.RootElement.Clone(), null);
+        }
     }
 }

@@ -22,6 +22,12 @@ internal sealed class OutputChannel(CallPolicy policy, ChannelKind kind) : IDisp
     /// <summary>The rule that stopped it; null if none did.</summary>
     public PolicyBlock? Block => _guard?.Block;
 
+    /// <summary>Whether it redacted something: positions in the text changed.</summary>
+    public bool HasRedacted => _guard is { HasRedacted: true };
+
+    /// <summary>Whether nothing is held back.</summary>
+    public bool IsEmpty => _held.Length == 0 && (_guard is null or { Held: 0 });
+
     /// <summary>Takes the next piece, and returns what may leave now.</summary>
     public async ValueTask<string> PushAsync(string text, CancellationToken cancellationToken)
     {

@@ -17,6 +17,8 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
     private readonly Dictionary<(int Choice, int Index), ToolKind> _tools = [];
     private readonly SortedSet<int> _choices = [];
     private readonly HashSet<int> _finished = [];
+    private readonly Dictionary<int, List<JsonNode?>> _notes = [];
+    private readonly HashSet<int> _moved = [];
     private bool _hasWarned;
 
     /// <summary>Whether a rule stopped the output: nothing may follow.</summary>
@@ -24,6 +26,9 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
 
     /// <summary>The tool call whose arguments were stopped, by choice and position; null for none.</summary>
     public (int Choice, int Index)? StoppedCall { get; private set; }
+
+    /// <summary>Tells of a choice before its first event, so that it ends even if a rule stops another one first.</summary>
+    public void Expect(int choice) => _choices.Add(choice);
 
     /// <summary>Adds to <paramref name="output"/> what may leave after this event.</summary>
     public async ValueTask AddAsync(GenerationEvent made, EventBatch output, CancellationToken cancellationToken)
@@ -46,7 +51,7 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
                 break;
             case ToolCallStarted started:
                 _choices.Add(choice);
-                await EndAsync(choice, static key => key.Channel != Channel.Tool, output, cancellationToken);
+                await EndAsync(choice, static key => key.Channel is not (Channel.Tool or Channel.Transcript), output, cancellationToken);
                 if (IsBlocked) break;
                 _tools[(choice, started.Index)] = started.Kind;
                 output.Add(started);
@@ -63,6 +68,11 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
             case ChoiceFinished finished:
                 await FinishAsync(finished, output, cancellationToken);
                 break;
+            case AttemptFailed:
+                // What was made before is a valid beginning.
+                await CompleteAsync(output, cancellationToken);
+                if (!IsBlocked) output.Add(made);
+                return;
             default:
                 output.Add(made);
                 break;
@@ -89,16 +99,22 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
         _channels.Clear();
     }
 
+    // Sound waits until what it says has been checked.
+    private readonly List<AudioDelta> _audio = [];
+
     private async ValueTask PushAsync(ChannelKey key, string text, EventBatch output, CancellationToken cancellationToken)
     {
         _choices.Add(key.Choice);
+        // Some providers send empty pieces of one text between pieces of another.
+        if (text.Length == 0) return;
         // Calls of tools may come in turns; what follows them does not.
         await EndAsync(
-            key.Choice, other => other != key && (key.Channel != Channel.Tool || other.Channel != Channel.Tool), output, cancellationToken);
+            key.Choice, other => other != key && other.Channel != Channel.Transcript && (key.Channel != Channel.Tool || other.Channel != Channel.Tool), output, cancellationToken);
         if (IsBlocked) return;
         if (!_channels.TryGetValue(key, out var channel)) _channels[key] = channel = new OutputChannel(policy, KindOf(key));
         Emit(key, await channel.PushAsync(text, cancellationToken), output);
         Judge(key, channel);
+        if (!IsBlocked && key.Channel == Channel.Text && channel.IsEmpty) AddNotes(key.Choice, output);
     }
 
     private async ValueTask EndAsync(
@@ -107,16 +123,21 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
         if (_channels.Count == 0) return;
         foreach (var (key, channel) in _channels.Where(open => open.Key.Choice == choice && which(open.Key)).ToArray())
         {
-            Emit(key, await channel.CompleteAsync(cancellationToken), output);
+            var rest = await channel.CompleteAsync(cancellationToken);
+            if (key.Channel != Channel.Transcript) Emit(key, rest, output);
+            else if (channel.HasRedacted) IsBlocked = true;
             Judge(key, channel);
+            if (!IsBlocked && key.Channel == Channel.Transcript) AddAudio(choice, output);
             _channels.Remove(key);
             channel.Dispose();
             if (IsBlocked) return;
+            if (key.Channel == Channel.Text) AddNotes(choice, output);
         }
     }
 
     private void Judge(ChannelKey key, OutputChannel channel)
     {
+        if (key.Channel == Channel.Text && channel.HasRedacted) _moved.Add(key.Choice);
         if (channel.Block is null) return;
         IsBlocked = true;
         if (key.Channel == Channel.Tool) StoppedCall = (key.Choice, key.Index);
@@ -149,17 +170,57 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
     private async ValueTask AddNotesAsync(AnnotationsAdded made, EventBatch output, CancellationToken cancellationToken)
     {
         var passed = await CheckAsync(made.Annotations, cancellationToken);
-        if (passed is not null) output.Add(made with { Annotations = (JsonArray)passed });
+        if (passed is not JsonArray notes) return;
+        if (!_notes.TryGetValue(made.Choice, out var waiting)) _notes[made.Choice] = waiting = [];
+        waiting.AddRange(notes.Select(note => note?.DeepClone()));
+        _choices.Add(made.Choice);
+        if (!_channels.TryGetValue(new(made.Choice, Channel.Text), out var text) || text.IsEmpty) AddNotes(made.Choice, output);
+    }
+
+    // They follow the text that they are about.
+    private void AddNotes(int choice, EventBatch output)
+    {
+        if (!_notes.Remove(choice, out var notes)) return;
+        if (_moved.Contains(choice))
+        {
+            foreach (var note in notes) Unplace(note);
+        }
+        output.Add(new AnnotationsAdded([.. notes]) { Choice = choice });
+    }
+
+    // A redaction has moved the text: positions in it are wrong.
+    private static void Unplace(JsonNode? note)
+    {
+        if (note is not JsonObject members) return;
+        members.Remove("start_index");
+        members.Remove("end_index");
+        foreach (var (_, inner) in members) Unplace(inner);
     }
 
     // Sound cannot be redacted: a transcript that is not clean ends it.
     private async ValueTask AddAudioAsync(AudioDelta made, EventBatch output, CancellationToken cancellationToken)
     {
         _choices.Add(made.Choice);
-        var passed = await CheckAsync(made.Audio, cancellationToken);
-        if (passed is null) return;
-        if (!JsonNode.DeepEquals(passed, made.Audio)) IsBlocked = true;
-        else output.Add(made);
+        if (made.Audio["transcript"] is JsonValue value && value.TryGetValue<string>(out var words) && words.Length > 0)
+        {
+            // One text for all pieces. The sound itself is no text.
+            var key = new ChannelKey(made.Choice, Channel.Transcript);
+            if (!_channels.TryGetValue(key, out var channel)) _channels[key] = channel = new OutputChannel(policy, ChannelKind.Text);
+            await channel.PushAsync(words, cancellationToken);
+            if (channel.Block is not null || channel.HasRedacted) IsBlocked = true;
+            if (IsBlocked) return;
+        }
+        _audio.Add(made);
+        if (!_channels.TryGetValue(new(made.Choice, Channel.Transcript), out var open) || open.IsEmpty) AddAudio(made.Choice, output);
+    }
+
+    private void AddAudio(int choice, EventBatch output)
+    {
+        foreach (var made in _audio)
+        {
+            if (made.Choice == choice) output.Add(made);
+        }
+        _audio.RemoveAll(made => made.Choice == choice);
     }
 
     private async ValueTask<JsonNode?> CheckAsync(JsonNode node, CancellationToken cancellationToken)
@@ -210,6 +271,9 @@ internal enum Channel
     Reasoning,
     Refusal,
     Tool,
+
+    /// <summary>What is said in sound.</summary>
+    Transcript,
 }
 
 /// <summary>How the texts of an output are read.</summary>

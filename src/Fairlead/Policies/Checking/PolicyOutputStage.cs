@@ -42,6 +42,8 @@ internal sealed class PolicyOutputStage : IGatewayStage
         using var passed = new EventBatch();
         using var filter = new OutputFilter(call, policy);
         ResponseEvents.Add(response, report: null, made);
+        // Those that follow one that is stopped end too.
+        foreach (var choice in response.Choices) filter.Expect(choice.Index);
         foreach (var item in made.Items)
         {
             await filter.AddAsync(item.Event!, passed, cancellationToken);

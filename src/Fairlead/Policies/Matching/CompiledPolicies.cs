@@ -110,6 +110,9 @@ internal sealed class CompiledPolicies
         }
     }
 
+    /// <summary>The same for one policy, without compiling it.</summary>
+    public static string IdentityOf(PolicyDefinition policy) => IdentityOf([policy]);
+
     private static string IdentityOf(IReadOnlyList<PolicyDefinition> policies)
     {
         var text = new StringBuilder();
@@ -117,6 +120,7 @@ internal sealed class CompiledPolicies
         {
             Add(policy.Id);
             Add(policy.Version);
+            Add(policy.Level);
             Add(policy.Rules.Count);
             foreach (var rule in policy.Rules)
             {

@@ -11,6 +11,8 @@ internal sealed record MatchSlot(TextMatcher Matcher, PolicyRuleReference? Rule,
 /// <summary>The compiled rules of one direction. Immutable and thread-safe.</summary>
 internal sealed class DirectionRules
 {
+    private readonly Dictionary<int, DirectionRules> _views = [];
+
     public DirectionRules(PolicyDirection direction, IReadOnlyList<PolicyRuleReference> rules, IReadOnlyDictionary<PolicyRuleReference, MatchSlot[]> slots,
         bool hasRestore)
     {
@@ -25,9 +27,18 @@ internal sealed class DirectionRules
             Holding = [.. Holding, new MatchSlot(new PlaceholderMatcher(), null, PolicyAction.Redact, PlaceholderText.Redacted, IsRestorable: true)];
         Judges = [.. applied.Where(rule => !slots.ContainsKey(rule) && (direction == PolicyDirection.Input || rule.Rule.WindowCharacters > 0))];
         NeedsJudge = Judges.Any(rule => rule.Rule.Type == PolicyRuleType.Remote);
+        foreach (var level in Judges.Select(judge => judge.Level).Distinct())
+        {
+            if (!Holding.Any(slot => slot.Rule is { Action: PolicyAction.Redact } redacting && redacting.Level > level)) continue;
+            _views[level] = new DirectionRules(
+                direction, [.. rules.Where(rule => rule.Level <= level && rule.Action == PolicyAction.Redact && slots.ContainsKey(rule))], slots, false);
+        }
+        EarlyJudges = [.. Judges.Where(rule => _views.ContainsKey(rule.Level))];
+        LateJudges = [.. Judges.Where(rule => !_views.ContainsKey(rule.Level))];
         IsEmpty = applied.Count == 0 || (local.Count == 0 && Judges.Count == 0);
         var held = Holding.Select(slot => slot.Matcher.MaxHeld).DefaultIfEmpty().Max();
-        MaxHeld = (WaitsForOverlaps ? 2 * held : held) + Judges.Select(rule => rule.Rule.WindowCharacters).DefaultIfEmpty().Max();
+        MaxHeld = (WaitsForOverlaps ? 2 * held : held) + EarlyJudges.Select(rule => rule.Rule.WindowCharacters).DefaultIfEmpty().Max()
+            + LateJudges.Select(rule => rule.Rule.WindowCharacters).DefaultIfEmpty().Max();
     }
 
     public PolicyDirection Direction { get; }
@@ -40,6 +51,23 @@ internal sealed class DirectionRules
 
     /// <summary>Rules that judge a text or window as a whole, in order.</summary>
     public IReadOnlyList<PolicyRuleReference> Judges { get; }
+
+    /// <summary>
+    /// Those of <see cref="Judges"/> that judge before the local rules: some of these belong to a smaller owner, who must not hide text from
+    /// a judge by redacting it.
+    /// </summary>
+    public IReadOnlyList<PolicyRuleReference> EarlyJudges { get; }
+
+    /// <summary>The others, which judge what the local rules left.</summary>
+    public IReadOnlyList<PolicyRuleReference> LateJudges { get; }
+
+    /// <summary>The text that an early judge sees: only rules of its own level and of those above have redacted it.</summary>
+    public string ViewOf(PolicyRuleReference judge, string text, ChannelKind kind = ChannelKind.Text)
+    {
+        if (!_views.TryGetValue(judge.Level, out var view) || view.Holding.Length == 0) return text;
+        using var check = new TextCheck(view, new PolicyTally(), new Placeholders());
+        return check.Check(text, kind).NewText ?? text;
+    }
 
     /// <summary>Whether one of <see cref="Judges"/> is remote.</summary>
     public bool NeedsJudge { get; }

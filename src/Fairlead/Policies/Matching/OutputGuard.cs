@@ -20,6 +20,8 @@ internal sealed class OutputGuard : IDisposable
 {
     private readonly TextScan _scan;
     private readonly TextChannel _channel;
+    private readonly WindowGate? _early;
+    private readonly ArrayBufferWriter<char>? _judged;
     private readonly WindowGate? _gate;
     private readonly BufferSink _sink = new();
 
@@ -29,7 +31,10 @@ internal sealed class OutputGuard : IDisposable
         if (NeedsJudge) ArgumentNullException.ThrowIfNull(judge);
         _scan = new TextScan(rules, tally, placeholders);
         _channel = new TextChannel(_scan, kind);
-        if (rules.Judges.Count > 0) _gate = new WindowGate(rules, kind, tally, judge);
+        if (rules.LateJudges.Count > 0) _gate = new WindowGate(rules, rules.LateJudges, kind, tally, judge);
+        if (rules.EarlyJudges.Count == 0) return;
+        _early = new WindowGate(rules, rules.EarlyJudges, kind, tally, judge);
+        _judged = new ArrayBufferWriter<char>();
     }
 
     /// <summary>Whether windows need verdicts: then <see cref="PushAsync"/> and <see cref="CompleteAsync"/> must be used.</summary>
@@ -39,34 +44,42 @@ internal sealed class OutputGuard : IDisposable
     public PolicyBlock? Block { get; private set; }
 
     /// <summary>Characters that are held back now.</summary>
-    public int Held => _channel.Held + (_gate?.Held ?? 0);
+    public int Held => (_early?.Held ?? 0) + _channel.Held + (_gate?.Held ?? 0);
+
+    /// <summary>Whether a rule redacted something.</summary>
+    public bool HasRedacted => _scan.Redacted is not null;
 
     /// <summary>Takes the next chunk, and writes what may leave. After a block nothing is taken or written.</summary>
     public GuardResult Push(ReadOnlySpan<char> text, IBufferWriter<char> output)
     {
-        var rule = TakeLocally(text, output, isFinal: false);
-        return _gate is null ? Result(rule) : Completed(JudgeAsync(rule, output, isFinal: false, CancellationToken.None));
+        if (!HasJudges) return Result(TakeLocally(text, output, isFinal: false));
+        if (_early is null) return Completed(JudgeAsync(TakeLocally(text, output, isFinal: false), null, output, isFinal: false, default));
+        _early.Input.Write(text);
+        return Completed(JudgeEarlyAsync(output, isFinal: false, default));
     }
 
     /// <summary>The text has ended: writes the rest, unless a rule stops it.</summary>
-    public GuardResult Complete(IBufferWriter<char> output)
-    {
-        var rule = TakeLocally([], output, isFinal: true);
-        return _gate is null ? Result(rule) : Completed(JudgeAsync(rule, output, isFinal: true, CancellationToken.None));
-    }
+    public GuardResult Complete(IBufferWriter<char> output) => HasJudges
+        ? Completed(CompleteAsync(output, CancellationToken.None))
+        : Result(TakeLocally([], output, isFinal: true));
 
     /// <summary>As <see cref="Push"/>; waits for the verdict of each window that the chunk completes.</summary>
     public ValueTask<GuardResult> PushAsync(ReadOnlyMemory<char> text, IBufferWriter<char> output, CancellationToken cancellationToken)
     {
-        var rule = TakeLocally(text.Span, output, isFinal: false);
-        return _gate is null ? new(Result(rule)) : JudgeAsync(rule, output, isFinal: false, cancellationToken);
+        if (!HasJudges) return new(Result(TakeLocally(text.Span, output, isFinal: false)));
+        if (_early is null)
+            return JudgeAsync(TakeLocally(text.Span, output, isFinal: false), null, output, isFinal: false, cancellationToken);
+        _early.Input.Write(text.Span);
+        return JudgeEarlyAsync(output, isFinal: false, cancellationToken);
     }
 
     /// <summary>As <see cref="Complete"/>; waits for the verdict of the last window.</summary>
     public ValueTask<GuardResult> CompleteAsync(IBufferWriter<char> output, CancellationToken cancellationToken)
     {
-        var rule = TakeLocally([], output, isFinal: true);
-        return _gate is null ? new(Result(rule)) : JudgeAsync(rule, output, isFinal: true, cancellationToken);
+        if (!HasJudges) return new(Result(TakeLocally([], output, isFinal: true)));
+        return _early is null
+            ? JudgeAsync(TakeLocally([], output, isFinal: true), null, output, isFinal: true, cancellationToken)
+            : JudgeEarlyAsync(output, isFinal: true, cancellationToken);
     }
 
     /// <summary>Returns buffers. What is held back is gone.</summary>
@@ -85,11 +98,27 @@ internal sealed class OutputGuard : IDisposable
         return Block is null ? GuardResult.Continue : GuardResult.Blocked;
     }
 
-    private async ValueTask<GuardResult> JudgeAsync(PolicyRuleReference? rule, IBufferWriter<char> output, bool isFinal, CancellationToken cancellationToken)
+    private bool HasJudges => _early is not null || _gate is not null;
+
+    private async ValueTask<GuardResult> JudgeEarlyAsync(IBufferWriter<char> output, bool isFinal, CancellationToken cancellationToken)
+    {
+        if (Block is not null) return GuardResult.Blocked;
+        _judged!.Clear();
+        var block = await _early!.AdvanceAsync(_judged, isFinal, cancellationToken);
+        var rule = TakeLocally(_judged.WrittenSpan, output, isFinal: false);
+        // What stands before a block is the end of the text.
+        var isOver = isFinal || block is not null;
+        if (rule is null && isOver) rule = TakeLocally([], output, isFinal: true);
+        return await JudgeAsync(rule, block, output, isOver, cancellationToken);
+    }
+
+    private async ValueTask<GuardResult> JudgeAsync(
+        PolicyRuleReference? rule, PolicyBlock? early, IBufferWriter<char> output, bool isFinal, CancellationToken cancellationToken)
     {
         if (Block is not null) return GuardResult.Blocked;
         // What stands before a local block is the end of the text.
-        Block = await _gate!.AdvanceAsync(output, isFinal || rule is not null, cancellationToken);
+        if (_gate is not null) Block = await _gate.AdvanceAsync(output, isFinal || rule is not null, cancellationToken);
+        if (Block is null && rule is null) Block = early;
         return Block is null ? Result(rule) : GuardResult.Blocked;
     }
 

@@ -121,7 +121,11 @@ internal sealed record PolicyRule
 /// <param name="Name">Its name, for people.</param>
 /// <param name="Version">Its version, from 1.</param>
 /// <param name="Rules">Its rules, the most important first.</param>
-internal sealed record PolicyDefinition(string Id, string Name, int Version, IReadOnlyList<PolicyRule> Rules);
+internal sealed record PolicyDefinition(string Id, string Name, int Version, IReadOnlyList<PolicyRule> Rules)
+{
+    /// <summary>Whose it is: 0 for the installation, larger for smaller owners. A judge sees what larger levels redact.</summary>
+    public int Level { get; init; }
+}
 
 /// <summary>A compiled rule of a policy: what results, judges and counts refer to. Compared by reference.</summary>
 internal sealed class PolicyRuleReference(PolicyDefinition policy, PolicyRule rule, int order)
@@ -133,6 +137,9 @@ internal sealed class PolicyRuleReference(PolicyDefinition policy, PolicyRule ru
     public int Version => policy.Version;
 
     public string RuleId => rule.Id;
+
+    /// <summary>The level of its policy.</summary>
+    public int Level => policy.Level;
 
     public PolicyAction Action => rule.Action;
 

@@ -4,13 +4,20 @@ namespace Fairlead.Policies.Matching;
 
 /// <summary>
 /// Divides a channel into texts for a <see cref="TextScan"/>. Plain text is one. In JSON, each string without its escapes is one, and what is
-/// between strings is divided at <c>{}[],:</c>. One owner.
+/// between strings is divided at <c>{}[],:</c>. From the first token on that cannot stand in JSON, the rest is plain text. One owner.
 /// </summary>
 internal sealed class TextChannel(TextScan scan, ChannelKind kind)
 {
     private static readonly SearchValues<char> Structure = SearchValues.Create("{}[],:\"");
 
+    private readonly JsonGrammar _grammar = new();
     private readonly char[] _escape = new char[6];
+
+    // Between strings: what may be a number or literal is held until it is known to be one, or is too long.
+    private readonly char[] _bare = new char[TextScan.LongestBare];
+    private int _bareLength;
+    private bool _isLong;
+    private JsonScalar _scalar;
     private int _escapeLength;
     private State _state = kind == ChannelKind.Json ? State.Start : State.Plain;
 
@@ -29,7 +36,7 @@ internal sealed class TextChannel(TextScan scan, ChannelKind kind)
     }
 
     /// <summary>Characters that are held back.</summary>
-    public int Held => scan.Held + _escapeLength;
+    public int Held => scan.Held + _escapeLength + _bareLength;
 
     /// <summary>Takes a chunk and passes on what can pass. Returns the rule that ends the text, if one does.</summary>
     public PolicyRuleReference? Push(ReadOnlySpan<char> text, TextSink sink)
@@ -59,6 +66,7 @@ internal sealed class TextChannel(TextScan scan, ChannelKind kind)
     public PolicyRuleReference? Complete(TextSink sink)
     {
         if (_escapeLength > 0) AddEscape('\uFFFD');
+        if (_state == State.Outside && TakeBare(sink) is { } rule) return rule;
         return scan.IsEmpty ? null : scan.Advance(sink, isFinal: true);
     }
 
@@ -76,26 +84,74 @@ internal sealed class TextChannel(TextScan scan, ChannelKind kind)
 
     private PolicyRuleReference? TakeOutside(ref ReadOnlySpan<char> text, TextSink sink)
     {
-        var end = text.IndexOfAny(Structure);
-        var piece = end < 0 ? text : text[..end];
-        if (scan.IsEmpty && !piece.IsEmpty)
+        for (var i = 0; i < text.Length; i++)
         {
-            var start = piece.IndexOfAnyExcept(" \t\r\n");
-            sink.Pass(start < 0 ? piece : piece[..start]);
-            piece = start < 0 ? [] : piece[start..];
-        }
-        if (!piece.IsEmpty) scan.Append(piece);
-        if (end < 0)
-        {
-            text = [];
+            var c = text[i];
+            if (!Structure.Contains(c))
+            {
+                if (_scalar.IsEmpty && (c is ' ' or '\t' or '\r' or '\n'))
+                {
+                    sink.Pass(text.Slice(i, 1));
+                    continue;
+                }
+                if (!_grammar.TakesScalar || !_scalar.TryTake(c)) return BecomePlain(ref text, i, sink);
+                if (!_isLong && _bareLength == _bare.Length) ReleaseBare();
+                if (_isLong) scan.Append([c]);
+                else _bare[_bareLength++] = c;
+                continue;
+            }
+            if (!_scalar.IsEmpty && !_scalar.IsWhole) return BecomePlain(ref text, i, sink);
+            if (TakeBare(sink) is { } rule) return rule;
+            var isQuote = c == '"';
+            if (!(isQuote ? _grammar.TryTakeString() : _grammar.TryTake(c))) return BecomePlain(ref text, i, sink);
+            sink.Pass(text.Slice(i, 1));
+            if (!isQuote) continue;
+            _state = State.String;
+            scan.Start(isBare: false);
+            text = text[(i + 1)..];
             return null;
         }
-        if (Finish(sink) is { } rule) return rule;
-        sink.Pass(text.Slice(end, 1));
-        var isQuote = text[end] == '"';
-        _state = isQuote ? State.String : State.Outside;
-        scan.Start(isBare: !isQuote);
-        text = text[(end + 1)..];
+        text = [];
+        return null;
+    }
+
+    /// <summary>What is held between strings is complete.</summary>
+    private PolicyRuleReference? TakeBare(TextSink sink)
+    {
+        if (_scalar.IsEmpty) return null;
+        if (!_isLong && !_scalar.IsWhole)
+        {
+            // The text ends in the middle of it.
+            _state = State.Plain;
+            scan.Start(isBare: false);
+        }
+        else
+        {
+            _grammar.TryTakeScalar();
+        }
+        if (!_isLong) scan.Append(_bare.AsSpan(0, _bareLength));
+        (_bareLength, _isLong, _scalar) = (0, false, default);
+        var rule = Finish(sink);
+        scan.Start(isBare: _state == State.Outside);
+        return rule;
+    }
+
+    private void ReleaseBare()
+    {
+        scan.Append(_bare.AsSpan(0, _bareLength));
+        (_bareLength, _isLong) = (0, true);
+    }
+
+    /// <summary>The text was not JSON: the rest, with what is held, is one text.</summary>
+    private PolicyRuleReference? BecomePlain(ref ReadOnlySpan<char> text, int at, TextSink sink)
+    {
+        // A number that was too long to hold is a text of its own.
+        if (_isLong && Finish(sink) is { } rule) return rule;
+        _state = State.Plain;
+        scan.Start(isBare: false);
+        if (!_isLong) scan.Append(_bare.AsSpan(0, _bareLength));
+        (_bareLength, _isLong, _scalar) = (0, false, default);
+        text = text[at..];
         return null;
     }
 

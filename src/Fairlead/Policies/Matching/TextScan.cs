@@ -29,6 +29,12 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
 
     private ReadOnlySpan<char> Text => _text.AsSpan(0, _length);
 
+    /// <summary>The first rule that redacted something; set to null to start over.</summary>
+    public PolicyRuleReference? Redacted { get; set; }
+
+    /// <summary>Whether placeholders of this call pass: the text is the gateway's own, such as an earlier turn.</summary>
+    public bool KnowsPlaceholders { get; set; }
+
     /// <summary>Whether nothing was added to the present text.</summary>
     public bool IsEmpty => _length == 0;
 
@@ -117,13 +123,14 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
         if (_isBare && !TryWiden(ref start, ref end, isFinal, out isWhole)) return false;
         WidenToPairs(ref start, ref end);
         // The model may repeat placeholders of its input: readers get their values.
-        if (slot.Rule is null && rules.Direction == PolicyDirection.Output && match.Start >= _passed
-            && placeholders.TryGetValue(Text[match.Start..match.End], out var repeated) && repeated.IsFromInput)
+        if (slot.Rule is null && match.Start >= _passed && IsOwn(Text[match.Start..match.End]))
         {
             _holding.Take();
             return true;
         }
-        var isRestorable = slot.IsRestorable;
+        // A value that the model made itself is not the reader's: it did not send it.
+        var isRestorable = slot.IsRestorable && (slot.Rule is null || rules.Direction == PolicyDirection.Input
+            || placeholders.IsFromInput(slot.Label, Text[start..end]));
         if (isRestorable && rules.WaitsForOverlaps)
         {
             if (_holding.Frontier < end) return false;
@@ -131,14 +138,25 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
         }
         _holding.Take();
         Pass(start, sink, isFinal);
-        if (slot.Rule is { } rule) Count(rule, match);
+        if (slot.Rule is { } rule)
+        {
+            Count(rule, match);
+            Redacted ??= rule;
+        }
         if (_passed >= end) return true;
+        sink.Drop(_raw.Of(Text, _passed, end).Length);
         var placeholder = placeholders.TextOf(slot.Label, Text[_passed..end], isRestorable, isWhole, rules.Direction);
         if (isWhole) sink.Replace("\"");
         sink.Replace(placeholder);
         if (isWhole) sink.Replace("\"");
         _passed = end;
         return true;
+    }
+
+    private bool IsOwn(ReadOnlySpan<char> placeholder)
+    {
+        if (KnowsPlaceholders) return placeholders.IsIssued(placeholder);
+        return rules.Direction == PolicyDirection.Output && placeholders.TryGetValue(placeholder, out var repeated) && repeated.IsFromInput;
     }
 
     // A match inside of an earlier one of the same rule is the same find.

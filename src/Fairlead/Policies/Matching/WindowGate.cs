@@ -6,11 +6,17 @@ namespace Fairlead.Policies.Matching;
 /// Holds the text that the local rules let through until the rules that judge windows have seen it. Each rule has windows of its own
 /// length, which overlap by a quarter. Text passes when every window that contains it has its verdict. One owner.
 /// </summary>
-internal sealed class WindowGate(DirectionRules rules, ChannelKind kind, PolicyTally tally, IWindowJudge? judge)
+/// <param name="rules">The rules of the direction.</param>
+/// <param name="judges">Those that judge here.</param>
+/// <param name="kind">How the text is read.</param>
+/// <param name="tally">Counts of the call.</param>
+/// <param name="judge">For remote rules.</param>
+internal sealed class WindowGate(
+    DirectionRules rules, IReadOnlyList<PolicyRuleReference> judges, ChannelKind kind, PolicyTally tally, IWindowJudge? judge)
 {
     private readonly ArrayBufferWriter<char> _text = new(1024);
-    private readonly int[] _starts = new int[rules.Judges.Count];
-    private readonly int[] _judged = new int[rules.Judges.Count];
+    private readonly int[] _starts = new int[judges.Count];
+    private readonly int[] _judged = new int[judges.Count];
 
     // Positions count from the first character that is still in the buffer.
     private int _passed;
@@ -50,7 +56,7 @@ internal sealed class WindowGate(DirectionRules rules, ChannelKind kind, PolicyT
 
     private int EndOf(int index, bool isFinal)
     {
-        var end = _starts[index] + rules.Judges[index].Rule.WindowCharacters;
+        var end = _starts[index] + judges[index].Rule.WindowCharacters;
         if (end > _text.WrittenCount) return isFinal && _judged[index] < _text.WrittenCount ? _text.WrittenCount : 0;
         return char.IsHighSurrogate(_text.WrittenSpan[end - 1]) ? end - 1 : end;
     }
@@ -58,11 +64,11 @@ internal sealed class WindowGate(DirectionRules rules, ChannelKind kind, PolicyT
     private async ValueTask<PolicyBlock?> JudgeAsync(int start, int end, bool isFinal, CancellationToken cancellationToken)
     {
         var text = JudgedText.Of(_text.WrittenSpan[start..end], kind);
-        var verdicts = new (int Index, ValueTask<JudgeVerdict> Verdict)[rules.Judges.Count];
+        var verdicts = new (int Index, ValueTask<JudgeVerdict> Verdict)[judges.Count];
         var count = 0;
         for (var i = 0; i < _starts.Length; i++)
         {
-            if (_starts[i] == start && EndOf(i, isFinal) == end) verdicts[count++] = (i, JudgedText.JudgeAsync(rules.Judges[i], text, judge, cancellationToken));
+            if (_starts[i] == start && EndOf(i, isFinal) == end) verdicts[count++] = (i, JudgedText.JudgeAsync(judges[i], rules.ViewOf(judges[i], text), judge, cancellationToken));
         }
         PolicyBlock? block = null;
         for (var i = 0; i < count; i++)
@@ -70,10 +76,10 @@ internal sealed class WindowGate(DirectionRules rules, ChannelKind kind, PolicyT
             // Await all, also after a block: a judge must not run on unobserved.
             var verdict = await verdicts[i].Verdict;
             if (block is not null) continue;
-            block = JudgedText.Apply(rules.Judges[verdicts[i].Index], verdict, rules.Direction, tally);
+            block = JudgedText.Apply(judges[verdicts[i].Index], verdict, rules.Direction, tally);
             var index = verdicts[i].Index;
             _judged[index] = end;
-            var window = rules.Judges[index].Rule.WindowCharacters;
+            var window = judges[index].Rule.WindowCharacters;
             if (end < start + window - 1) continue;
             _starts[index] = StartAfter(start + window - (window / 4));
         }

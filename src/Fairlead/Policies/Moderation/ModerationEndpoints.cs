@@ -5,14 +5,18 @@ using Fairlead.Catalogue;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
+using Fairlead.Policies.Checking;
+using Fairlead.Policies.Matching;
 using Fairlead.Providers;
+using Fairlead.Streaming;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.Policies.Moderation;
 
 /// <summary>
-/// <c>POST /v1/moderations</c> in OpenAI's form: 1. by the deployments of the model that the request names, if it is configured, 2. else by
+/// <c>POST /v1/moderations</c> in OpenAI's form: 1. by the deployments of the model that the request names, if it is configured, as far as
+/// the policies of the caller let the input pass, 2. else by
 /// the policy rules of the caller. Thread-safe.
 /// </summary>
 internal sealed class ModerationEndpoints(PolicyBook policies, ICatalogue catalogue, TimeProvider time)
@@ -36,12 +40,12 @@ internal sealed class ModerationEndpoints(PolicyBook policies, ICatalogue catalo
         {
             if (request.Caller.Models is { } allowed && !allowed.Contains(name) && !allowed.Contains(model.Id))
                 return new GatewayError(ErrorCode.ModelNotAllowed, $"This key may not use the model `{name}`.") { Parameter = "model" };
-            return await ForwardAsync(request, model, body.RootElement, id);
+            return await CheckAndForwardAsync(request, model, body.RootElement, id);
         }
 
         // 2.
         if (policies.Of(request.Caller) is { HasInput: true } rules)
-            return await RuleModeration.RunAsync(input, rules, policies.Judge, id, request.Cancellation);
+            return await RuleModeration.RunAsync(input, rules, policies.Judge, time, id, request.Cancellation);
         return NothingJudges(input.Model);
     }
 
@@ -53,6 +57,23 @@ internal sealed class ModerationEndpoints(PolicyBook policies, ICatalogue catalo
             Parameter = "model",
             Remedy = "Name a configured moderation model, or ask an administrator for a content policy.",
         };
+
+    // The model is another party: it gets what the policies let pass.
+    private async Task<EndpointResult> CheckAndForwardAsync(EndpointRequest request, CatalogueModel model, JsonElement body, string id)
+    {
+        if (policies.Of(request.Caller) is not { HasInput: true } rules) return await ForwardAsync(request, model, body, id);
+        using var check = new ContentCheck(rules, new PolicyTally(), new Placeholders());
+        var json = System.Text.Encoding.UTF8.GetBytes(body.GetRawText());
+        var (changed, block) = check.Check(json, isOwn: false, () => new PooledBuffer(json.Length + 64));
+        using (changed)
+        {
+            block ??= await check.JudgeAsync(policies.Judge, time, request.Cancellation);
+            if (block is not null) return ContentBlocked.Of(block);
+            if (changed is null) return await ForwardAsync(request, model, body, id);
+            using var passed = JsonDocument.Parse(changed.WrittenMemory);
+            return await ForwardAsync(request, model, passed.RootElement, id);
+        }
+    }
 
     private static async Task<EndpointResult> ForwardAsync(EndpointRequest request, CatalogueModel model, JsonElement body, string id)
     {

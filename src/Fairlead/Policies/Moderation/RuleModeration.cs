@@ -14,7 +14,7 @@ internal static class RuleModeration
 
     /// <exception cref="GatewayErrorException">The request has an image, which rules cannot judge.</exception>
     public static async Task<EndpointResult> RunAsync(
-        ModerationInput input, CompiledPolicies rules, IWindowJudge judge, string id, CancellationToken cancellationToken)
+        ModerationInput input, CompiledPolicies rules, IWindowJudge judge, TimeProvider time, string id, CancellationToken cancellationToken)
     {
         if (input.Inputs.Any(item => item.HasImage))
         {
@@ -29,12 +29,12 @@ internal static class RuleModeration
         foreach (var item in input.Inputs)
         {
             var tally = new PolicyTally();
-            var check = rules.CheckInput(tally, new Placeholders());
+            using var check = rules.CheckInput(tally, new Placeholders());
             foreach (var text in item.Texts)
             {
-                if (check.NeedsJudge) await check.CheckAsync(text, ChannelKind.Text, judge, cancellationToken);
-                else check.Check(text);
+                check.Check(text);
             }
+            await check.JudgeAsync(judge, time, cancellationToken);
             tallies.Add(tally);
         }
         return EndpointResult.LargeJson(json => Write(json, id, tallies));

@@ -45,7 +45,7 @@ internal sealed record PolicyTrial(string Text, PolicyDirection Direction)
         CompiledPolicies rules, PolicyTally tally, IWindowJudge judge, CancellationToken cancellationToken)
     {
         if (!rules.HasInput) return (null, Text);
-        var check = rules.CheckInput(tally, new Placeholders());
+        using var check = rules.CheckInput(tally, new Placeholders());
         var found = check.NeedsJudge
             ? await check.CheckAsync(Text, ChannelKind.Text, judge, cancellationToken)
             : check.Check(Text);

@@ -17,7 +17,7 @@ public sealed class ContentReaderTests
     [InlineData("""{"messages":[{"content":[{"type":"tool_use","id":"t","name":"f","input":{"id":"a"}}]}]}""", """f|{"id":"a"}""")]
     [InlineData("""{"messages":[{"content":[{"type":"thinking","thinking":"a","signature":"zzz"}]}]}""", "a")]
     [InlineData("""{"tools":[{"name":"f","description":"a","parameters":{"type":"object"}}],"tool_choice":{"name":"f"}}""", """f|a|{"type":"object"}""")]
-    [InlineData("""{"input":[{"type":"input_image","image_url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"}]}""", "")]
+    [InlineData("""{"input":[{"type":"input_image","image_url":"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"}]}""", "data:image/png;base64,")]
     [InlineData("""{"input":[{"type":"input_file","filename":"a.txt","file_data":"data:text/plain;base64,aGVsbG8="}]}""", "a.txt|hello")]
     [InlineData("""{"input":[{"type":"input_image","image_url":"https://example.com/a"}]}""", "https://example.com/a")]
     [InlineData("""{"input":"\ud800 lone"}""", "\uFFFD lone")]

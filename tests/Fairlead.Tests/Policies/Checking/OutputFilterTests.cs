@@ -81,6 +81,46 @@ public sealed class OutputFilterTests
         }
     }
 
+    [Fact]
+    public async Task Add_EmptyPiecesBetween_DoNotCutText()
+    {
+        var passed = await RunAsync([new ReasoningDelta("ada@exam"), new TextDelta(""), new ReasoningDelta("ple.org"), new ChoiceFinished(FinishReason.Stop)]);
+        Assert.Equal("[EMAIL_1]", Text<ReasoningDelta>(passed, made => made.Text));
+    }
+
+    [Fact]
+    public async Task Add_AttemptFailed_FollowsWhatWasHeld()
+    {
+        var passed = await RunAsync([new TextDelta("Please stop"), new AttemptFailed(new Fairlead.Errors.GatewayError(Fairlead.Errors.ErrorCode.ProviderError, "x"))]);
+        Assert.Equal("Please stop", Text<TextDelta>(passed, made => made.Text));
+        Assert.IsType<AttemptFailed>(passed[^1]);
+    }
+
+    [Fact]
+    public async Task Add_Annotations_FollowTextAndLosePlacesThatMoved()
+    {
+        static AnnotationsAdded Note() => new([new System.Text.Json.Nodes.JsonObject { ["type"] = "url_citation", ["url"] = "https://x.test", ["start_index"] = 3 }]);
+        var passed = await RunAsync([new TextDelta("See stop"), Note(), new TextDelta(" it. ada@example.org"), Note(), new ChoiceFinished(FinishReason.Stop)]);
+        var texts = passed.TakeWhile(made => made is not AnnotationsAdded).ToList();
+        Assert.StartsWith("See stop", Text<TextDelta>(texts, made => made.Text), StringComparison.Ordinal);
+        var notes = passed.OfType<AnnotationsAdded>().SelectMany(made => made.Annotations).ToList();
+        Assert.Equal(2, notes.Count);
+        Assert.Null(notes[1]!["start_index"]);
+        Assert.Equal("https://x.test", notes[1]!["url"]!.GetValue<string>());
+    }
+
+    [Fact]
+    public async Task Add_Transcript_IsOneTextAndSoundWaitsForIt()
+    {
+        static AudioDelta Sound(string data, string? words) => new(new System.Text.Json.Nodes.JsonObject { ["data"] = data, ["transcript"] = words });
+        var passed = await RunAsync([Sound("AAAA", "please st"), Sound("BBBB", "op he"), Sound("CCCC", "re now")]);
+        Assert.Empty(passed.OfType<AudioDelta>());
+        Assert.Equal(FinishReason.ContentFilter, Assert.Single(passed.OfType<ChoiceFinished>()).Reason);
+        passed = await RunAsync([Sound("ada@example.org", "please st"), Sound("BBBB", "op it"), new ChoiceFinished(FinishReason.Stop)]);
+        Assert.Equal(2, passed.OfType<AudioDelta>().Count());
+        Assert.IsType<ChoiceFinished>(passed[^1]);
+    }
+
     private static async Task<List<GenerationEvent>> RunAsync(List<GenerationEvent> events)
     {
         var call = DialectCalls.Answered(OpenAiChatDialect.Create(), """{"model":"a","messages":[{"role":"user","content":"x"}]}""");

@@ -54,6 +54,15 @@ internal static class Matching
     public static Outcome GuardByCharacter(CompiledPolicies policies, string text, ChannelKind kind = ChannelKind.Text) =>
         Guard(policies, text, Enumerable.Range(0, text.Length), kind);
 
+    /// <summary>Checks a text as input.</summary>
+    public static Outcome CheckInput(CompiledPolicies policies, string text, ChannelKind kind = ChannelKind.Text)
+    {
+        var (tally, placeholders) = (new PolicyTally(), new Placeholders());
+        using var check = policies.CheckInput(tally, placeholders);
+        var result = check.Check(text, kind);
+        return new Outcome(result.NewText ?? text, result.Block?.Rule.RuleId, CountsOf(tally), 0, placeholders);
+    }
+
     /// <summary>What a rule of one kind finds in a text, as one piece and character by character.</summary>
     public static IReadOnlyList<string> Find(string kind, string text) => Find(Kind(PolicyAction.Redact, kind) with { Restore = true }, text);
 
@@ -63,6 +72,8 @@ internal static class Matching
         var policies = Compile(rule);
         var whole = Guard(policies, text);
         Assert.Equal(whole.Output, GuardByCharacter(policies, text).Output);
+        // Only what was found in the input is restored.
+        whole = CheckInput(policies, text);
         Assert.Equal(text, whole.Placeholders.Restore(whole.Output, ChannelKind.Text));
         var found = new List<string>();
         for (var i = 0; i < whole.Output.Length; i++)

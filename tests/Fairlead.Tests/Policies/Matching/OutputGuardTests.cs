@@ -64,7 +64,7 @@ public sealed class OutputGuardTests
         Gen.Select(Rules.Array[1, 5], Texts, Gen.Int[0, 1000].Array[0, 6]).Sample((rules, text, places) =>
         {
             var policies = Matching.Compile([.. rules.Select((rule, index) => rule with { Id = $"r{index}", Action = PolicyAction.Redact, Restore = true })]);
-            var outcome = Matching.GuardByCharacter(policies, text);
+            var outcome = Matching.CheckInput(policies, text);
             Assert.Equal(text, outcome.Placeholders.Restore(outcome.Output, ChannelKind.Text));
             Assert.Equal(text, RestoreInPieces(outcome, places, ChannelKind.Text));
         }, iter: 2000, threads: 1);
@@ -75,7 +75,7 @@ public sealed class OutputGuardTests
         Gen.Select(Rules.Array[1, 5], JsonTexts(), Gen.Int[0, 1000].Array[0, 6]).Sample((rules, text, places) =>
         {
             var policies = Matching.Compile([.. rules.Select((rule, index) => rule with { Id = $"r{index}", Action = PolicyAction.Redact, Restore = true })]);
-            var outcome = Matching.GuardByCharacter(policies, text, ChannelKind.Json);
+            var outcome = Matching.CheckInput(policies, text, ChannelKind.Json);
             using var redacted = JsonDocument.Parse(outcome.Output);
             using var original = JsonDocument.Parse(text);
             using var restored = JsonDocument.Parse(RestoreInPieces(outcome, places, ChannelKind.Json));
@@ -147,7 +147,7 @@ public sealed class OutputGuardTests
     public void Push_OverlapWithRuleThatDoesNotRestore_RestoresNothingOfIt()
     {
         var policies = Matching.Compile(Matching.Pattern(PolicyAction.Redact, "abcd", 4) with { Restore = true }, Matching.Words(PolicyAction.Redact, "*cdef*"));
-        var outcome = Matching.GuardByCharacter(policies, "x abcdef x");
+        var outcome = Matching.CheckInput(policies, "x abcdef x");
         Assert.Equal("x [REDACTED_1][REDACTED_2] x", outcome.Output);
         Assert.Equal(outcome.Output, outcome.Placeholders.Restore(outcome.Output, ChannelKind.Text));
     }
