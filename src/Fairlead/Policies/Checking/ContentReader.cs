@@ -25,7 +25,7 @@ internal static class ContentReader
     {
         var texts = new List<ContentText>();
         var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = MaxDepth });
-        var names = new Stack<string>();
+        var levels = new Stack<(string Name, bool IsList)>();
         var name = "";
         while (reader.Read())
         {
@@ -35,21 +35,24 @@ internal static class ContentReader
                     name = TextOf(ref reader);
                     break;
                 case JsonTokenType.StartObject or JsonTokenType.StartArray:
-                    var isTop = names.Count == 1;
-                    if (ContentFields.IsSetting(name, isTop))
+                    var isList = reader.TokenType == JsonTokenType.StartArray;
+                    // The items of a list have its name too, but it says nothing about objects among them.
+                    var isNamed = levels.Count > 0 && !levels.Peek().IsList;
+                    var isTop = levels.Count == 1;
+                    if (isNamed && ContentFields.IsSetting(name, isTop))
                     {
                         reader.Skip();
                         break;
                     }
-                    if (ContentFields.IsFree(name, isTop, reader.TokenType == JsonTokenType.StartObject))
+                    if (isNamed && ContentFields.IsFree(name, isTop, !isList))
                     {
                         AddAll(ref reader, json, texts);
                         break;
                     }
-                    names.Push(name);
+                    levels.Push((name, isList));
                     break;
                 case JsonTokenType.EndObject or JsonTokenType.EndArray:
-                    name = names.Pop();
+                    name = levels.Pop().Name;
                     break;
                 case JsonTokenType.String when reader.ValueSpan.Length > 0:
                     Add(ref reader, name, texts);
