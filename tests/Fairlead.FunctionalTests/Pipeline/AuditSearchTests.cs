@@ -47,7 +47,7 @@ public abstract class AuditSearchTests : IAsyncLifetime
         Assert.Empty(await EndpointsAsync("user=other"));
         Assert.Equal(["/v1/chat/completions"], await EndpointsAsync("user=alice&code=model_not_found"));
         Assert.Equal(["/v1/chat/completions", "/v2/generations"], await EndpointsAsync("metadata.team=search"));
-        foreach (var (name, endpoint) in (ReadOnlySpan<(string, string)>)[("chat", "/v1/chat/completions"), ("stream", "/v1/chat/completions"), ("responses", "/v1/responses"), ("v2", "/v2/generations")])
+        foreach (var (name, endpoint) in ((string, string)[])[("chat", "/v1/chat/completions"), ("stream", "/v1/chat/completions"), ("responses", "/v1/responses"), ("v2", "/v2/generations")])
             Assert.Equal([endpoint], await EndpointsAsync("metadata.n=" + name));
         Assert.Equal(9, (await EndpointsAsync("min_cost_usd=0")).Length);
         Assert.Empty(await EndpointsAsync("min_cost_usd=1000"));
