@@ -45,7 +45,7 @@ internal sealed class RequestLabels
     private static int BytesOf(string text)
     {
         var bytes = 3;
-        foreach (var c in text) bytes += c is < ' ' or '"' or '\\' ? 6 : c < 0x80 ? 1 : 3;
+        foreach (var c in text) bytes += c switch { '"' or '\\' => 2, < ' ' => 6, < '\u0080' => 1, _ => 3 };
         return bytes;
     }
 }

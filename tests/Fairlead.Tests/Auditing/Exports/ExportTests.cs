@@ -1,10 +1,8 @@
 using System.Text;
 using System.Text.Json.Nodes;
-using Fairlead.Auditing;
 using Fairlead.Auditing.Exports;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
-using Fairlead.Conversation;
 using Fairlead.Storage;
 using Fairlead.Tests.Auditing.Ledger;
 using Microsoft.Extensions.Time.Testing;
@@ -114,11 +112,12 @@ public abstract class ExportTests : IDisposable
     }
 
     [Theory]
-    [InlineData(ExportFormat.JsonLines)]
-    [InlineData(ExportFormat.Csv)]
-    [InlineData(ExportFormat.Parquet)]
-    internal async Task Export_Cancelled_Ends(ExportFormat format)
+    [InlineData("jsonl")]
+    [InlineData("csv")]
+    [InlineData("parquet")]
+    public async Task Export_Cancelled_Ends(string name)
     {
+        var format = ExportFormats.Parse(name);
         await CallsAsync(10);
         var query = new AuditQuery();
         var first = await _exporter.FirstAsync(query, Cancel);

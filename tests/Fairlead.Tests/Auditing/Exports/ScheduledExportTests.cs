@@ -84,6 +84,7 @@ public abstract class ScheduledExportTests : IDisposable
         var id = await CallAsync();
         Assert.Null(await RunAsync());
         _time.Advance(TimeSpan.FromDays(1));
+        Directory.CreateDirectory(_fixture.Database.DataDirectory);
         await File.WriteAllTextAsync(_folder, "in the way", Cancel);
         await Assert.ThrowsAnyAsync<IOException>(RunAsync);
         File.Delete(_folder);

@@ -67,8 +67,8 @@ public sealed class AuditRecordRoundTripTests
     [Fact]
     public void Read_RecordWithLabels_ReturnsThem()
     {
-        var odd = Gen.OneOfConst("model", "attempts", "usage", "cost_usd", "outcome", "error_code", "class", "user", "a\"b", "ü", "\\", "");
-        var word = Gen.OneOf(odd, Texts);
+        string[] odd = ["model", "attempts", "usage", "cost_usd", "outcome", "error_code", "class", "user", "a\"b", "ü", "\\", ""];
+        Gen<string> word = Gen.Frequency((1, Gen.Int[0, odd.Length - 1].Select(i => odd[i])), (1, Texts));
         Gen.Select(word, Gen.Select(word, word).Array[0, 6], Gen.Bool).Sample((user, pairs, isLost) =>
         {
             var call = RecordedCalls.New();
@@ -98,7 +98,7 @@ public sealed class AuditRecordRoundTripTests
             for (var i = 0; i < 16; i++) call.Facts.Label().Add(new string(c, 60) + i, new string(c, 512));
             var output = new ArrayBufferWriter<byte>();
             AuditRecordWriter.WriteEnded(output, call.End(), 200);
-            Assert.InRange(output.WrittenCount, 4000, Fairlead.Auditing.Spooling.SpoolFormat.MaxEndWithoutAttemptBytes - 4096);
+            Assert.InRange(output.WrittenCount, 3000, Fairlead.Auditing.Spooling.SpoolFormat.MaxEndWithoutAttemptBytes - 4096);
             Assert.NotEmpty(ShippedCall.Read(output.WrittenMemory, 1)!.Metadata!);
         }
     }
