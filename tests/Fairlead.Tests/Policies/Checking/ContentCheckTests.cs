@@ -71,7 +71,7 @@ public sealed class ContentCheckTests
     {
         var sound = new byte[600];
         new Random(1).NextBytes(sound);
-        Assert.Null(ChangedOrNull($$"""{"messages":[{"content":[{"type":"input_audio","input_audio":{"data":"{{Convert.ToBase64String(sound)}}","format":"pcm16"}}]}]}"""));
+        Assert.Null(ChangedOrNull($$$"""{"messages":[{"content":[{"type":"input_audio","input_audio":{"data":"{{{Convert.ToBase64String(sound)}}}","format":"pcm16"}}]}]}"""));
         byte[] pdf = [.. "%PDF-1.7 "u8, .. sound];
         Assert.Null(ChangedOrNull($$"""{"input":[{"type":"input_file","file_data":"data:application/pdf;base64,{{Convert.ToBase64String(pdf)}}"}]}"""));
     }
