@@ -109,15 +109,16 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
     }
 
     /// <summary>
-    /// Reserves what the job needs from its project; returns how long to wait if that is not possible for now, otherwise the job with what it
-    /// holds, and with what a content policy left of its request.
+    /// Reserves what the job needs from its project; returns how long to wait if that is not possible for now, otherwise the job with what
+    /// it holds, and with what a content policy left of its request.
     /// </summary>
     private async Task<(TimeSpan? Pause, GenerationRecord Record)> AdmitAsync(GenerationRecord record, CancellationToken cancellationToken)
     {
         GatewayCall? call;
         try
         {
-            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect) return (null, record);
+            if (calls.CallerOf(record.KeyId, record.ProjectId) is not { } caller || calls.DialectOf(record) is not { } dialect)
+                return (null, record);
             call = calls.CallOf(record, dialect, caller).Call;
         }
         catch (GatewayErrorException refused)
@@ -135,7 +136,8 @@ internal sealed class BatchFeeder(GatewayPipeline pipeline, BatchStore store, IF
                 record = record with { Hold = JobHold.Of(call.Reservation) };
                 if (CheckedInput.Of(call.Policy) is not { } policy) return (null, record);
                 var request = call.Body.ToSharedArray();
-                return (null, record with { Request = request, RequestBytes = request.Length, Context = record.Context with { Policy = policy } });
+                var context = record.Context with { Policy = policy };
+                return (null, record with { Request = request, RequestBytes = request.Length, Context = context });
             }
             if (refusal is { Code: ErrorCode.BudgetExceeded, RetryAfter: { } reset })
             {

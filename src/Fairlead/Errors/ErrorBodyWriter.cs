@@ -151,7 +151,7 @@ internal static class ErrorBodyWriter
     private static bool CallsModels(string path)
     {
         foreach (var own in (ReadOnlySpan<string>)["/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/messages", "/v1/responses",
-            "/v2/generations"])
+            "/v1/moderations", "/v2/generations"])
         {
             if (path.StartsWith(own, StringComparison.OrdinalIgnoreCase)) return true;
         }

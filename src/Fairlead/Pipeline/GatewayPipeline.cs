@@ -22,7 +22,8 @@ internal sealed class GatewayPipeline
     /// </summary>
     /// <remarks>
     /// Idempotency is first: a repeated request gets its stored result, even if its model has changed since. Cheap checks run before
-    /// expensive ones: a name is looked up before tokens are counted. The content policy may change the request, so nothing looks at it before. Limits is last, so that a refused call reserves no money.
+    /// expensive ones: a name is looked up before tokens are counted. The content policy may change the request, so nothing looks at it
+    /// before. Limits is last, so that a refused call reserves no money.
     /// </remarks>
     public static readonly IReadOnlyList<Type> Admission =
     [
@@ -31,7 +32,8 @@ internal sealed class GatewayPipeline
 
     /// <summary>Runs the call at a provider.</summary>
     /// <remarks>
-    /// The cache keeps what the content policy let pass. It is before coalescing: a call that gets a stored response need not wait for another call.
+    /// The cache keeps what the content policy let pass. It is before coalescing: a call that gets a stored response need not wait for
+    /// another call.
     /// </remarks>
     public static readonly IReadOnlyList<Type> Execution =
     [

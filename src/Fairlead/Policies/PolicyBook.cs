@@ -47,7 +47,9 @@ internal sealed class PolicyBook(
         }
     }
 
-    /// <summary>After a change of this process that is committed: it stays committed even if this fails, and the next refresh applies it.</summary>
+    /// <summary>
+    /// After a change of this process that is committed: it stays committed even if this fails, and the next refresh applies it.
+    /// </summary>
     public async Task RefreshAfterChangeAsync()
     {
         try

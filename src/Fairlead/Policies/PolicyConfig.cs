@@ -8,7 +8,10 @@ internal sealed record PolicyConfig
 {
     private static readonly ConfigObjectType<PolicyRule> RuleKeys = new(
         () => new PolicyRule { Id = "", Type = PolicyRuleType.Words, Action = PolicyAction.Block }, [],
-        new("id", ConfigTypes.Text, r => r.Id, (r, v) => r with { Id = (string)v }, "Identifies the rule in its policy.") { Required = true },
+        new("id", ConfigTypes.Text, r => r.Id, (r, v) => r with { Id = (string)v }, "Identifies the rule in its policy.")
+        {
+            Required = true,
+        },
         new("type", new ConfigChoice(PolicyWords.Types), r => PolicyWords.Of(r.Type),
             (r, v) => r with { Type = PolicyWords.TypeOf((string)v) }, "What the rule looks for.") { Required = true },
         new("action", new ConfigChoice(PolicyWords.Actions), r => PolicyWords.Of(r.Action),

@@ -20,7 +20,9 @@ internal sealed class PolicyConfigRules : ConfigRules
                     path, null, "The policy names more than one owner.",
                     "Keep one of organizationId, projectId and keyId, or none for all calls.");
             }
-            foreach (var problem in PolicyRuleCheck.CheckAll(policy.Rules).Concat(RemoteRuleCheck.CheckAll(policy.Rules, addresses, config.AllowHttp)))
+            var problems = PolicyRuleCheck.CheckAll(policy.Rules)
+                .Concat(RemoteRuleCheck.CheckAll(policy.Rules, addresses, config.AllowHttp));
+            foreach (var problem in problems)
             {
                 yield return new($"{path}.{KeyOf(problem.Field)}", null, problem.Reason + ".", problem.Remedy);
             }

@@ -1,10 +1,12 @@
+using Fairlead.Storage;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Fairlead.Storage;
 
 namespace Fairlead.Policies;
 
-/// <summary>Reads the policies before the server listens, then checks once a second whether a node or the configuration changed them.</summary>
+/// <summary>
+/// Reads the policies before the server listens, then checks once a second whether a node or the configuration changed them.
+/// </summary>
 internal sealed class PolicyRefresher(PolicyBook policies, TimeProvider time, ILogger<PolicyRefresher> logger) : BackgroundService
 {
     /// <summary>Half of the two seconds within which a change is in force; the other half is for reading.</summary>

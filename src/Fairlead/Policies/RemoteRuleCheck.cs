@@ -27,7 +27,8 @@ internal static class RemoteRuleCheck
                 yield return new(at + "url", fault.TrimEnd('.').Replace("webhooks.", "contentPolicy.", StringComparison.Ordinal),
                     "Send the address of a moderation endpoint that this server may call.");
             }
-            if (rule.Model is { Length: 0 or > 256 }) yield return new(at + "model", "The name has 1 to 256 characters", "Send the name of a model.");
+            if (rule.Model is { Length: 0 or > 256 })
+                yield return new(at + "model", "The name has 1 to 256 characters", "Send the name of a model.");
         }
     }
 }

@@ -19,14 +19,15 @@ public sealed class ModerationTests : IAsyncLifetime
             fairlead:
               providers:
                 up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: sk-upstream-secret }
-                sim: { kind: simulated }
+                simulated: { kind: simulated }
               models:
                 omni-moderation-latest:
                   contextWindow: 8000
+                  prices: { input: 0, output: 0 }
+                  capabilities: { tools: false }
                   deployments: [{ provider: up, model: omni-up }]
-                sim-moderation:
-                  contextWindow: 8000
-                  deployments: [{ provider: sim }]
+                sim-fast:
+                  deployments: [{ provider: simulated }]
             """);
     }
 
@@ -89,7 +90,7 @@ public sealed class ModerationTests : IAsyncLifetime
     [Fact]
     public async Task ByDeployment_Simulated_IsDeterministic()
     {
-        var reply = await PostAsync("""{"model":"sim-moderation","input":["some violence here","peace"]}""");
+        var reply = await PostAsync("""{"model":"sim-fast","input":["some violence here","peace"]}""");
         Assert.Equal([true, false], reply.GetProperty("results").EnumerateArray().Select(one => one.GetProperty("flagged").GetBoolean()));
     }
 

@@ -174,8 +174,12 @@ internal sealed record PolicyReply(int Status, string Body)
     public IEnumerable<JsonElement> Find(string name) => Objects.SelectMany(json => FindIn(json, name));
 
     /// <summary>Why the output ended, in the words of the dialect.</summary>
-    public string? Finish => Find("finish_reason").Concat(Find("stop_reason")).Concat(Find("reason"))
-        .LastOrDefault(one => one.ValueKind == JsonValueKind.String) is { ValueKind: JsonValueKind.String } word ? word.GetString() : null;
+    public string? Finish => Words(Find("stop_reason")).LastOrDefault()
+        ?? Words(Find("incomplete_details").SelectMany(details => FindIn(details, "reason"))).LastOrDefault()
+        ?? Words(Find("finish_reason")).LastOrDefault();
+
+    private static IEnumerable<string> Words(IEnumerable<JsonElement> values) =>
+        values.Where(one => one.ValueKind == JsonValueKind.String).Select(one => one.GetString()!);
 
     private static IEnumerable<JsonElement> FindIn(JsonElement json, string name)
     {

@@ -33,6 +33,7 @@ public sealed class LogEventIdTests
         ["SchedulingLog"] = 17000,
         ["RescueLog"] = 18000,
         ["CacheLog"] = 19000,
+        ["PolicyLog"] = 22000,
     };
 
     private static readonly List<(string Type, string Method, int Id)> Messages =

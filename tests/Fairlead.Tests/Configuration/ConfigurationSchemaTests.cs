@@ -33,7 +33,7 @@ public sealed class ConfigurationSchemaTests
     [Theory]
     [InlineData("fairlead: { drainTimeout: 10 }")]
     [InlineData("fairlead: { requests: { maxDepth: 100000 } }")]
-    [InlineData("fairlead: { contentPolicy: {} }")]
+    [InlineData("fairlead: { contentPolicy: { policies: { p: { rules: [{ id: r, type: wordz, action: block }] } } } }")]
     [InlineData("fairlead: { limits: { onStoreFailure: ignore } }")]
     [InlineData("fairlead: { models: { m: { prices: { input: 1 } } } }")]
     [InlineData("fairlead: { models: { m: { lifecycle: { state: old } } } }")]

@@ -14,6 +14,7 @@ namespace Fairlead.Policies.Checking;
 internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDisposable
 {
     private readonly Dictionary<ChannelKey, OutputChannel> _channels = [];
+    private readonly Dictionary<(int Choice, int Index), ToolKind> _tools = [];
     private readonly SortedSet<int> _choices = [];
     private readonly HashSet<int> _finished = [];
     private readonly Dictionary<int, List<JsonNode?>> _notes = [];
@@ -97,8 +98,6 @@ internal sealed class OutputFilter(GatewayCall call, CallPolicy policy) : IDispo
         foreach (var channel in _channels.Values) channel.Dispose();
         _channels.Clear();
     }
-
-    private readonly Dictionary<(int Choice, int Index), ToolKind> _tools = [];
 
     // Sound waits until what it says has been checked.
     private readonly List<AudioDelta> _audio = [];

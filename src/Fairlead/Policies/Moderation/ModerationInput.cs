@@ -23,8 +23,8 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
             if (member.Name is not ("input" or "model"))
             {
                 var shown = member.Name.Length > 64 ? member.Name[..64] : member.Name;
-                throw Refuse(
-                    GatewayError.Unsupported(shown, $"Unknown parameter: '{shown}'; accepted are 'input' and 'model'."), "unknown_parameter");
+                var message = $"Unknown parameter: '{shown}'; accepted are 'input' and 'model'.";
+                throw Refuse(GatewayError.Unsupported(shown, message), "unknown_parameter");
             }
         }
         if (!body.TryGetProperty("input", out var input) || input.ValueKind == JsonValueKind.Null)
@@ -111,7 +111,8 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
         }
         catch (InvalidOperationException)
         {
-            throw Refuse(GatewayError.Invalid(path, $"'{path}' contains half of a surrogate pair, which is not a character."), "invalid_value");
+            var message = $"'{path}' contains half of a surrogate pair, which is not a character.";
+            throw Refuse(GatewayError.Invalid(path, message), "invalid_value");
         }
     }
 

@@ -4,10 +4,11 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Policies.Remote;
 
 /// <summary>
-/// Judges texts for remote rules: 1. by what is known of the text, 2. by the endpoint or the model of the rule, within its time. Thread-safe.
+/// Judges texts for remote rules: 1. by what is known of the text, 2. by the endpoint or the model of the rule, within its time.
+/// Thread-safe.
 /// </summary>
-internal sealed class RemoteJudge(VerdictCache known, EndpointJudge endpoints, ModelJudge models, TimeProvider time, ILogger<RemoteJudge> logger)
-    : IWindowJudge
+internal sealed class RemoteJudge(
+    VerdictCache known, EndpointJudge endpoints, ModelJudge models, TimeProvider time, ILogger<RemoteJudge> logger) : IWindowJudge
 {
     /// <summary>Time of a judge whose rule names none.</summary>
     public static readonly TimeSpan DefaultTimeout = TimeSpan.FromSeconds(2);

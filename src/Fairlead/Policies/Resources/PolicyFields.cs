@@ -27,9 +27,10 @@ internal static class PolicyFields
     /// <summary>The owner, which must be exactly one.</summary>
     public static PolicyOwner ReadOwner(BodyFields fields)
     {
+        string[] names = ["organization_id", "project_id", "key_id"];
         var owner = new PolicyOwner(
-            fields.Text("organization_id", FieldLengths.Id), fields.Text("project_id", FieldLengths.Id), fields.Text("key_id", FieldLengths.Id));
-        var given = (fields.HasValue("organization_id") ? 1 : 0) + (fields.HasValue("project_id") ? 1 : 0) + (fields.HasValue("key_id") ? 1 : 0);
+            fields.Text(names[0], FieldLengths.Id), fields.Text(names[1], FieldLengths.Id), fields.Text(names[2], FieldLengths.Id));
+        var given = names.Count(fields.HasValue);
         if (given == 0)
         {
             fields.Add(ErrorCode.MissingParameter, new FieldError(
