@@ -130,7 +130,7 @@ internal sealed class TextScan(DirectionRules rules, PolicyTally tally, Placehol
         }
         // A value that the model made itself is not the reader's: it did not send it.
         var isRestorable = slot.IsRestorable && (slot.Rule is null || rules.Direction == PolicyDirection.Input
-            || placeholders.IsFromInput(slot.Label, Text[start..end]));
+            || (start < end && placeholders.IsFromInput(slot.Label, Text[start..end])));
         if (isRestorable && rules.WaitsForOverlaps)
         {
             if (_holding.Frontier < end) return false;

@@ -41,11 +41,13 @@ public sealed class PlaceholderShelfTests
         var stays = new OwnedPolicy(new PolicyDefinition("a", "a", 1, [Matching.Matching.Words(PolicyAction.Block, "x")]), new PolicyOwner(KeyId: "key_a"));
         var changes = new OwnedPolicy(new PolicyDefinition("b", "b", 1, [Matching.Matching.Words(PolicyAction.Block, "y")]), new PolicyOwner(KeyId: "key_b"));
         var first = new PolicySet([stays, changes]);
+        var before = first.Of(CallerOf("key_a"));
+        var changed = first.Of(CallerOf("key_b"));
         var second = new PolicySet([stays, changes with { Definition = changes.Definition with { Version = 2 } }], first);
-        var (before, after) = (first.Of(CallerOf("key_a")), second.Of(CallerOf("key_a")));
+        var after = second.Of(CallerOf("key_a"));
         Assert.NotNull(before);
         Assert.Same(before, after);
-        Assert.NotSame(first.Of(CallerOf("key_b")), second.Of(CallerOf("key_b")));
+        Assert.NotSame(changed, second.Of(CallerOf("key_b")));
     }
 
     private static Fairlead.Access.Caller CallerOf(string key) => new()
