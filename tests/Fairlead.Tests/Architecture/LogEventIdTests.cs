@@ -22,6 +22,8 @@ public sealed class LogEventIdTests
         ["ChatClientFailures"] = 7000,
         ["RoutingLog"] = 8000,
         ["AuditingLog"] = 9000,
+        ["ChainLog"] = 20000,
+        ["AuditExportLog"] = 24000,
         ["LedgerLog"] = 9000,
         ["StorageLog"] = 10000,
         ["JobsLog"] = 11000,
