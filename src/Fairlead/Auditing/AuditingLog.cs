@@ -38,7 +38,7 @@ internal static partial class AuditingLog
         "A flush of the spool to the disk failed; records of the last moments may not survive a power failure")]
     public static partial void FlushFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(20008, LogLevel.Warning,
+    [LoggerMessage(9009, LogLevel.Warning,
         "The record of generation {GenerationId} is in the spool, but not in the database after ten seconds; its response is sent")]
     public static partial void DatabaseLate(this ILogger logger, string generationId);
 }

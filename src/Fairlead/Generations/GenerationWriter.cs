@@ -42,17 +42,15 @@ internal sealed class GenerationWriter(
     public void Write(Utf8JsonWriter json, GenerationRecord record, int? position = null)
     {
         var progress = record.IsFinal ? null : running.Find(record.Id)?.ProgressBy(counter) ?? GenerationProgress.Read(record.Progress);
-        WriteOne(json, record, position is { } before ? (before, Expected(before)) : null, progress, isStored: true);
+        WriteOne(json, record, position is { } before ? (before, Expected(before)) : null, progress);
     }
 
     /// <param name="json">Receives the object.</param>
     /// <param name="record">The generation.</param>
     /// <param name="queue">Its position in the queue and expected start; null if it is not queued or the position is unknown.</param>
     /// <param name="progress">Progress of a generation that has not ended; null if it is unknown.</param>
-    /// <param name="isStored">Whether it says that its content is stored. Events do not say it: they are the same for every reader.</param>
     public static void WriteOne(
-        Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, GenerationProgress? progress,
-        bool isStored = false)
+        Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, GenerationProgress? progress)
     {
         json.WriteStartObject();
         json.WriteString("id", record.Id);
@@ -83,7 +81,6 @@ internal sealed class GenerationWriter(
         json.WriteStartObject("metadata");
         foreach (var (name, value) in record.Context.Metadata ?? new Dictionary<string, string>()) json.WriteString(name, value);
         json.WriteEndObject();
-        if (isStored) json.WriteBoolean("content_stored", true);
         if (record.Details is { } details) GenerationDetails.CopyTo(json, details);
         else WriteProgress(json, record.IsFinal ? null : progress);
         json.WriteEndObject();

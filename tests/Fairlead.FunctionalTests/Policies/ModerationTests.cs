@@ -118,7 +118,7 @@ public sealed class ModerationTests : IAsyncLifetime
     private Task<JsonElement> PostAsync(string body, HttpStatusCode? expected = null) =>
         _gateway.Client.PostForJsonAsync("/v1/moderations", body, expected);
 
-    private Task AddPolicyAsync() => _gateway.Admin.PostForJsonAsync(
+    private Task<JsonElement> AddPolicyAsync() => _gateway.Admin.PostForJsonAsync(
         "/admin/v1/policies",
         $$"""{"name":"m","project_id":"{{_gateway.ProjectId}}","rules":[{"id":"w","type":"words","words":["forbidden thing"],"action":"block"},{"id":"p","type":"personal_data","action":"redact"}]}""");
 }

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -46,6 +47,7 @@ internal sealed class AdminHost : IAsyncDisposable
         builder.Configuration.AddInMemoryCollection([new(Fairlead.Access.AdminKey.Variable, AdminKey)]);
         builder.Services.AddSingleton<Fairlead.Configuration.IConfigurationSource>(configuration);
         builder.Services.AddStorage().AddCallers().AddEndpoints().AddAdmin();
+        builder.Services.AddSingleton<IAdminAudit, IgnoredAudit>();
         if (!holdsFolder) builder.Services.Remove(builder.Services.Single(service => service.ImplementationType == typeof(DataFolderGuard)));
         var app = builder.Build();
         app.MapAdmin();
@@ -130,5 +132,19 @@ internal sealed record AdminResponse(HttpStatusCode Status, string? MediaType, s
         Assert.Equal(status, Json["status"]!.GetValue<int>());
         Assert.StartsWith("req_", Json["request_id"]!.GetValue<string>(), StringComparison.Ordinal);
         return this;
+    }
+
+    /// <summary>The chain of records has tests of its own.</summary>
+    private sealed class IgnoredAudit : IAdminAudit
+    {
+        public Task RecordAsync(DbConnection connection, AdminAction action, CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public void Committed()
+        {
+        }
+
+        public void Record(AdminAction action)
+        {
+        }
     }
 }

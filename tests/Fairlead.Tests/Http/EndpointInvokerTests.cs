@@ -152,7 +152,8 @@ public sealed class EndpointInvokerTests
         {
             var caller = new Caller
             {
-                OrganizationId = "org_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_1", KeyName = "K", Scopes = [scope], Admin = AdminGrant.Owner,
+                OrganizationId = "org_1", OrganizationName = "O", ProjectId = "proj_1", ProjectName = "P", KeyId = "key_1", KeyName = "K", Scopes = [scope],
+                Admin = scope == Scopes.AdminRead ? AdminGrant.Owner : null,
             };
             return new(required is null || caller.HasScope(required)
                 ? new AuthenticationResult(caller, null)

@@ -4,7 +4,7 @@ namespace Fairlead.Auditing.Exports;
 
 internal static partial class AuditExportLog
 {
-    [LoggerMessage(24000, LogLevel.Information, "Wrote {Records} audit record(s) to {File}")]
+    [LoggerMessage(24002, LogLevel.Information, "Wrote {Records} audit record(s) to {File}")]
     public static partial void AuditExported(this ILogger logger, long records, string file);
 
     [LoggerMessage(24001, LogLevel.Warning, "Audit records could not be exported; retrying in {Delay}. No record is left out")]

@@ -26,6 +26,7 @@ internal sealed class AuditedCalls(LedgerShipper shipper, AuditReader reader) : 
     private async Task<ReadOnlyMemory<byte>?> FindAsync(AuditQuery query, CancellationToken cancellationToken)
     {
         var page = await reader.ReadAsync(query, cancellationToken);
-        return page.Records.Count > 0 ? page.Records[0].Json : null;
+        // Without the cast, null would become an empty record.
+        return page.Records.Count > 0 ? page.Records[0].Json : (ReadOnlyMemory<byte>?)null;
     }
 }

@@ -36,7 +36,7 @@ internal sealed class SecretBox(IConfigurationSource configuration) : IDisposabl
     public string Unprotect(byte[] secret) => System.Text.Encoding.UTF8.GetString(Protector().Unprotect(secret));
 
     /// <summary>Elements that were added to the ring since the last call.</summary>
-    public IReadOnlyList<(string Name, string Xml)> TakeAdded() => _ring.TakeAdded();
+    public (string Name, string Xml)[] TakeAdded() => _ring.TakeAdded();
 
     public void Dispose() => _services?.Dispose();
 
@@ -69,7 +69,7 @@ internal sealed class SecretBox(IConfigurationSource configuration) : IDisposabl
             _added.Add((friendlyName, xml));
         }
 
-        public IReadOnlyList<(string Name, string Xml)> TakeAdded()
+        public (string Name, string Xml)[] TakeAdded()
         {
             (string, string)[] added = [.. _added];
             _added.Clear();

@@ -68,5 +68,5 @@ internal sealed class PolicyOutputStage : IGatewayStage
         ],
     };
 
-    private static Part? CallAt(OutputChoice choice, int index) => choice.Parts.OfType<ToolCallPart>().ElementAtOrDefault(index);
+    private static ToolCallPart? CallAt(OutputChoice choice, int index) => choice.Parts.OfType<ToolCallPart>().ElementAtOrDefault(index);
 }

@@ -1,17 +1,18 @@
+using System.Text;
 using System.Text.RegularExpressions;
 
 namespace Fairlead.Policies.Matching;
 
 /// <summary>
 /// A regular expression in a text that may still grow. A match starts where the expression matches at most
-/// <paramref name="longest"/> characters, judged on exactly those characters and the next one. So whether a match starts at a place is known
+/// <c>longest</c> characters, judged on exactly those characters and the next one. So whether a match starts at a place is known
 /// as soon as the text is that long, and later text does not change it.
 /// </summary>
 /// <remarks>
-/// Inside of the text, the expression is matched together with one further character. Anchors at its end (<c>$</c>, <c>\z</c>, <c>\b</c>) see
+/// Inside of the text, the expression is matched together with one further character. Anchors at its end (<c>\z</c>, <c>\b</c>) see
 /// the real next character that way, and not the end of what has arrived.
 /// </remarks>
-internal sealed class RegexMatcher : TextMatcher
+internal sealed partial class RegexMatcher : TextMatcher
 {
     private const RegexOptions Options = RegexOptions.NonBacktracking | RegexOptions.CultureInvariant;
 
@@ -28,9 +29,47 @@ internal sealed class RegexMatcher : TextMatcher
     public RegexMatcher(string pattern, int longest)
     {
         _longest = longest;
+        pattern = WithStrictEnds(pattern);
         _atEnd = new Regex(pattern, Options);
         _inside = new Regex($"(?:{pattern})(?s:.)", Options);
     }
+
+    /// <summary>
+    /// The pattern with <c>\z</c> for <c>$</c> and <c>\Z</c>. Those match before a last line feed too, so what has arrived would decide, and
+    /// not the text. A pattern with the option <c>m</c> keeps <c>$</c>, which then looks at the next character only.
+    /// </summary>
+    private static string WithStrictEnds(string pattern)
+    {
+        var isMultiline = MultilineOption().IsMatch(pattern);
+        var strict = new StringBuilder(pattern.Length + 8);
+        var isInClass = false;
+        for (var i = 0; i < pattern.Length; i++)
+        {
+            var letter = pattern[i];
+            if (letter == '\\' && i + 1 < pattern.Length)
+            {
+                var next = pattern[++i];
+                strict.Append(letter).Append(next == 'Z' && !isInClass ? 'z' : next);
+                continue;
+            }
+            if (letter == '[' && !isInClass)
+            {
+                isInClass = true;
+                strict.Append(letter);
+                // A bracket that closes at once is a character of the class.
+                if (i + 1 < pattern.Length && pattern[i + 1] == '^') strict.Append(pattern[++i]);
+                if (i + 1 < pattern.Length && pattern[i + 1] == ']') strict.Append(pattern[++i]);
+                continue;
+            }
+            if (letter == ']') isInClass = false;
+            if (letter == '$' && !isInClass && !isMultiline) strict.Append(@"\z");
+            else strict.Append(letter);
+        }
+        return strict.ToString();
+    }
+
+    [GeneratedRegex(@"\(\?[a-z]*m[a-z]*[-:)]", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex MultilineOption();
 
     public override int MaxHeld => _longest;
 

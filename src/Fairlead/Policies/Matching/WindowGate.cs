@@ -64,11 +64,12 @@ internal sealed class WindowGate(
     private async ValueTask<PolicyBlock?> JudgeAsync(int start, int end, bool isFinal, CancellationToken cancellationToken)
     {
         var text = JudgedText.Of(_text.WrittenSpan[start..end], kind);
-        var verdicts = new (int Index, ValueTask<JudgeVerdict> Verdict)[judges.Count];
+        var verdicts = new (int Index, Task<JudgeVerdict> Verdict)[judges.Count];
         var count = 0;
         for (var i = 0; i < _starts.Length; i++)
         {
-            if (_starts[i] == start && EndOf(i, isFinal) == end) verdicts[count++] = (i, JudgedText.JudgeAsync(judges[i], rules.ViewOf(judges[i], text), judge, cancellationToken));
+            if (_starts[i] != start || EndOf(i, isFinal) != end) continue;
+            verdicts[count++] = (i, JudgedText.JudgeAsync(judges[i], rules.ViewOf(judges[i], text), judge, cancellationToken).AsTask());
         }
         PolicyBlock? block = null;
         for (var i = 0; i < count; i++)

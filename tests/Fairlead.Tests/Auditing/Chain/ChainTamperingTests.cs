@@ -379,7 +379,7 @@ public abstract class ChainTamperingTests : IAsyncLifetime
         Assert.Empty(report.Faults);
         Assert.Equal((11L, (long)Records - 11), (report.Removed, report.Records));
         Assert.Equal(Records - 11, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_records"));
-        Assert.Empty((await new AuditReader(_fixture.Storage).ReadAsync(new AuditQuery { Limit = 500 }, Cancel)).Records.Where(record => record.Json.IsEmpty));
+        Assert.DoesNotContain((await new AuditReader(_fixture.Storage).ReadAsync(new AuditQuery { Limit = 500 }, Cancel)).Records, record => record.Json.IsEmpty);
     }
 
     private async Task AddAsync(int records)

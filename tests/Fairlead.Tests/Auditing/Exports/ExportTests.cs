@@ -88,9 +88,9 @@ public abstract class ExportTests : IDisposable
         for (var i = 0; i < reader.RowGroupCount; i++)
         {
             using var group = reader.OpenRowGroupReader(i);
-            var texts = new string[group.RowCount];
+            var texts = new string?[group.RowCount];
             await group.ReadAsync(reader.Schema.FindDataField("generation_id"), texts.AsMemory(), cancellationToken: Cancel);
-            found.AddRange(texts);
+            found.AddRange(texts!);
             var amounts = new decimal?[group.RowCount];
             await group.ReadAsync<decimal>(reader.Schema.FindDataField("cost_usd"), amounts.AsMemory(), cancellationToken: Cancel);
             costs.AddRange(amounts);

@@ -41,6 +41,8 @@ public sealed class PatternTests
 
     private static List<int> Reference(string pattern, string text, int longest)
     {
+        // The end is that of the text, not before a last line feed.
+        if (!pattern.StartsWith("(?m)", StringComparison.Ordinal)) pattern = pattern.Replace("$", @"\z", StringComparison.Ordinal);
         // The lookahead is checked on the real text: RegexOptions.None supports it.
         var starts = new List<int>();
         for (var start = 0; start < text.Length; start++)
@@ -48,7 +50,7 @@ public sealed class PatternTests
             for (var length = 1; length <= longest && start + length <= text.Length; length++)
             {
                 var regex = new Regex($@"\G(?:{pattern})(?<=\A[\s\S]{{{start + length}}})", RegexOptions.CultureInvariant);
-                if (!regex.Match(text, start).Success) continue;
+                if (!regex.IsMatch(text, start)) continue;
                 starts.Add(start);
                 break;
             }
