@@ -1,4 +1,3 @@
-using System.Data.Common;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -132,19 +131,5 @@ internal sealed record AdminResponse(HttpStatusCode Status, string? MediaType, s
         Assert.Equal(status, Json["status"]!.GetValue<int>());
         Assert.StartsWith("req_", Json["request_id"]!.GetValue<string>(), StringComparison.Ordinal);
         return this;
-    }
-
-    /// <summary>The chain of records has tests of its own.</summary>
-    private sealed class IgnoredAudit : IAdminAudit
-    {
-        public Task RecordAsync(DbConnection connection, AdminAction action, CancellationToken cancellationToken) => Task.CompletedTask;
-
-        public void Committed()
-        {
-        }
-
-        public void Record(AdminAction action)
-        {
-        }
     }
 }
