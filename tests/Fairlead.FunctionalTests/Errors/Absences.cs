@@ -31,7 +31,7 @@ internal static class Absences
 
         ErrorCode.ContentBlocked => door.Generates ? null : "No content is sent to a model.",
         ErrorCode.NotCached => door.Generates && door != Door.CountTokens ? null : "Nothing is generated that could be kept.",
-        ErrorCode.ResultExpired => "Only /result and /events below a generation give it; AuditedGenerationTests asks them.",
+        ErrorCode.ResultExpired => door == Door.V2 ? null : "Only /result and /events below a generation give it; AuditedGenerationTests asks them.",
         ErrorCode.BudgetExceeded => door.Generates && door != Door.CountTokens ? null : "Nothing is paid for.",
         ErrorCode.QueueFull => door.Generates && door != Door.CountTokens ? null : "Nothing waits in a queue for it.",
         ErrorCode.Overloaded => door.Generates ? null : "It holds little, and takes no large bodies.",

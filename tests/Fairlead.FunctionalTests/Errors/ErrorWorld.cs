@@ -69,6 +69,9 @@ public sealed class ErrorWorld : IAsyncLifetime
     /// <summary>Its content policy blocks a phrase.</summary>
     public string PolicyKey { get; private set; } = "";
 
+    /// <summary>A call that has ended, and whose content is not stored.</summary>
+    public string EndedGeneration { get; private set; } = "";
+
     /// <summary>
     /// An Idempotency-Key whose request never ends in this test world. The request has a body without stream for the simulated model.
     /// </summary>
@@ -101,6 +104,9 @@ public sealed class ErrorWorld : IAsyncLifetime
         (PolicyKey, var policed) = await Gateway.MakeKeyAsync(Usual);
         await Gateway.Admin.PostForJsonAsync("/admin/v1/policies", $$"""{"name":"errors","key_id":"{{policed}}","rules":[{"id":"r","type":"words","words":["blocked phrase"],"action":"block"}]}""");
         (BulkKey, _) = await Gateway.MakeKeyAsync($"{Usual},\"classes\":[\"bulk\"]");
+
+        using (var ended = await Gateway.Client.PostJsonAsync("/v1/chat/completions", Door.Chat.Body("sim-fast")))
+            EndedGeneration = ended.Headers.GetValues("Fairlead-Generation").Single();
 
         await BindBusyKeysAsync();
 

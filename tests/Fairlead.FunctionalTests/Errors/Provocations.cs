@@ -87,6 +87,8 @@ internal static class Provocations
                 return new(gateway, Post(door, door.Body("no-such-model", stream: stream)), known) { Parameter = "model", AlsoStreamed = true };
             case ErrorCode.ModelNotFound:
                 return new(gateway, Get(door, $"{door.Path}/no-such-model"), known) { Parameter = "model" };
+            case ErrorCode.ResultExpired when door == Door.V2:
+                return new(gateway, Get(door, $"/v2/generations/{world.EndedGeneration}/result"), known);
             case ErrorCode.NotFound when door == Door.V2:
                 return new(gateway, Get(door, "/v2/nothing"), known);
             case ErrorCode.NotFound when door == Door.Admin:
