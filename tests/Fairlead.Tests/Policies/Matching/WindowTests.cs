@@ -46,8 +46,8 @@ public sealed class WindowTests
     }
 
     [Fact]
-    public void PushAsync_AnyTextAndCuts_ResultsDoNotDependOnCuts() =>
-        Gen.Select(Gen.Char["ab😀X "].Array[0, 700], Gen.Int[1, 300].Array[1, 10], Gen.Int[100, 160]).Sample(async (characters, sizes, window) =>
+    public Task PushAsync_AnyTextAndCuts_ResultsDoNotDependOnCuts() =>
+        Gen.Select(Gen.Char["ab😀X "].Array[0, 700], Gen.Int[1, 300].Array[1, 10], Gen.Int[100, 160]).SampleAsync(async (characters, sizes, window) =>
         {
             var text = new string(characters) + "ada@example.com";
             PolicyRule[] rules =
@@ -56,8 +56,13 @@ public sealed class WindowTests
                 Matching.Words(PolicyAction.Block, "*XXXX*"),
             ];
             var whole = await RunAsync(rules, text, [text.Length]);
-            Assert.Equal(whole, await RunAsync(rules, text, sizes));
-            Assert.Equal(whole, await RunAsync(rules, text, [1]));
+            foreach (var cut in (int[][])[sizes, [1]])
+            {
+                var other = await RunAsync(rules, text, cut);
+                // What the rules saw beyond the place of a block, and counted, depends on how far the text had come.
+                if (whole.BlockedBy is null) Assert.Equal(whole, other);
+                else Assert.Equal((whole.Output, whole.BlockedBy), (other.Output, other.BlockedBy));
+            }
         }, iter: 200, threads: 1);
 
     [Theory]
