@@ -37,8 +37,8 @@ public abstract class AuditedGenerationTests : IAsyncLifetime
     [InlineData("/v1/embeddings", """{"model":"sim-embed","input":"hi"}""", "openai.embeddings")]
     [InlineData("/v1/messages", "{\"model\":\"sim-fast\",\"max_tokens\":9," + Messages + "}", "anthropic.messages")]
     [InlineData("/v1/responses", """{"model":"sim-fast","input":"hi","store":false,"metadata":{"a":"b"}}""", "openai.responses")]
-    [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"sync"},"metadata":{"a":"b"}}""", "fairlead.v2")]
-    [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi"}""", "fairlead.v2")]
+    [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"sync"},"metadata":{"a":"b"}}""", "fairlead")]
+    [InlineData("/v2/generations", """{"model":"sim-fast","input":"hi"}""", "fairlead")]
     public async Task Get_CallThatIsNotStored_ShowsItsRecordAtOnce(string path, string body, string dialect)
     {
         var id = await CallAsync(path, body);
