@@ -144,6 +144,7 @@ public sealed class ExampleFixture : IAsyncLifetime
             ("FAIRLEAD_ADMIN_KEY", TestGateway.AdminKey),
             ("Fairlead__Authentication__Oidc__company__Issuer", _issuer.Url),
             ("Fairlead__Authentication__Oidc__company__Audiences__0", "fairlead"),
+            ("Fairlead__Authentication__Oidc__company__Organization", "any"),
             ("Fairlead__Authentication__Oidc__company__Claims__Project", "fairlead_project"));
         _admin = new HttpClient { BaseAddress = new Uri(_server.Address) };
         _admin.DefaultRequestHeaders.Authorization = new("Bearer", TestGateway.AdminKey);
