@@ -83,6 +83,16 @@ internal sealed class AuditBlock
         return false;
     }
 
+    /// <summary>Whether a record of this time and content hash was removed.</summary>
+    public bool HadContent(long at, ReadOnlySpan<byte> contentHash)
+    {
+        for (var i = 0; i < Count; i++)
+        {
+            if (TimeOf(i) == at && _entries[i].Content is { } removed && contentHash.SequenceEqual(removed)) return true;
+        }
+        return false;
+    }
+
     /// <summary>Whether the record has its content hash, as far as the block has that.</summary>
     public bool HasItsContent(int index)
     {

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Security.Cryptography;
 using Fairlead.Auditing.Chain;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
@@ -74,8 +75,9 @@ internal static class BlockTable
             [("@before", before), ("@after", after), ("@limit", (long)limit)], row => row.Int64("number"), cancellationToken);
 
     /// <summary>
-    /// Whether there is a record of this id and time. Compares hashes of ids first, so that hardly any block is read in vain. A block that
-    /// cannot be read is logged and has no records: those that come must not wait for it.
+    /// Whether there is, or was, a record of this id and time. Compares hashes of ids first, so that hardly any block is read in vain. The
+    /// index no longer has the id of a removed record: its content hash is compared. A block that cannot be read is logged and has no
+    /// records: those that come must not wait for it.
     /// </summary>
     public static async Task<bool> ContainsAsync(
         DbConnection connection, Records.ShippedCall call, ILogger logger, CancellationToken cancellationToken)
@@ -86,13 +88,16 @@ internal static class BlockTable
             "SELECT number, node, first_sequence, terms FROM audit_blocks WHERE last_at >= @at AND first_at <= @at", [("@at", call.At)],
             row => (Number: row.Int64("number"), Node: row.Text("node"), FirstSequence: row.Int64("first_sequence"), Terms: row.Bytes("terms")),
             cancellationToken);
+        byte[]? content = null;
         foreach (var (number, node, firstSequence, terms) in blocks)
         {
             try
             {
-                if (!new BlockTerms(terms).MayHave(hash)) continue;
+                var index = new BlockTerms(terms);
+                if (!index.MayHave(hash) && !index.HasRemovedAt(call.At)) continue;
                 if (await FindAsync(connection, number, "", cancellationToken) is not { } row) continue;
-                if (AuditBlock.Read(row).Has(call.Id.Span)) return true;
+                var block = AuditBlock.Read(row);
+                if (block.Has(call.Id.Span) || block.HadContent(call.At, content ??= SHA256.HashData(call.Record.Span))) return true;
             }
             catch (BlockFormatException)
             {

@@ -88,6 +88,16 @@ internal sealed class BlockTerms
         return number >= values.Count || _bytes.AsSpan(values[number]).IsEmpty;
     }
 
+    /// <summary>Whether a record of this time was removed.</summary>
+    public bool HasRemovedAt(long time)
+    {
+        for (var i = Array.IndexOf(_times, time); i >= 0; i = Array.IndexOf(_times, time, i + 1))
+        {
+            if (IsRemoved(i)) return true;
+        }
+        return false;
+    }
+
     /// <summary>Removes from <paramref name="matches"/> the records that do not have the value.</summary>
     public void Require(BlockTerm term, ReadOnlySpan<byte> value, Span<bool> matches)
     {

@@ -13,8 +13,9 @@ internal enum GuardResult
 
 /// <summary>
 /// Guards one channel of text in an output stream: the text, reasoning or tool arguments of one choice. It writes what has been checked and
-/// holds back what may be the beginning of a match. What it writes in total, and what it counts, does not depend on how the text is divided.
-/// It never divides a surrogate pair. One owner at a time.
+/// holds back what may be the beginning of a match. What it writes in total, and which rule stops it, does not depend on how the text is
+/// divided; nor does what it counts, unless a window is blocked: then the other rules may have seen text behind that window already, and
+/// their matches there are counted. It never divides a surrogate pair. One owner at a time.
 /// </summary>
 internal sealed class OutputGuard : IDisposable
 {

@@ -59,8 +59,9 @@ public abstract class ChainPropertyTests : IDisposable
                 case 5:
                     // The process dies; sometimes the database does not know any more how far it had read.
                     spool.Dispose();
-                    // After a removal that cannot be survived: an index no longer has the id of a record that was removed.
-                    if (random.Next(2) == 0 && removed == 0) await fixture.ExecuteAsync("DELETE FROM spool_positions");
+                    // Nothing but its range is known of a block that has lost all its records by retention.
+                    if (random.Next(2) == 0 && await fixture.CountAsync("SELECT COUNT(*) FROM audit_removed") == 0)
+                        await fixture.ExecuteAsync("DELETE FROM spool_positions");
                     spool = fixture.Spools.Open(segmentBytes: 256 * 1024);
                     shipper = fixture.ShipSigned(spool, signer);
                     break;
