@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares Fairlead with bare YARP and a direct call. Stops every process that it starts; all traffic is on loopback.
-# Usage: bench/run.sh [--seconds 8] [--rounds 3] [--streams 1000] [--starts 7] [--only start|jobs|chat|batching|limits|limit-stores] [--beside DLL] [--out FILE]
+# Usage: bench/run.sh [--seconds 8] [--rounds 3] [--streams 1000] [--starts 7] [--only start|jobs|chat|batching|limits|limit-stores|policies|cache] [--beside DLL] [--out FILE]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Compiled ahead of time for this machine, as docs/operating.md recommends.

@@ -67,6 +67,13 @@ internal static class Comparison
                 Console.WriteLine(stores);
                 return 0;
             }
+            if (only == "policies")
+            {
+                var policies = new StringBuilder();
+                await PolicyLoad.MeasureAsync(policies, StartAsync, MakeKeyAsync, rounds, seconds, WarmUp);
+                Console.WriteLine(policies);
+                return 0;
+            }
             async Task<ChildProcess> StartAsync(string folder, string more, IReadOnlyDictionary<string, string> variables)
             {
                 var own = Path.Combine(data.FullName, folder + ".yaml");

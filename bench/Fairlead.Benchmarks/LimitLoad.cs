@@ -33,7 +33,7 @@ internal static class LimitLoad
         foreach (var way in ways) await Load.CallsAsync(path, way.Keys, body, 64, warmUp / 2);
         for (var round = 0; round < rounds; round++)
         {
-            foreach (var way in ways)
+            foreach (var way in round % 2 == 0 ? ways : Enumerable.Reverse(ways))
             {
                 var before = fairlead.ProcessorTime();
                 var result = await Load.CallsAsync(path, way.Keys, body, 64, seconds);

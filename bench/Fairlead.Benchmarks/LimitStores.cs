@@ -40,7 +40,7 @@ internal static class LimitStores
         long errors = 0;
         for (var round = 0; round < rounds; round++)
         {
-            foreach (var way in ways)
+            foreach (var way in round % 2 == 0 ? ways : Enumerable.Reverse(ways))
             {
                 var before = way.Process.ProcessorTime();
                 var result = await Load.CallsAsync(way.Url, way.Key, body, 64, seconds);

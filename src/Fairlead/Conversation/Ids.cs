@@ -1,19 +1,27 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 
 namespace Fairlead.Conversation;
 
 /// <summary>
 /// Makes ids: a prefix and a ULID in Crockford base 32: 48 bits of milliseconds, 16 that count within one, 64 random bits. Ids sort
-/// by time, and those of one process in the order in which they were made, also when the clock goes back: then they go on from the
-/// last one. Thread-safe.
+/// by time, and those of one process in the order in which they were made. When the clock goes back a little, they go on from the last
+/// one. After a clock that was far ahead was set right, they have the right time again, because a record is searched for at the time of its
+/// id. Thread-safe.
 /// </summary>
 internal static class Ids
 {
     private const string Alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-    /// <summary>Milliseconds and count of the last id.</summary>
+    /// <summary>How far the clock may go back, in milliseconds, while the ids go on from the last one.</summary>
+    internal const long MaxLead = 60_000;
+
+    /// <summary>Milliseconds and count of the last id by the clock of the system.</summary>
     private static long _last;
+
+    /// <summary>The same by other clocks, such as those of tests: one that is ahead must not move the ids of another.</summary>
+    private static readonly ConditionalWeakTable<TimeProvider, StrongBox<long>> Others = [];
 
     [ThreadStatic]
     private static byte[]? _entropy;
@@ -24,7 +32,7 @@ internal static class Ids
     /// <param name="prefix">Such as <c>gen_</c>.</param>
     /// <param name="time">Gives the time part.</param>
     public static string New(string prefix, TimeProvider time) =>
-        string.Create(prefix.Length + 26, (prefix, Next(time.GetUtcNow().ToUnixTimeMilliseconds())), static (chars, state) =>
+        string.Create(prefix.Length + 26, (prefix, Next(time)), static (chars, state) =>
         {
             state.prefix.CopyTo(chars);
             var ulid = chars[state.prefix.Length..];
@@ -62,14 +70,21 @@ internal static class Ids
         return ms <= 221_845_392_000_000 ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : null;
     }
 
+    private static long Next(TimeProvider time)
+    {
+        var ms = time.GetUtcNow().ToUnixTimeMilliseconds();
+        if (time == TimeProvider.System) return Next(ref _last, ms);
+        return Next(ref Others.GetValue(time, static _ => new StrongBox<long>()).Value, ms);
+    }
+
     /// <summary>Milliseconds and count of the next id. A count that is full runs over into the milliseconds.</summary>
-    private static long Next(long ms)
+    private static long Next(ref long counter, long ms)
     {
         while (true)
         {
-            var last = Volatile.Read(ref _last);
-            var next = Math.Max(ms << 16, last + 1);
-            if (Interlocked.CompareExchange(ref _last, next, last) == last) return next;
+            var last = Volatile.Read(ref counter);
+            var next = (last >> 16) - ms > MaxLead ? ms << 16 : Math.Max(ms << 16, last + 1);
+            if (Interlocked.CompareExchange(ref counter, next, last) == last) return next;
         }
     }
 

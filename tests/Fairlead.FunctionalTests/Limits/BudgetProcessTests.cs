@@ -16,9 +16,14 @@ public sealed class BudgetProcessTests : IAsyncLifetime
     private const int Calls = 1000;
 
     /// <summary>After the last call, until nothing is reserved. The goal is a second, which a machine that runs other tests may miss.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1" ? 1 : 10);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(IsFull ? 1 : 10);
+
+    /// <summary>After the spool of a killed process was replayed or its lease written off, until nothing is reserved. The goal is five seconds.</summary>
+    private static readonly TimeSpan ReleaseTime = TimeSpan.FromSeconds(IsFull ? 5 : 20);
 
     private BudgetServers _servers = null!;
+
+    private static bool IsFull => Environment.GetEnvironmentVariable("FAIRLEAD_TEST_FULL") == "1";
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -74,6 +79,8 @@ public sealed class BudgetProcessTests : IAsyncLifetime
         var served = await before;
 
         server = await _servers.ServeAsync("killed");
+        // It replays its spool as soon as it runs.
+        await ReleasedAsync(server, organization, ReleaseTime);
         served += await SendAsync([server], key, 300);
         // A call that was killed may have been charged without being seen.
         Assert.InRange(served, Paid / 2 - 64, Paid);
@@ -81,6 +88,45 @@ public sealed class BudgetProcessTests : IAsyncLifetime
         var limit = await BudgetServers.LimitAsync(server, organization);
         Assert.True(limit.GetProperty("used").GetDecimal() <= 0.01m, limit.GetRawText());
         Assert.Equal(0, limit.GetProperty("reserved").GetDecimal());
+    }
+
+    [Fact]
+    public async Task Budget_ProcessKilledForGood_IsWrittenOffAndReleased()
+    {
+        Assert.SkipUnless(IsFull, "It waits for half a minute.");
+        await _servers.DisposeAsync();
+        _servers = await BudgetServers.CreateAsync(onPostgres: true);
+        const string Configuration = "limits: { writeOffAfter: 30s }";
+        ServerProcess[] servers = [await _servers.ServeAsync("killed", Configuration), await _servers.ServeAsync("left", Configuration)];
+        var (key, organization) = await BudgetServers.MakeKeyAsync(servers[0], "0.01");
+        foreach (var server in servers) await BudgetServers.KnowsAsync(server, key);
+        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _servers.Upstream.Answer = context =>
+        {
+            if (_servers.Upstream.Received.Count >= Paid / 4) reached.TrySetResult();
+            return FakeUpstream.Json(context, BudgetServers.Response);
+        };
+        var before = SendAsync([servers[0]], key, 200, isKilled: true);
+        await reached.Task.WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, Cancel);
+        await servers[0].KillAsync();
+        var served = await before;
+        await ReleasedAsync(servers[1], organization, TimeSpan.FromSeconds(30) + ReleaseTime);
+        // What the killed process held counts as used: never above the budget.
+        served += await SendAsync([servers[1]], key, 300);
+        Assert.InRange(served, Paid / 4, Paid);
+        var limit = await BudgetServers.LimitAsync(servers[1], organization);
+        Assert.True(limit.GetProperty("used").GetDecimal() <= 0.01m, limit.GetRawText());
+    }
+
+    /// <summary>Waits until nothing is reserved.</summary>
+    private static async Task ReleasedAsync(ServerProcess server, string organization, TimeSpan within)
+    {
+        var since = TimeProvider.System.GetTimestamp();
+        while ((await BudgetServers.LimitAsync(server, organization)).GetProperty("reserved").GetDecimal() > 0)
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(since) < within, $"Something is still reserved after {within}.");
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
+        }
     }
 
     /// <summary>All is used, and nothing is reserved any more.</summary>

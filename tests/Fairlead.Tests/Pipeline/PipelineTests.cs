@@ -41,12 +41,27 @@ public sealed class PipelineTests
     [Fact]
     public void Ids_GeneratedAfterClockMovedBack_SortAfterEarlierIds()
     {
-        var ahead = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero));
-        List<string> ids = [Ids.New("gen_", ahead)];
+        var start = new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero);
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(start);
+        List<string> ids = [Ids.New("gen_", time)];
+        time.AdjustTime(start - TimeSpan.FromMilliseconds(Ids.MaxLead));
         // More than are counted within a millisecond.
-        for (var i = 0; i < 70_000; i++) ids.Add(Ids.New("gen_", TimeProvider.System));
+        for (var i = 0; i < 70_000; i++) ids.Add(Ids.New("gen_", time));
         Assert.Equal(ids.Order(StringComparer.Ordinal), ids);
         Assert.Equal(ids.Count, ids.Distinct().Count());
+    }
+
+    [Fact]
+    public void Ids_GeneratedAfterClockThatWasFarAheadWasSetRight_HaveTheRightTime()
+    {
+        var ahead = new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero);
+        var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(ahead);
+        Ids.New("gen_", time);
+        var right = ahead - TimeSpan.FromHours(1);
+        time.AdjustTime(right);
+        Assert.Equal(right, Ids.TimeOf("gen_", Ids.New("gen_", time)));
+        // Nor does one clock move the ids of another.
+        Assert.True(Ids.TimeOf("gen_", Ids.New("gen_", TimeProvider.System)) < ahead - TimeSpan.FromDays(1));
     }
 
     [Fact]
