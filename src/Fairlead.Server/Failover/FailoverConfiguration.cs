@@ -41,13 +41,14 @@ internal static class FailoverConfiguration
         ["providers", "models", "retry", "breaker", "scheduling", "stream", "coalescing", "requests"];
 
     /// <summary>
-    /// Sections that are not used: they name another machine or a folder, limit how much is used, or answer a call without its provider.
+    /// Sections that are not used: they name another machine or a folder, limit how much is used, answer a call without
+    /// its provider, or change what it says.
     /// A new section is in neither list until somebody has decided.
     /// </summary>
     public static readonly IReadOnlyList<string> LeftOut =
     [
         "dataDirectory", "publicUrl", "drainTimeout", "storage", "redis", "server", "limits", "cache", "jobs", "files", "idempotency",
-        "webhooks", "audit", "telemetry",
+        "webhooks", "audit", "telemetry", "authentication", "contentPolicy", "storedProviders",
     ];
 
     /// <param name="configuration">The operator's, without errors.</param>

@@ -4,6 +4,7 @@ using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
+using Fairlead.Streaming;
 using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Caching;
@@ -49,9 +50,9 @@ internal sealed class CacheStage(IConfigurationSource configuration, CacheKeys k
     /// </summary>
     private static CacheMode ModeOf(GatewayCall call)
     {
-        if (call.ForbidsCache || call.Operation != Operation.Chat) return CacheMode.Off;
+        if (call.ForbidsCache) return CacheMode.Off;
         if (call.Facts.Extension.Cache?.Mode is { } own) return own;
-        return call.Facts.IsDeterministic ? call.Caller.Cache ?? CacheMode.Off : CacheMode.Off;
+        return call.Operation == Operation.Embeddings || call.Facts.IsDeterministic ? call.Caller.Cache ?? CacheMode.Off : CacheMode.Off;
     }
 
     private async ValueTask<GatewayReply> UseAsync(GatewayCall call, string key, CacheMode mode, CacheDirectives directives, CacheConfig config,
@@ -74,8 +75,8 @@ internal sealed class CacheStage(IConfigurationSource configuration, CacheKeys k
 
         // 3.
         OutputRecorder? recorder = null;
-        // A response that is kept is in the canonical form.
-        if (mode.Writes() && LosslessTranslation.TryPrepare(call))
+        // A text that is kept is in the canonical form.
+        if (mode.Writes() && (call.Operation == Operation.Embeddings || LosslessTranslation.TryPrepare(call)))
         {
             var ttl = call.Facts.Extension.Cache?.Ttl is { } wanted && wanted < config.Ttl ? wanted : config.Ttl;
             var maxBytes = Math.Min(MaxOutputBytes, config.MaxBytes / MaxPart);
@@ -112,6 +113,7 @@ internal sealed class CacheStage(IConfigurationSource configuration, CacheKeys k
         metrics.Used(CacheStatus.Hit);
         foreach (var warning in found.Warnings) call.Warn(warning.Code, warning.Message);
         if (call.Dialect.Streams is { CommitsAtAcceptance: true }) call.Accept();
+        if (found.Embeddings is { } embeddings) return new GatewayReply.NativeBody(PooledBuffer.Of(embeddings, call.Memory, neverRefused: true));
         return call.Streams
             ? new GatewayReply.Streaming(new CachedEvents(found, config.Pacing, time))
             : new GatewayReply.Complete(found.ToResponse());

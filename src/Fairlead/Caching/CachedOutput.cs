@@ -37,6 +37,9 @@ internal sealed class CachedOutput
     /// <summary>The end of each choice.</summary>
     public required IReadOnlyList<ChoiceFinished> Finishes { get; init; }
 
+    /// <summary>The response to an embeddings request, in OpenAI's form; null for text.</summary>
+    public byte[]? Embeddings { get; init; }
+
     /// <summary>What it cost in tokens.</summary>
     public required Usage Usage { get; init; }
 
@@ -48,7 +51,7 @@ internal sealed class CachedOutput
     public required DateTimeOffset ExpiresAt { get; init; }
 
     /// <summary>Approximate bytes in memory.</summary>
-    public long Size => 512 + (Events.Sum(SizeOf) * 2) + (Offsets?.Count * 4 ?? 0);
+    public long Size => 512 + (Events.Sum(SizeOf) * 2) + (Offsets?.Count * 4 ?? 0) + (Embeddings?.Length ?? 0);
 
     /// <summary>The meter of an attempt with this output. Each call that shows it has a copy.</summary>
     public OutputMeter Meter
@@ -109,6 +112,11 @@ internal sealed class CachedOutput
         var meter = new OutputMeter { UpstreamModel = UpstreamModel, CreatedAt = StoredAt.ToUnixTimeSeconds() };
         foreach (var made in Events) meter.Observe(made);
         foreach (var finish in Finishes) meter.Observe(finish);
+        if (Embeddings is not null)
+        {
+            meter.AddOutput(0);
+            meter.Finish(FinishReason.Stop, 0);
+        }
         meter.ReportUsage(Usage);
         meter.ReportTier(ServiceTier);
         return meter;

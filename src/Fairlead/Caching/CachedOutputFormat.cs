@@ -48,6 +48,11 @@ internal static class CachedOutputFormat
             foreach (var offset in offsets) json.WriteNumberValue(offset);
             json.WriteEndArray();
         }
+        if (output.Embeddings is { } embeddings)
+        {
+            json.WritePropertyName("embeddings");
+            json.WriteRawValue(embeddings, skipInputValidation: true);
+        }
         json.WritePropertyName("events");
         json.WriteRawValue(KeptEvents.Write(output.Events), skipInputValidation: true);
         json.WriteEndObject();
@@ -78,6 +83,7 @@ internal static class CachedOutputFormat
             Offsets = json.TryGetProperty("offsets", out var offsets)
                 ? [.. offsets.EnumerateArray().Select(static one => one.GetInt32())]
                 : null,
+            Embeddings = json.TryGetProperty("embeddings", out var embeddings) ? JsonMarshal.GetRawUtf8Value(embeddings).ToArray() : null,
             Events = KeptEvents.Read(JsonMarshal.GetRawUtf8Value(json.GetProperty("events"))),
         };
     }

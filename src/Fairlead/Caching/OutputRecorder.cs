@@ -1,4 +1,5 @@
 using Fairlead.Conversation;
+using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Memory;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Quirks;
@@ -9,7 +10,7 @@ namespace Fairlead.Caching;
 
 /// <summary>
 /// Records the output of a call while it is delivered, and keeps it if the call ends well: complete, by the model itself, in plain text. An
-/// output that calls tools, was truncated, filtered, repaired or damaged is not kept. Belongs to the flow of its call.
+/// output that calls tools, was truncated, filtered, repaired or damaged is not kept. Embeddings are kept too. Belongs to the flow of its call.
 /// </summary>
 internal sealed class OutputRecorder(
     OutputCache cache, CacheKeys keys, string key, TimeSpan ttl, CachePacing pacing, long maxBytes, GatewayCall call, ILogger logger)
@@ -23,6 +24,8 @@ internal sealed class OutputRecorder(
     private readonly List<ChoiceFinished> _finishes = [];
     private List<int>? _offsets = pacing == CachePacing.Original ? [] : null;
     private ResponseStarted? _started;
+    private byte[]? _embeddings;
+    private EmbeddingsResponse? _vectors;
     private long _firstAt;
     private bool _isLost;
     private bool _isWhole;
@@ -37,6 +40,16 @@ internal sealed class OutputRecorder(
             case GatewayReply.Complete complete:
                 Add(complete.Response);
                 return complete;
+            case GatewayReply.NativeBody native when call.Operation == Operation.Embeddings:
+                if (!TryTake(native.Body.Length)) return reply;
+                _embeddings = native.Body.WrittenSpan.ToArray();
+                _isWhole = true;
+                return reply;
+            case GatewayReply.Embedded embedded:
+                if (!TryTake(embedded.Response.Vectors.Sum(static vector => 12L * vector.Length))) return reply;
+                _vectors = embedded.Response;
+                _isWhole = true;
+                return reply;
             default:
                 return reply;
         }
@@ -67,6 +80,7 @@ internal sealed class OutputRecorder(
     {
         _lease.Dispose();
         _events.Clear();
+        (_embeddings, _vectors) = (null, null);
         _isLost = true;
     }
 
@@ -74,8 +88,10 @@ internal sealed class OutputRecorder(
         !_isLost && _isWhole && !call.ForbidsCache && !call.IsRepair
         && call.Ending is { Outcome: Outcome.Complete, Error: null }
         && call.Violations is not { Count: > 0 }
-        && call.Answering is { Error: null, Meter: { FinishReason: FinishReason.Stop, SkippedEvents: 0, FailedReason: null } meter }
-        && meter.FinishedChoices >= call.Facts.ExpectedChoices;
+        && (call.Operation == Operation.Embeddings
+            ? call.Answering is { Error: null }
+            : call.Answering is { Error: null, Meter: { FinishReason: FinishReason.Stop, SkippedEvents: 0, FailedReason: null } meter }
+                && meter.FinishedChoices >= call.Facts.ExpectedChoices);
 
     private CachedOutput Make(GatewayCall call)
     {
@@ -90,7 +106,10 @@ internal sealed class OutputRecorder(
             Events = _offsets is null ? Join(_events) : [.. _events],
             Offsets = _offsets?.ToArray(),
             Finishes = [.. _finishes],
-            Usage = call.Ending!.Usage,
+            Embeddings = _embeddings
+                ?? (_vectors is null ? null : EmbeddingsJson.Write(_vectors, call.Facts.Base64Vectors, answering.Usage.InputTokens)),
+            // Of embeddings, others may have paid for a part.
+            Usage = call.Operation == Operation.Embeddings ? answering.Usage : call.Ending!.Usage,
             Warnings = KeptWarnings.Of(call),
             StoredAt = now,
             ExpiresAt = now + ttl,
@@ -142,14 +161,7 @@ internal sealed class OutputRecorder(
 
     private bool TryAdd(GenerationEvent made)
     {
-        var size = CachedOutput.SizeOf(made);
-        if (_lease.Held + size > maxBytes || !_lease.TryTake(size))
-        {
-            _isLost = true;
-            _lease.Dispose();
-            _events.Clear();
-            return false;
-        }
+        if (!TryTake(CachedOutput.SizeOf(made))) return false;
         if (_offsets is not null)
         {
             var now = call.Timings.Now();
@@ -158,6 +170,13 @@ internal sealed class OutputRecorder(
         }
         _events.Add(made);
         return true;
+    }
+
+    private bool TryTake(long size)
+    {
+        if (_lease.Held + size <= maxBytes && _lease.TryTake(size)) return true;
+        Dispose();
+        return false;
     }
 
     private static List<GenerationEvent> Join(List<GenerationEvent> events)

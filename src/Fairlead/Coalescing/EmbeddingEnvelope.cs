@@ -62,30 +62,6 @@ internal sealed class EmbeddingEnvelope
         return new EmbeddingEnvelope(json, data.Start, usage);
     }
 
-    /// <summary>A translated response in OpenAI's form.</summary>
-    /// <param name="response">The vectors.</param>
-    /// <param name="base64">The form of a vector.</param>
-    /// <param name="tokens">Input tokens.</param>
-    public static byte[] Write(EmbeddingsResponse response, bool base64, long tokens)
-    {
-        var output = new ArrayBufferWriter<byte>(1024);
-        output.Write("{\"object\":\"list\",\"data\":["u8);
-        for (var i = 0; i < response.Vectors.Count; i++)
-        {
-            if (i > 0) output.Write(","u8);
-            output.Write("{\"object\":\"embedding\",\"index\":"u8);
-            output.Write(System.Text.Encoding.UTF8.GetBytes(i.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-            output.Write(",\"embedding\":"u8);
-            var vector = response.Vectors[i].Span;
-            output.Write(base64 ? EmbeddingVectors.ToBase64(vector) : EmbeddingVectors.ToList(vector));
-            output.Write("}"u8);
-        }
-        output.Write("],\"model\":\"\",\"usage\":"u8);
-        WriteUsage(output, tokens);
-        output.Write("}"u8);
-        return output.WrittenSpan.ToArray();
-    }
-
     /// <summary>A whole response with these vectors. The caller disposes it.</summary>
     /// <param name="vectors">In the order of the inputs.</param>
     /// <param name="tokens">Input tokens of all of them.</param>
@@ -99,7 +75,7 @@ internal sealed class EmbeddingEnvelope
         output.Write(_json.AsSpan(0, Math.Min(_dataAt, FirstUsage())));
         if (!_usage.IsEmpty && _usage.Start < _dataAt)
         {
-            WriteUsage(output, tokens);
+            EmbeddingsJson.WriteUsage(output, tokens);
             output.Write(_json.AsSpan(_usage.End.._dataAt));
         }
         for (var i = 0; i < vectors.Count; i++)
@@ -113,21 +89,10 @@ internal sealed class EmbeddingEnvelope
             return output;
         }
         output.Write(_json.AsSpan(_dataAt.._usage.Start));
-        WriteUsage(output, tokens);
+        EmbeddingsJson.WriteUsage(output, tokens);
         output.Write(_json.AsSpan(_usage.End));
         return output;
     }
 
     private int FirstUsage() => _usage.IsEmpty ? int.MaxValue : _usage.Start;
-
-    private static void WriteUsage(IBufferWriter<byte> output, long tokens)
-    {
-        var json = new JsonAppender(output);
-        json.Raw("{\"prompt_tokens\":"u8);
-        json.Number(tokens);
-        json.Raw(",\"total_tokens\":"u8);
-        json.Number(tokens);
-        json.Raw("}"u8);
-        json.Flush();
-    }
 }

@@ -1,6 +1,7 @@
 using Fairlead.Catalogue;
 using Fairlead.Configuration;
 using Fairlead.Conversation;
+using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Providers;
@@ -127,7 +128,7 @@ internal sealed class EmbeddingPart : IDisposable
         if (_envelope is null)
         {
             _json = _reply is GatewayReply.Embedded embedded
-                ? EmbeddingEnvelope.Write(embedded.Response, _call.Facts.Base64Vectors, tokens: 0)
+                ? EmbeddingsJson.Write(embedded.Response, _call.Facts.Base64Vectors, tokens: 0)
                 : null;
             _envelope = EmbeddingEnvelope.Of(Json, _vectors);
         }
