@@ -28,7 +28,7 @@ public sealed class CachedEmbeddingsTests : IAsyncLifetime
     public async Task Hit_NativeProvider_ReturnsSameVectorsWithoutProviderAndCost(bool coalesces, string format)
     {
         await using var gateway = await StartAsync(coalesces);
-        var body = $$"""{"model":"vectors","input":["one","two","one"],"encoding_format":"{{format}}","fairlead":{"cache":{"mode":"on"}}}""";
+        var body = "{\"model\":\"vectors\",\"input\":[\"one\",\"two\",\"one\"],\"encoding_format\":\"" + format + "\",\"fairlead\":{\"cache\":{\"mode\":\"on\"}}}";
         var first = await SendAsync(gateway, body);
         Assert.Equal("miss", first.Cache);
         var requests = _upstream.Requests.Count;
