@@ -125,7 +125,7 @@ public sealed class FailoverCommandTests : IDisposable
         var results = await RunAsync("""
             fairlead:
               providers:
-                openai: { kind: openai, apiKey: o, timeouts: { firstToken: 300ms, response: 300ms } }
+                openai: { kind: openai, apiKey: o, timeouts: { firstToken: 700ms, response: 700ms } }
               models:
                 m: { deployments: [{ provider: openai, model: gpt-4o-mini }] }
             """, 1, "chat", "--case", "slow_first_token", "--case", "one_500");
