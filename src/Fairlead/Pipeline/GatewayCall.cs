@@ -214,6 +214,9 @@ public sealed class GatewayCall
     /// <summary>Bytes of the spool that are reserved for its record. Only for the spool.</summary>
     internal int RecordRoom { get; set; }
 
+    /// <summary>The first part of the record of an attempt's start, which that of the call's end repeats; null before an attempt.</summary>
+    internal (Attempt Attempt, byte[] Json)? RecordHead { get; set; }
+
     internal List<Attempt> Attempts { get; } = new(1);
 
     /// <summary>Sends its attempts instead of the providers; null for most calls.</summary>

@@ -47,7 +47,7 @@ public sealed class RequestIdentityTests
         nameof(GatewayCall.Session), nameof(GatewayCall.Turn), nameof(GatewayCall.Class), nameof(GatewayCall.Deadline), nameof(GatewayCall.MustTranslate),
         nameof(GatewayCall.RunLease), nameof(GatewayCall.HandedOver), nameof(GatewayCall.MaxInputTokens), nameof(GatewayCall.InputEstimate),
         nameof(GatewayCall.Reservation), nameof(GatewayCall.Limits), nameof(GatewayCall.IsRepair), nameof(GatewayCall.Rescue), nameof(GatewayCall.RunsLater),
-        nameof(GatewayCall.StoppedByBudget), nameof(GatewayCall.RecordRoom), nameof(GatewayCall.Sender), nameof(GatewayCall.IsCoalesced), nameof(GatewayCall.CoveredAttempts),
+        nameof(GatewayCall.StoppedByBudget), nameof(GatewayCall.RecordRoom), nameof(GatewayCall.RecordHead), nameof(GatewayCall.Sender), nameof(GatewayCall.IsCoalesced), nameof(GatewayCall.CoveredAttempts),
         nameof(GatewayCall.CacheControl), nameof(GatewayCall.Share), nameof(GatewayCall.Cache), nameof(GatewayCall.ForbidsCache),
         nameof(GatewayCall.Answering), nameof(GatewayCall.Cancellation), nameof(GatewayCall.Ending), nameof(GatewayCall.SuppressedRefusals),
         nameof(GatewayCall.Trace), nameof(GatewayCall.ServerSpan), nameof(GatewayCall.IncomingTrace), nameof(GatewayCall.Conversation),

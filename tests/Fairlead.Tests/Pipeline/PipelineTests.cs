@@ -44,7 +44,7 @@ public sealed class PipelineTests
         var start = new DateTimeOffset(2126, 1, 1, 0, 0, 0, TimeSpan.Zero);
         var time = new Microsoft.Extensions.Time.Testing.FakeTimeProvider(start);
         List<string> ids = [Ids.New("gen_", time)];
-        time.AdjustTime(start - TimeSpan.FromMilliseconds(Ids.MaxLead));
+        time.AdjustTime(start - TimeSpan.FromMilliseconds(Ids.MaxLead - 1000));
         // More than are counted within a millisecond.
         for (var i = 0; i < 70_000; i++) ids.Add(Ids.New("gen_", time));
         Assert.Equal(ids.Order(StringComparer.Ordinal), ids);

@@ -34,9 +34,16 @@ internal static class AuditRecordWriter
         var answering = call.Answering ?? (call.Attempts.Count > 0 ? call.Attempts[^1] : null);
 
         var json = new JsonAppender(output);
-        AppendIdentity(ref json, call);
-        AppendDeployment(ref json, call, answering);
-        AppendParameters(ref json, call);
+        if (call.RecordHead is { } head && ReferenceEquals(head.Attempt, answering))
+        {
+            json.Raw(head.Json);
+        }
+        else
+        {
+            AppendIdentity(ref json, call);
+            AppendDeployment(ref json, call, answering);
+            AppendParameters(ref json, call);
+        }
         json.Raw(",\"prompt\":null,\"policy\":"u8);
         PolicyVerdicts.Append(ref json, call.Policy);
         AppendAttempts(ref json, call, except: null);
@@ -86,6 +93,9 @@ internal static class AuditRecordWriter
         json.Raw("}}"u8);
         json.Flush();
     }
+
+    /// <summary>What the record of an attempt's start has in common with that of the call's end.</summary>
+    public static ReadOnlySpan<byte> HeadOf(ReadOnlySpan<byte> started) => started[..started.IndexOf(AuditRecordMembers.Attempts)];
 
     /// <summary>What a running attempt would be charged now.</summary>
     public static void WriteProgress(IBufferWriter<byte> output, GatewayCall call, Attempt attempt)

@@ -157,6 +157,7 @@ internal sealed class Spool : ISpool, IDisposable
         var room = Math.Max(call.RecordRoom, SpoolFormat.SizeOf(payload.Length + SpoolFormat.EndAllowanceBytes));
         Append(SpoolRecordType.AttemptStarted, payload, room, room - call.RecordRoom);
         call.RecordRoom = room;
+        call.RecordHead = (attempt, AuditRecordWriter.HeadOf(payload).ToArray());
         return _segments.Flushes ? new ValueTask(FlushForStartAsync(failures)) : default;
     }
 
