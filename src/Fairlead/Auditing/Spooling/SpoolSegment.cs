@@ -29,7 +29,7 @@ internal sealed class SpoolSegment : IDisposable
         _file = file;
         _mapping = MemoryMappedFile.CreateFromFile(file, null, capacity, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None,
             leaveOpen: true);
-        // Its handle copies memory in one go; the accessor marshals value by value.
+        // A stream copies memory in one go; the accessor and the handle copy value by value.
         _view = _mapping.CreateViewStream(0, capacity);
     }
 
@@ -166,7 +166,11 @@ internal sealed class SpoolSegment : IDisposable
         _file.Dispose();
     }
 
-    private void WriteAt(int offset, ReadOnlySpan<byte> bytes) => _view.SafeMemoryMappedViewHandle.WriteSpan((ulong)offset, bytes);
+    private void WriteAt(int offset, ReadOnlySpan<byte> bytes)
+    {
+        _view.Position = offset;
+        _view.Write(bytes);
+    }
 
     private static void Fill(SafeFileHandle file, int capacity)
     {
