@@ -1,3 +1,5 @@
+using Fairlead.Access;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -9,6 +11,10 @@ internal static class ContentServiceCollectionExtensions
     internal static IServiceCollection AddAuditContent(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, ContentSchema>();
+        services.AddSingleton<IGatewayStage, AuditContentStage>();
+        services.AddSingleton<IContentRecordings, ContentRecordings>();
+        services.AddSingleton<ContentSealer>();
+        services.AddSingleton<ContentView>();
         services.AddSingleton<ContentRemover>();
         services.AddSingleton<IAuditContent>(provider => provider.GetRequiredService<ContentRemover>());
         return services;
