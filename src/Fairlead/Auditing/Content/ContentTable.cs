@@ -61,27 +61,30 @@ internal static class ContentTable
             "SELECT COUNT(*) FROM audit_contents WHERE node = @node AND sequence >= @from", [("@node", node), ("@from", from)],
             cancellationToken) ?? 0;
 
-    /// <summary>Contents of an organization before a time, oldest first.</summary>
-    public static Task<List<(string Node, long Sequence, long At)>> OldOfAsync(
-        DbConnection connection, string organizationId, long before, int limit, CancellationToken cancellationToken) =>
+    /// <summary>Contents before a time, oldest first.</summary>
+    /// <param name="connection">The connection.</param>
+    /// <param name="organizationId">Only those of this organization; null for all.</param>
+    /// <param name="before">The time.</param>
+    /// <param name="after">The last one of the page before: its time, and its number.</param>
+    /// <param name="limit">Maximum of contents.</param>
+    /// <param name="cancellationToken">Stops the read.</param>
+    public static Task<List<OldContent>> OldAsync(
+        DbConnection connection, string? organizationId, long before, (long At, long Number) after, int limit,
+        CancellationToken cancellationToken) =>
         connection.QueryAsync(
-            """
-            SELECT node, sequence, at FROM audit_contents
-            WHERE organization_id = @organization_id AND at < @before AND data IS NOT NULL ORDER BY at LIMIT @limit
+            $"""
+            SELECT node, sequence, at, number, organization_id FROM audit_contents
+            WHERE {(organizationId is null ? "" : "organization_id = @organization_id AND ")}at < @before AND data IS NOT NULL
+                AND (at, number) > (@after_at, @after_number)
+            ORDER BY at, number LIMIT @limit
             """,
-            [("@organization_id", organizationId), ("@before", before), ("@limit", (long)limit)],
-            row => (row.Text("node"), row.Int64("sequence"), row.Int64("at")), cancellationToken);
-
-    /// <summary>Contents of all organizations in a span of time, oldest first.</summary>
-    public static Task<List<(string Node, long Sequence, long At, string OrganizationId)>> OldAsync(
-        DbConnection connection, long before, long afterAt, long afterNumber, int limit, CancellationToken cancellationToken) =>
-        connection.QueryAsync(
-            """
-            SELECT node, sequence, at, organization_id FROM audit_contents
-            WHERE at < @before AND data IS NOT NULL AND (at, number) > (@after_at, @after_number) ORDER BY at, number LIMIT @limit
-            """,
-            [("@before", before), ("@after_at", afterAt), ("@after_number", afterNumber), ("@limit", (long)limit)],
-            row => (row.Text("node"), row.Int64("sequence"), row.Int64("at"), row.Text("organization_id")), cancellationToken);
+            [
+                ("@organization_id", organizationId), ("@before", before), ("@after_at", after.At), ("@after_number", after.Number),
+                ("@limit", (long)limit),
+            ],
+            row => new OldContent(
+                row.Text("node"), row.Int64("sequence"), row.Int64("at"), row.Int64("number"), row.Text("organization_id")),
+            cancellationToken);
 
     private static ContentRow Read(SqlRow row) => new(
         row.Text("node"), row.Int64("sequence"), row.Int64("at"), row.Text("organization_id"), row.Bytes("hash"),
@@ -90,3 +93,6 @@ internal static class ContentTable
         Removal = row.TextOrNull("removal"),
     };
 }
+
+/// <summary>Content that may have expired.</summary>
+internal readonly record struct OldContent(string Node, long Sequence, long At, long Number, string OrganizationId);
