@@ -52,22 +52,7 @@ public abstract class ContentKillTests : IAsyncLifetime
                 await server.DisposeAsync();
                 server = await ServeAsync();
             }
-            var contents = new HashSet<string>(StringComparer.Ordinal);
-            string? cursor = null;
-            do
-            {
-                var page = await AuditSight.AdminAsync(server, "/admin/v1/audit?include=content&limit=100" + (cursor is null ? "" : "&cursor=" + cursor));
-                foreach (var record in page.GetProperty("data").EnumerateArray())
-                {
-                    // A call that was lost has none.
-                    if (record.GetProperty("content") is not { ValueKind: JsonValueKind.Object } content) continue;
-                    Assert.False(content.TryGetProperty("unavailable", out var why), why.ToString());
-                    if (content.GetProperty("output") is { ValueKind: JsonValueKind.Array } output && output.GetArrayLength() > 0)
-                        contents.Add(output[0].GetProperty("parts")[0].GetProperty("text").GetString()!);
-                }
-                cursor = page.GetProperty("next_cursor").GetString();
-            }
-            while (cursor is not null);
+            var contents = await ContentsWhenAsync(server, finished);
             Assert.Subset(contents, finished.ToHashSet(StringComparer.Ordinal));
             Assert.True(finished.Count >= Rounds * 10 * Clients);
 
@@ -79,6 +64,39 @@ public abstract class ContentKillTests : IAsyncLifetime
         {
             await server.DisposeAsync();
         }
+    }
+
+    // What a killed process left is shipped after the start.
+    private static async Task<HashSet<string>> ContentsWhenAsync(ServerProcess server, IReadOnlyCollection<string> expected)
+    {
+        var since = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var contents = await ContentsAsync(server);
+            if (contents.IsSupersetOf(expected) || TimeProvider.System.GetElapsedTime(since) > TimeSpan.FromSeconds(30)) return contents;
+            await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, Cancel);
+        }
+    }
+
+    private static async Task<HashSet<string>> ContentsAsync(ServerProcess server)
+    {
+        var contents = new HashSet<string>(StringComparer.Ordinal);
+        string? cursor = null;
+        do
+        {
+            var page = await AuditSight.AdminAsync(server, "/admin/v1/audit?include=content&limit=100" + (cursor is null ? "" : "&cursor=" + cursor));
+            foreach (var record in page.GetProperty("data").EnumerateArray())
+            {
+                // A call that was lost has none.
+                if (record.GetProperty("content") is not { ValueKind: JsonValueKind.Object } content) continue;
+                Assert.False(content.TryGetProperty("unavailable", out var why), why.ToString());
+                if (content.GetProperty("output") is { ValueKind: JsonValueKind.Array } output && output.GetArrayLength() > 0)
+                    contents.Add(output[0].GetProperty("parts")[0].GetProperty("text").GetString()!);
+            }
+            cursor = page.GetProperty("next_cursor").GetString();
+        }
+        while (cursor is not null);
+        return contents;
     }
 
     private static async Task CallAsync(ServerProcess server, string key, string client, ConcurrentBag<string> finished, int until, TaskCompletionSource enough)
