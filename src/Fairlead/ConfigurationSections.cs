@@ -72,5 +72,5 @@ internal static class ConfigurationSections
         Later,
         // Deployments inherit the timeouts of the providers that remain.
         [new ProviderConfigRules(kinds), new StorageConfigRules(), new DeploymentConfigRules(), new TelemetryConfigRules(), new PolicyConfigRules(),
-            new AuthenticationConfigRules()]);
+            new AuthenticationConfigRules(), new AuditConfigRules()]);
 }

@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using Fairlead.Auditing;
 using Fairlead.Auditing.Administration;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Configuration;
 using Fairlead.Server.Hosting;
 using Fairlead.Storage;
@@ -91,7 +92,8 @@ internal static class AuditCommand
             var storage = app.Services.GetRequiredService<IStorage>();
             await storage.EnsureReadyAsync(cancellationToken);
             var keyFile = Path.Combine(folder, configuration.Audit.KeyFile ?? AuditSigner.FileName);
-            return await work(new AuditStore(storage, folder, keyFile, output, error));
+            using var contents = new ContentSealer(storage, app.Services.GetRequiredService<IConfigurationSource>());
+            return await work(new AuditStore(storage, folder, keyFile, output, error) { Contents = contents });
         }
         catch (Exception failure)
             when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException or IOException
@@ -119,7 +121,7 @@ internal static class AuditCommand
         var exported = new List<SignedCheckpoint>();
         if (file is not null && !ReadExport(store, file, exported, ref keys)) return NotChecked;
         var heads = new ChainHeads(Path.Combine(store.Folder, "spool"));
-        var verifier = new ChainVerifier(store.Storage, keys, () => [.. heads.All()], exported, heads.LocalNodes());
+        var verifier = new ChainVerifier(store.Storage, keys, () => [.. heads.All()], exported, heads.LocalNodes(), store.Contents);
         var reports = await verifier.RunAsync(first, cancellationToken);
         var isWhole = true;
         foreach (var report in reports)
@@ -154,8 +156,10 @@ internal static class AuditCommand
         var removed = report.Removed == 0 ? "" : $", {report.Removed} removed by retention or erasure";
         if (report.RemovedUntil is { } until)
             removed += string.Create(CultureInfo.InvariantCulture, $" (the latest of {DateTimeOffset.FromUnixTimeMilliseconds(until):yyyy-MM-dd})");
+        var contents = report.Contents + report.ContentsRemoved == 0 ? "" : $"; {report.Contents} content(s)";
+        if (report.ContentsRemoved > 0) contents += $", {report.ContentsRemoved} removed";
         var verdict = !report.IsWhole ? "BROKEN" : report.IsProven ? "complete" : "NOT PROVEN";
-        await output.WriteLineAsync($"{report.Node}: {verdict}; {range}{removed}; {report.Proofs} signed proof(s)");
+        await output.WriteLineAsync($"{report.Node}: {verdict}; {range}{removed}{contents}; {report.Proofs} signed proof(s)");
         foreach (var fault in report.Faults)
             await output.WriteLineAsync(fault.Sequence is { } sequence ? $"  Record {sequence} {fault.Problem}." : $"  {Capital(fault.Problem)}.");
         if (report.FaultCount > report.Faults.Count)
@@ -248,5 +252,8 @@ internal static class AuditCommand
 /// <summary>What the commands on the audit records need.</summary>
 internal sealed record AuditStore(IStorage Storage, string Folder, string KeyFile, TextWriter Output, TextWriter Error)
 {
+    /// <summary>Reads recorded contents.</summary>
+    public required ContentSealer Contents { get; init; }
+
     public AuditKeys ReadKeys() => File.Exists(KeyFile) ? AuditKeys.Read(File.ReadAllText(KeyFile)) : AuditKeys.None;
 }

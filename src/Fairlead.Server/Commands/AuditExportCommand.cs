@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Exports;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Http;
@@ -48,6 +49,13 @@ internal static class AuditExportCommand
             HelpName = "key=value",
         };
         command.Add(metadata);
+        var include = new Option<string?>("--include")
+        {
+            Description = "'content' for the recorded content of calls, too.",
+            HelpName = "content",
+        };
+        include.AcceptOnlyFromAmong(ContentView.Value);
+        command.Add(include);
         command.SetAction((parsed, cancellationToken) =>
         {
             var parameters = new Dictionary<string, StringValues>(StringComparer.Ordinal);
@@ -65,7 +73,8 @@ internal static class AuditExportCommand
             var query = AuditQuery.ReadFilters(reader);
             if (reader.Error is { } error) return RefuseAsync(parsed.InvocationConfiguration.Error, error.Message);
             return run(parsed, store => WriteAsync(
-                store, query, ExportFormats.Parse(parsed.GetValue(format)!), parsed.GetValue(output)!, cancellationToken), cancellationToken);
+                store, query, ExportFormats.Parse(parsed.GetValue(format)!), parsed.GetValue(output)!,
+                parsed.GetValue(include) is not null, cancellationToken), cancellationToken);
         });
         return command;
     }
@@ -77,9 +86,10 @@ internal static class AuditExportCommand
     }
 
     private static async Task<int> WriteAsync(
-        AuditStore store, AuditQuery query, ExportFormat format, string file, CancellationToken cancellationToken)
+        AuditStore store, AuditQuery query, ExportFormat format, string file, bool hasContent, CancellationToken cancellationToken)
     {
-        var exporter = new AuditExporter(store.Storage, new AuditReader(store.Storage));
+        var exporter = new AuditExporter(
+            store.Storage, new AuditReader(store.Storage), contents: new ContentView(store.Storage, store.Contents));
         var next = file + ".next";
         long count;
         try
@@ -87,7 +97,7 @@ internal static class AuditExportCommand
             await using (var output = new FileStream(next, FileMode.Create, FileAccess.Write, FileShare.Read, 64 * 1024, useAsync: true))
             {
                 var first = await exporter.FirstAsync(query, cancellationToken);
-                count = await exporter.WriteAsync(output, format, query, first, cancellationToken);
+                count = await exporter.WriteAsync(output, format, query, first, cancellationToken, hasContent);
             }
             File.Move(next, file, overwrite: true);
         }

@@ -57,6 +57,14 @@ internal static class AdminRights
         throw Refused($"{action} concerns the whole installation. An organization_admin administers its organization.");
     }
 
+    /// <summary>Operators run the installation and need no content. Owners, auditors and administrators of an organization read it.</summary>
+    /// <exception cref="GatewayErrorException">The caller's role does not allow it.</exception>
+    public static void RequireContent(Caller caller)
+    {
+        if (caller.Admin?.Role is AdminRole.Owner or AdminRole.Auditor or AdminRole.OrganizationAdmin) return;
+        throw Refused("Reading the content of calls requires the role owner, auditor or organization_admin.");
+    }
+
     /// <summary>Why a caller is refused who administers one organization only.</summary>
     public static GatewayError InstallationOnly { get; } = Error(
         "This address concerns the whole installation. An organization_admin administers its organization.");

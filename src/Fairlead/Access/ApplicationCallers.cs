@@ -4,7 +4,7 @@ using System.Collections.Frozen;
 namespace Fairlead.Access;
 
 /// <summary>Callers that the embedding app authenticates, kept by id for work that continues after their request. Thread-safe.</summary>
-internal sealed class ApplicationCallers
+internal sealed class ApplicationCallers(IContentRecordings? recordings = null)
 {
     /// <summary>The start of the ids of their projects, which are not in the store.</summary>
     public const string ProjectPrefix = "proj_app_";
@@ -19,7 +19,7 @@ internal sealed class ApplicationCallers
     public Caller Of(ApplicationCaller caller)
     {
         var keyId = KeyPrefix + caller.Id;
-        if (_callers.TryGetValue(keyId, out var known) && IsSame(known.Source, caller)) return known.Caller;
+        if (_callers.TryGetValue(keyId, out var known) && IsSame(known.Source, caller) && IsCurrent(known.Caller)) return known.Caller;
         if (caller.Id.Length is 0 or > ApplicationCaller.MaxId || caller.Project is { Length: 0 or > ApplicationCaller.MaxId })
         {
             throw new ArgumentException(
@@ -39,12 +39,12 @@ internal sealed class ApplicationCallers
     public Caller? Find(string keyId, string projectId)
     {
         if (!keyId.StartsWith(KeyPrefix, StringComparison.Ordinal)) return null;
-        if (_callers.TryGetValue(keyId, out var known) && known.Caller.ProjectId == projectId) return known.Caller;
+        if (_callers.TryGetValue(keyId, out var known) && known.Caller.ProjectId == projectId && IsCurrent(known.Caller)) return known.Caller;
         // Its permissions were checked when the work was accepted.
         return Create(new ApplicationCaller(keyId[KeyPrefix.Length..]) { Project = projectId[ProjectPrefix.Length..] }, keyId);
     }
 
-    private static Caller Create(ApplicationCaller caller, string keyId) => new()
+    private Caller Create(ApplicationCaller caller, string keyId) => new()
     {
         OrganizationId = "org_app",
         OrganizationName = "app",
@@ -56,7 +56,10 @@ internal sealed class ApplicationCallers
         // An app gives rights of administration by scopes.
         Admin = AdminRoles.OfScopes(caller.Scopes) is { } role ? new AdminGrant(role) : null,
         Models = caller.Models?.ToFrozenSet(StringComparer.Ordinal),
+        Recording = recordings?.Of(null),
     };
+
+    private bool IsCurrent(Caller caller) => caller.Recording == recordings?.Of(null);
 
     private static bool IsSame(ApplicationCaller left, ApplicationCaller right) =>
         left.Name == right.Name && left.Project == right.Project && IsSame(left.Scopes, right.Scopes) && IsSame(left.Models, right.Models);

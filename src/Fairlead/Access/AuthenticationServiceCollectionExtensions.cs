@@ -22,6 +22,7 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, CacheModeSchema>();
         services.AddSingleton<ISchemaStep, KeyRoleSchema>();
         services.AddSingleton<ISchemaStep, AuditContentSchema>();
+        services.AddSingleton<ISchemaStep, OrganizationRetentionSchema>();
         services.AddSingleton<ISchemaStep, KeyUseSchema>();
         services.AddSingleton<ISchemaStep, KeyNoticeSchema>();
         services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));

@@ -70,6 +70,9 @@ public sealed class Caller
     /// </summary>
     internal AuditContent? AuditContent { get; init; }
 
+    /// <summary>How the content of its calls is recorded in the audit; null for not at all.</summary>
+    internal ContentRecording? Recording { get; init; }
+
     /// <summary>Limits of the organization. Equal limits are one object, also in the next snapshot.</summary>
     internal LimitSet OrganizationLimits { get; init; } = LimitSet.None;
 

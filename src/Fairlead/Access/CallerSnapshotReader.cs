@@ -9,7 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Access;
 
 /// <summary>Reads all projects, keys and secrets with one statement, so that the result is one consistent state. Thread-safe.</summary>
-internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnapshotReader> logger)
+internal sealed class CallerSnapshotReader(
+    IStorage storage, ILogger<CallerSnapshotReader> logger, IContentRecordings? recordings = null)
 {
     private const string NoRevision = "The table access_revision is empty; restore the database from a backup.";
 
@@ -31,6 +32,9 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
 
     private volatile SharedLimits _limits = SharedLimits.Empty;
     private volatile Dictionary<string, KeyUse> _uses = [];
+
+    /// <summary>Another object if callers that were read before must be read again although the store has not changed.</summary>
+    public object? Version => recordings?.Version;
 
     public async Task<long> ReadRevisionAsync(CancellationToken cancellationToken)
     {
@@ -69,7 +73,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
     }
 
     // A row that was edited by hand disables its own callers only.
-    private static KnownProject? ReadProject(SqlRow row, SharedLimits limits)
+    private KnownProject? ReadProject(SqlRow row, SharedLimits limits)
     {
         try
         {
@@ -82,9 +86,8 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
                 Cache = CacheModes.Find(row.TextOrNull("project_cache")),
                 OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
                 Limits = limits.Of(row.TextOrNull("project_limits")),
-                AuditContent = AuditContents.Strictest(
-                    AuditContents.Find(row.TextOrNull("organization_audit_content")),
-                    AuditContents.Find(row.TextOrNull("project_audit_content"))),
+                AuditContent = ContentOfProject(row),
+                Recording = recordings?.Of(ContentOfProject(row)),
                 SharesAcrossOrganizations = row.Bool("share_across_organizations"),
                 OrganizationWeight = Weight(row.Int64("weight_millionths")),
             };
@@ -111,7 +114,7 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         }
     }
 
-    private static KnownSecret ReadKnown(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits, KeyUse use) => new(
+    private KnownSecret ReadKnown(SqlRow row, Dictionary<string, FrozenSet<string>> sets, SharedLimits limits, KeyUse use) => new(
         row.Bytes("hash"),
         new Caller
         {
@@ -136,9 +139,8 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
                 : null,
             Rescue = RescueModes.Parse(row.TextOrNull("rescue")),
             Cache = CacheModes.Find(row.TextOrNull("key_cache")) ?? CacheModes.Find(row.TextOrNull("project_cache")),
-            AuditContent = AuditContents.Strictest(
-                AuditContents.Find(row.TextOrNull("organization_audit_content")),
-                AuditContents.Find(row.TextOrNull("project_audit_content")), AuditContents.Find(row.TextOrNull("key_audit_content"))),
+            AuditContent = ContentOfKey(row),
+            Recording = recordings?.Of(ContentOfKey(row)),
             OrganizationLimits = limits.Of(row.TextOrNull("organization_limits")),
             ProjectLimits = limits.Of(row.TextOrNull("project_limits")),
             KeyLimits = limits.Of(row.TextOrNull("key_limits")),
@@ -148,6 +150,12 @@ internal sealed class CallerSnapshotReader(IStorage storage, ILogger<CallerSnaps
         },
         row.TimeOrNull("revoked_at"),
         use);
+
+    private static AuditContent? ContentOfProject(SqlRow row) => AuditContents.Strictest(
+        AuditContents.Find(row.TextOrNull("organization_audit_content")), AuditContents.Find(row.TextOrNull("project_audit_content")));
+
+    private static AuditContent? ContentOfKey(SqlRow row) =>
+        AuditContents.Strictest(ContentOfProject(row), AuditContents.Find(row.TextOrNull("key_audit_content")));
 
     // The same object as in the snapshot before, whose calls may still note their use.
     private KeyUse UseOf(string keyId, Dictionary<string, KeyUse> uses)

@@ -14,6 +14,7 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
     private readonly Lock _lock = new();
     private Task? _waiting;
     private volatile CallerSnapshot? _current;
+    private volatile object? _version;
     private volatile bool _isStale;
 
     /// <summary>Null until the store was read once.</summary>
@@ -42,8 +43,10 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
     {
         try
         {
+            // Before the rows: a change in between is then read again, and never missed.
+            var version = reader.Version;
             var read = await reader.ReadAsync(cancellationToken);
-            _current = read;
+            (_current, _version) = (read, version);
             AuthenticationLog.SnapshotLoaded(logger, read.Count, read.Revision);
         }
         finally
@@ -52,10 +55,14 @@ internal sealed class CallerSnapshots(CallerSnapshotReader reader, ILogger<Calle
         }
     }
 
-    /// <summary>Reads the store if any process changed it.</summary>
+    /// <summary>Reads the store if any process changed it, or if the configuration changed what callers get.</summary>
     public async Task RefreshAsync(CancellationToken cancellationToken)
     {
-        if (_current is { } known && await reader.ReadRevisionAsync(cancellationToken) == known.Revision) return;
+        if (_current is { } known && ReferenceEquals(_version, reader.Version)
+            && await reader.ReadRevisionAsync(cancellationToken) == known.Revision)
+        {
+            return;
+        }
         await ReloadAsync(cancellationToken);
     }
 

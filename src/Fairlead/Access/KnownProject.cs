@@ -19,6 +19,9 @@ internal sealed record KnownProject
 
     public AuditContent? AuditContent { get; init; }
 
+    /// <summary>See <see cref="Caller.Recording"/>.</summary>
+    public ContentRecording? Recording { get; init; }
+
     public LimitSet OrganizationLimits { get; init; } = LimitSet.None;
 
     public LimitSet Limits { get; init; } = LimitSet.None;
@@ -43,6 +46,7 @@ internal sealed record KnownProject
         OrganizationName = OrganizationName,
         Cache = Cache,
         AuditContent = AuditContent,
+        Recording = Recording,
         OrganizationLimits = OrganizationLimits,
         ProjectLimits = Limits,
         OrganizationWeight = OrganizationWeight,

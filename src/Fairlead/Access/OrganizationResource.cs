@@ -15,9 +15,11 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
     private const string WeightName = "weight";
     private const string ShareName = "share_across_organizations";
     private const string AuditContentName = "audit_content";
+    private const string RecordsName = "audit_retention_days";
+    private const string ContentsName = "audit_content_retention_days";
     private const decimal DefaultWeight = 1;
 
-    private static readonly FieldSet Fields = new(["name", WeightName, ShareName, AuditContentName, LimitsField.Name]);
+    private static readonly FieldSet Fields = new(["name", WeightName, ShareName, AuditContentName, RecordsName, ContentsName, LimitsField.Name]);
 
     public override bool IsOfOrganizations => true;
 
@@ -25,18 +27,24 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
 
     public override FieldSet ChangeFields => Fields;
 
-    public override OrganizationRow ReadNew(BodyFields fields) =>
-        new()
+    public override OrganizationRow ReadNew(BodyFields fields)
+    {
+        var row = new OrganizationRow
         {
             Id = "",
             Name = fields.RequiredText("name", FieldLengths.Name) ?? "",
             Weight = ReadWeight(fields),
             SharesAcrossOrganizations = ReadShare(fields),
             AuditContent = fields.OneOf(AuditContentName, AuditContents.Names),
+            AuditRetentionDays = ReadDays(fields, RecordsName),
+            AuditContentRetentionDays = ReadDays(fields, ContentsName),
             Limits = LimitsField.Read(fields)(null),
             CreatedAt = default,
             UpdatedAt = default,
         };
+        if (row.AuditContentRetentionDays > row.AuditRetentionDays) fields.Invalid(ContentsName, TooLong(row.AuditRetentionDays));
+        return row;
+    }
 
     public override Func<OrganizationRow, OrganizationRow> ReadChange(BodyFields fields)
     {
@@ -44,15 +52,19 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
         decimal? weight = fields.Has(WeightName) ? ReadWeight(fields) : null;
         bool? share = fields.Has(ShareName) ? ReadShare(fields) : null;
         var content = fields.OneOf(AuditContentName, AuditContents.Names);
+        var records = ReadDays(fields, RecordsName);
+        var contents = ReadDays(fields, ContentsName);
         var limits = LimitsField.Read(fields);
-        return row => row with
+        return row => Checked(row with
         {
             Name = name ?? row.Name,
             Weight = weight ?? row.Weight,
             SharesAcrossOrganizations = share ?? row.SharesAcrossOrganizations,
             AuditContent = fields.Has(AuditContentName) ? content : row.AuditContent,
+            AuditRetentionDays = fields.Has(RecordsName) ? records : row.AuditRetentionDays,
+            AuditContentRetentionDays = fields.Has(ContentsName) ? contents : row.AuditContentRetentionDays,
             Limits = limits(row.Limits),
-        };
+        });
     }
 
     public override string? OrganizationOf(OrganizationRow row) => row.Id;
@@ -74,6 +86,12 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
             AdminRights.RequireInstallation(caller, $"Changing {ShareName} of an organization");
         else if (AuditContents.Find(before.AuditContent) is { } content && !(AuditContents.Find(after.AuditContent) <= content))
             AdminRights.RequireInstallation(caller, $"Loosening {AuditContentName} of an organization");
+        else if (before.AuditRetentionDays != after.AuditRetentionDays)
+            AdminRights.RequireInstallation(caller, $"Changing {RecordsName} of an organization");
+        else if (before.AuditContentRetentionDays is { } days && !(after.AuditContentRetentionDays <= days))
+            AdminRights.RequireInstallation(caller, $"Lengthening {ContentsName} of an organization");
+        else if (before.AuditContentRetentionDays is null && after.AuditContentRetentionDays is not null)
+            AdminRights.RequireInstallation(caller, $"Setting {ContentsName} of an organization");
     }
 
     public override async Task<GatewayErrorException?> FindUseAsync(
@@ -112,8 +130,29 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
         json.WriteNumber(WeightName, Money.Trim(row.Weight));
         json.WriteBoolean(ShareName, row.SharesAcrossOrganizations);
         json.WriteString(AuditContentName, row.AuditContent);
+        WriteDays(json, RecordsName, row.AuditRetentionDays);
+        WriteDays(json, ContentsName, row.AuditContentRetentionDays);
         LimitsField.Write(json, row.Limits);
     }
+
+    private static void WriteDays(Utf8JsonWriter json, string name, int? days)
+    {
+        if (days is { } number) json.WriteNumber(name, number);
+        else json.WriteNull(name);
+    }
+
+    private static int? ReadDays(BodyFields fields, string name) =>
+        fields.HasValue(name) ? fields.Integer(name, 1, OrganizationRow.MaxRetentionDays) : null;
+
+    private static OrganizationRow Checked(OrganizationRow row) => row.AuditContentRetentionDays > row.AuditRetentionDays
+        ? throw new GatewayErrorException(new GatewayError(ErrorCode.InvalidParameter, $"{ContentsName}: {TooLong(row.AuditRetentionDays)}")
+        {
+            Parameter = ContentsName,
+            Faults = [new FieldError("/" + ContentsName, TooLong(row.AuditRetentionDays))],
+        })
+        : row;
+
+    private static string TooLong(int? days) => $"Must be at most {RecordsName} ({days}): content is not stored longer than its record.";
 
     // Null is the default, as for the weight.
     private static bool ReadShare(BodyFields fields)

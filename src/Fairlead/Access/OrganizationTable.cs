@@ -6,7 +6,8 @@ namespace Fairlead.Access;
 /// <summary>SQL of the table <c>organizations</c>.</summary>
 internal static class OrganizationTable
 {
-    private const string Columns = "id, name, weight_millionths, share_across_organizations, audit_content, limits, created_at, updated_at";
+    private const string Columns = "id, name, weight_millionths, share_across_organizations, audit_content, audit_retention_days, "
+        + "audit_content_retention_days, limits, created_at, updated_at";
 
     public static Task<OrganizationRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync($"SELECT {Columns} FROM organizations WHERE id = @id", [("@id", id)], Read, cancellationToken);
@@ -25,10 +26,14 @@ internal static class OrganizationTable
 
     public static Task InsertAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         connection.ExecuteAsync(
-            $"INSERT INTO organizations ({Columns}) VALUES (@id, @name, @weight, @share, @audit_content, @limits, @created_at, @updated_at)",
+            $"""
+            INSERT INTO organizations ({Columns})
+            VALUES (@id, @name, @weight, @share, @audit_content, @records, @contents, @limits, @created_at, @updated_at)
+            """,
             [
                 ("@id", row.Id), ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
                 ("@share", row.SharesAcrossOrganizations), ("@audit_content", row.AuditContent), ("@limits", row.Limits),
+                ("@records", (long?)row.AuditRetentionDays), ("@contents", (long?)row.AuditContentRetentionDays),
                 ("@created_at", row.CreatedAt), ("@updated_at", row.UpdatedAt),
             ],
             cancellationToken);
@@ -38,13 +43,14 @@ internal static class OrganizationTable
         connection.ExecuteAsync(
             """
             UPDATE organizations SET name = @name, weight_millionths = @weight, share_across_organizations = @share,
-                audit_content = @audit_content, limits = @limits,
+                audit_content = @audit_content, audit_retention_days = @records, audit_content_retention_days = @contents, limits = @limits,
                 updated_at = @updated_at
             WHERE id = @id
             """,
             [
                 ("@name", row.Name), ("@weight", LimitNumber.Weight.ToUnits(row.Weight)),
                 ("@share", row.SharesAcrossOrganizations), ("@audit_content", row.AuditContent), ("@limits", row.Limits),
+                ("@records", (long?)row.AuditRetentionDays), ("@contents", (long?)row.AuditContentRetentionDays),
                 ("@updated_at", row.UpdatedAt), ("@id", row.Id),
             ],
             cancellationToken);
@@ -59,6 +65,8 @@ internal static class OrganizationTable
         Weight = LimitNumber.Weight.ToDecimal(row.Int64("weight_millionths")),
         SharesAcrossOrganizations = row.Bool("share_across_organizations"),
         AuditContent = row.TextOrNull("audit_content"),
+        AuditRetentionDays = (int?)row.Int64OrNull("audit_retention_days"),
+        AuditContentRetentionDays = (int?)row.Int64OrNull("audit_content_retention_days"),
         Limits = row.TextOrNull("limits"),
         CreatedAt = row.Time("created_at"),
         UpdatedAt = row.Time("updated_at"),

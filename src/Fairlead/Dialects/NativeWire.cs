@@ -22,6 +22,9 @@ internal abstract class NativeWire
     /// <summary>Streams of this dialect; null when it has none.</summary>
     public virtual NativeStreams? Streams => null;
 
+    /// <summary>Reads the text of the output; null when there is none, as for embeddings.</summary>
+    public virtual INativeOutput? Output => null;
+
     /// <summary>
     /// Writes the body for the provider: the client's bytes with the provider's model name, without the <c>fairlead</c> member, and with
     /// the changes that <paramref name="options"/> require.

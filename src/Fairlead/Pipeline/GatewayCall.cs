@@ -181,6 +181,9 @@ public sealed class GatewayCall
     /// <summary>The content policies that apply to it, with what they found; null if none applies.</summary>
     internal CallPolicy? Policy { get; set; }
 
+    /// <summary>Whether the content policies have seen its request, or none applies.</summary>
+    internal bool HasPassedPolicies { get; set; }
+
     /// <summary>What the content policies met in its request when it was accepted; null for calls that run at once.</summary>
     internal CheckedInput? CheckedInput { get; init; }
 
@@ -235,6 +238,9 @@ public sealed class GatewayCall
 
     /// <summary>The Cache-Control header, or null.</summary>
     internal string? CacheControl { get; set; }
+
+    /// <summary>Its output so far, for its audit record; null if that is not recorded.</summary>
+    internal OutputCollector? Output { get; set; }
 
     /// <summary>How it uses the cache of responses; null if the cache is off.</summary>
     internal CacheUse? Cache { get; set; }

@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Content;
 using Fairlead.Caching;
 using Fairlead.Catalogue;
 using Fairlead.Coalescing;
@@ -32,13 +33,13 @@ internal sealed class GatewayPipeline
 
     /// <summary>Runs the call at a provider.</summary>
     /// <remarks>
-    /// The cache keeps what the content policy let pass. It is before coalescing: a call that gets a stored response need not wait for
+    /// The audit's content is first: it records what the client gets. The cache keeps what the content policy let pass. It is before coalescing: a call that gets a stored response need not wait for
     /// another call.
     /// </remarks>
     public static readonly IReadOnlyList<Type> Execution =
     [
-        typeof(StructuredOutputStage), typeof(CacheStage), typeof(PolicyOutputStage), typeof(CoalescingStage), typeof(RescueStage),
-        typeof(RoutingStage),
+        typeof(AuditContentStage), typeof(StructuredOutputStage), typeof(CacheStage), typeof(PolicyOutputStage), typeof(CoalescingStage),
+        typeof(RescueStage), typeof(RoutingStage),
     ];
 
     private readonly GatewayStep _all;

@@ -23,7 +23,7 @@ public abstract class OrganizationEndpointsTests : AdminTests
         Assert.Matches("^org_[0-9A-HJKMNP-TV-Z]{26}$", id);
         Assert.Equal("/admin/v1/organizations/" + id, made.Headers.Location?.ToString());
         Assert.Equal("no-store", made.Headers.CacheControl?.ToString());
-        Assert.Equal(["id", "object", "name", "weight", "share_across_organizations", "audit_content", "limits", "created_at", "updated_at"], made.Json.AsObject().Select(field => field.Key));
+        Assert.Equal(["id", "object", "name", "weight", "share_across_organizations", "audit_content", "audit_retention_days", "audit_content_retention_days", "limits", "created_at", "updated_at"], made.Json.AsObject().Select(field => field.Key));
 
         Assert.Equal(made.Text, (await Host.GetAsync("/admin/v1/organizations/" + id)).Text);
         Assert.Equal("Beta", (await Host.PatchAsync("/admin/v1/organizations/" + id, """{"name":"Beta"}""")).Expect(HttpStatusCode.OK)["name"]!.GetValue<string>());

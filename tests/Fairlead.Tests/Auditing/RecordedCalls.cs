@@ -24,7 +24,7 @@ internal static class RecordedCalls
         Prices = new ModelPrices(2m, 8m),
     };
 
-    public static GatewayCall New(TimeProvider? time = null, string project = "proj_1", string key = "key_1", string? id = null, string model = "large", MemoryBudget? memory = null)
+    public static GatewayCall New(TimeProvider? time = null, string project = "proj_1", string key = "key_1", string? id = null, string model = "large", MemoryBudget? memory = null, ContentRecording? recording = null)
     {
         time ??= TimeProvider.System;
         var caller = new Caller
@@ -36,6 +36,7 @@ internal static class RecordedCalls
             KeyId = key,
             KeyName = "Key",
             Scopes = [.. Scopes.Default],
+            Recording = recording,
         };
         var request = Ids.New("req_", time);
         return new GatewayCall(request, id ?? Ids.Sibling("gen_", request), Dialect, caller, time)

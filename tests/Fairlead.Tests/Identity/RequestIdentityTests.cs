@@ -52,7 +52,7 @@ public sealed class RequestIdentityTests
         nameof(GatewayCall.Answering), nameof(GatewayCall.Cancellation), nameof(GatewayCall.Ending), nameof(GatewayCall.SuppressedRefusals),
         nameof(GatewayCall.Trace), nameof(GatewayCall.ServerSpan), nameof(GatewayCall.IncomingTrace), nameof(GatewayCall.Conversation),
         nameof(GatewayCall.Violations), nameof(GatewayCall.StartedAt), nameof(GatewayCall.Memory), nameof(GatewayCall.Run), nameof(GatewayCall.Delivery),
-        nameof(GatewayCall.CheckedInput),
+        nameof(GatewayCall.CheckedInput), nameof(GatewayCall.Output), nameof(GatewayCall.HasPassedPolicies),
     ];
 
     private static readonly Dictionary<string, (Dialect Dialect, string[] Fields)> Readers = new()

@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Content;
 using Fairlead.Catalogue;
 using Fairlead.Caching;
 using Fairlead.Coalescing;
@@ -19,7 +20,7 @@ public sealed class PipelineTests
     public void PipelineStages_Order_MatchesDesign()
     {
         Assert.Equal([typeof(IdempotencyStage), typeof(ContentPolicyStage), typeof(CatalogueStage), typeof(ValidationStage), typeof(LimitsStage)], GatewayPipeline.Admission);
-        Assert.Equal([typeof(StructuredOutputStage), typeof(CacheStage), typeof(PolicyOutputStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)], GatewayPipeline.Execution);
+        Assert.Equal([typeof(AuditContentStage), typeof(StructuredOutputStage), typeof(CacheStage), typeof(PolicyOutputStage), typeof(CoalescingStage), typeof(RescueStage), typeof(RoutingStage)], GatewayPipeline.Execution);
     }
 
     [Fact]

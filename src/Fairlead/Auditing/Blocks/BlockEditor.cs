@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -50,8 +51,22 @@ internal sealed class BlockEditor(IStorage storage, AuditSigner? signer, TimePro
             var removal = signer is null ? null : BlockRemoval.Sign(block, signer, time.GetUtcNow());
             await BlockTable.UpdateAsync(connection, edited with { Removal = removal }, cancellationToken);
         }
+        await DeleteContentsAsync(connection, row, block, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return removed;
+    }
+
+    // What a removed record had beside it goes with it, in runs of neighbours.
+    private static async Task DeleteContentsAsync(
+        DbConnection connection, BlockRow row, AuditBlock block, CancellationToken cancellationToken)
+    {
+        for (var i = 0; i < block.Count; i++)
+        {
+            if (block.RemovedFor(i) is null) continue;
+            var first = block.SequenceOf(i);
+            while (i + 1 < block.Count && block.RemovedFor(i + 1) is not null) i++;
+            await ContentTable.DeleteAsync(connection, row.Node, first, block.SequenceOf(i), cancellationToken);
+        }
     }
 
     private (BlockRow? Edited, int Removed) Edit(BlockRow row, Func<AuditBlock, int, bool> selects, RemovalReason reason)

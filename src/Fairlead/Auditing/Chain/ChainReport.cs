@@ -22,6 +22,12 @@ internal sealed class ChainReport(string node)
     /// <summary>Records that were removed by retention or erasure, as signed statements say.</summary>
     public long Removed { get; set; }
 
+    /// <summary>Recorded contents that are there.</summary>
+    public long Contents { get; set; }
+
+    /// <summary>Recorded contents that were removed, as signed statements say, from records that are there.</summary>
+    public long ContentsRemoved { get; set; }
+
     /// <summary>Signed statements about the chain that it fulfils: checkpoints, heads, exported checkpoints.</summary>
     public int Proofs { get; set; }
 

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Content;
 using Fairlead.Storage;
 using Microsoft.Data.Sqlite;
 
@@ -14,9 +15,10 @@ namespace Fairlead.Auditing.Chain;
 /// <param name="readHeads">Reads the signed heads of this machine, with their files.</param>
 /// <param name="exported">Checkpoints that were kept elsewhere.</param>
 /// <param name="local">The nodes of this machine: if one has records, it has a head. Null if that is not known.</param>
+/// <param name="contents">Reads recorded contents; null to compare none.</param>
 internal sealed class ChainVerifier(
     IStorage storage, AuditKeys keys, Func<IReadOnlyList<(string Path, SignedCheckpoint? Head)>> readHeads,
-    IReadOnlyList<SignedCheckpoint> exported, IReadOnlySet<string>? local = null)
+    IReadOnlyList<SignedCheckpoint> exported, IReadOnlySet<string>? local = null, ContentSealer? contents = null)
 {
     /// <summary>
     /// How often a chain that grows at this moment is looked at again: the head of its last records is written a moment after them.
@@ -93,8 +95,8 @@ internal sealed class ChainVerifier(
         var state = await ChainState.FindAsync(connection, node, "", cancellationToken);
         var proofs = await ProofsAsync(connection, node, state, report, cancellationToken);
         var start = from is null ? null : await StartAsync(connection, node, from.Value, cancellationToken);
-        var walk = new ChainWalk(connection, node, report, proofs,
-            removal => Check(removal.KeyId, removal.Statement, removal.Signature, report));
+        var verifier = contents is null ? null : new ContentVerifier(connection, node, contents, report, CheckRemoval);
+        var walk = new ChainWalk(connection, node, report, proofs, CheckRemoval, verifier);
         await walk.RunAsync(start, cancellationToken);
 
         if (local?.Contains(node) == true && report.Last > 0 && !_heads.Any(head => head.Head?.Node == node))
@@ -117,6 +119,8 @@ internal sealed class ChainVerifier(
                 + "were there");
         }
         return report;
+
+        string? CheckRemoval(ChainWalk.Removal removal) => Check(removal.KeyId, removal.Statement, removal.Signature, report);
     }
 
     // Where records from a time on start.

@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Security.Cryptography;
 using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Content;
 using Fairlead.Storage;
 
 namespace Fairlead.Auditing.Chain;
@@ -11,8 +12,10 @@ namespace Fairlead.Auditing.Chain;
 /// <param name="report">Receives what is wrong.</param>
 /// <param name="proofs">Signed statements that the chain must fulfil.</param>
 /// <param name="check">What is wrong with the signature of a removal; null if nothing is.</param>
+/// <param name="contents">Compares recorded contents; null to compare none.</param>
 internal sealed class ChainWalk(
-    DbConnection connection, string node, ChainReport report, IReadOnlyList<ChainProof> proofs, Func<ChainWalk.Removal, string?> check)
+    DbConnection connection, string node, ChainReport report, IReadOnlyList<ChainProof> proofs, Func<ChainWalk.Removal, string?> check,
+    ContentVerifier? contents = null)
 {
     private const int BatchBlocks = 32;
 
@@ -46,16 +49,17 @@ internal sealed class ChainWalk(
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 after = block.FirstSequence;
-                Visit(block);
+                await VisitAsync(block, cancellationToken);
             }
             if (blocks.Count < BatchBlocks) break;
         }
         SkipRemoved(long.MaxValue);
+        if (contents is not null) await contents.FinishAsync(report.First, cancellationToken);
         report.Last = Next - 1;
         if (report.Last < report.First) report.First = 0;
     }
 
-    private void Visit(BlockRow row)
+    private async Task VisitAsync(BlockRow row, CancellationToken cancellationToken)
     {
         SkipRemoved(row.FirstSequence);
         if (row.FirstSequence > Next)
@@ -73,7 +77,9 @@ internal sealed class ChainWalk(
         }
         try
         {
-            Check(AuditBlock.Read(row));
+            var block = AuditBlock.Read(row);
+            Check(block);
+            if (contents is not null) await contents.CheckAsync(block, cancellationToken);
         }
         catch (BlockFormatException fault)
         {

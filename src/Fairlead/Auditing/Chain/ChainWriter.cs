@@ -75,7 +75,7 @@ internal sealed class ChainWriter(AuditSigner? signer, ChainHeads? heads, TimePr
                 _block.Begin(node, sequence + 1, hash);
             }
             _block.Add(record);
-            sequence++;
+            record.ChainSequence = ++sequence;
         }
         hash = await WriteAsync(connection, cancellationToken);
         state = state with { Sequence = sequence, Hash = hash, OpenBlock = _block.IsOpen ? _block.Number : 0 };

@@ -1,3 +1,4 @@
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Http;
 
@@ -10,9 +11,10 @@ internal sealed class AuditExportEndpoints(LedgerShipper shipper, AuditExporter 
 
     public async Task<EndpointResult> ExportAsync(EndpointRequest request)
     {
-        var reader = new QueryReader(request.Query, [.. AuditQuery.FilterNames, "format"], AuditQuery.MetadataPrefix);
+        var reader = new QueryReader(request.Query, [.. AuditQuery.FilterNames, "format", ContentView.Parameter], AuditQuery.MetadataPrefix);
         var query = AuditQuery.ReadFilters(reader);
         var format = ExportFormats.Parse(reader.OneOf("format", ExportFormats.Names) ?? ExportFormats.Names[0]);
+        var hasContent = ContentView.IsAsked(reader, request.Caller);
         if (reader.Error is { } error) return error;
         query = query with { OrganizationId = request.Caller.Reach.Narrow(query.OrganizationId) };
         await shipper.CatchUpAsync(MaxCatchUp, request.Cancellation);
@@ -20,7 +22,7 @@ internal sealed class AuditExportEndpoints(LedgerShipper shipper, AuditExporter 
         return EndpointResult.Body(format.ContentType(), length: null, async (output, cancellationToken) =>
         {
             await using var stream = output.AsStream(leaveOpen: true);
-            await exporter.WriteAsync(stream, format, query, first, cancellationToken);
+            await exporter.WriteAsync(stream, format, query, first, cancellationToken, hasContent);
         }).WithHeader("Content-Disposition", $"attachment; filename=\"audit.{format.ToWire()}\"");
     }
 }

@@ -1,5 +1,6 @@
 using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Storage;
 using Microsoft.Extensions.Logging;
@@ -8,7 +9,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Fairlead.Auditing.Exports;
 
 /// <summary>Writes audit records to a stream: those of a search, or all of a chain from a record on. Thread-safe.</summary>
-internal sealed class AuditExporter(IStorage storage, AuditReader reader, ILogger<AuditExporter>? logger = null)
+internal sealed class AuditExporter(
+    IStorage storage, AuditReader reader, ILogger<AuditExporter>? logger = null, ContentView? contents = null)
 {
     /// <summary>Records of one read of a search.</summary>
     private const int PageRecords = AuditQuery.MaxLimit;
@@ -25,14 +27,20 @@ internal sealed class AuditExporter(IStorage storage, AuditReader reader, ILogge
     /// <param name="query">The filters.</param>
     /// <param name="first">The first page.</param>
     /// <param name="cancellationToken">Stops between two records.</param>
+    /// <param name="hasContent">Whether records have their recorded content.</param>
     public async Task<long> WriteAsync(
-        Stream output, ExportFormat format, AuditQuery query, AuditPage first, CancellationToken cancellationToken)
+        Stream output, ExportFormat format, AuditQuery query, AuditPage first, CancellationToken cancellationToken, bool hasContent = false)
     {
         await using var writer = await format.WriterAsync(output, cancellationToken);
         var (page, count) = (first, 0L);
         while (true)
         {
-            foreach (var record in page.Records) await writer.WriteAsync(record, cancellationToken);
+            foreach (var record in page.Records)
+            {
+                // One at a time: content is large.
+                var shown = hasContent && contents is not null ? (await contents.AddToAsync([record], cancellationToken))[0] : record;
+                await writer.WriteAsync(shown, cancellationToken);
+            }
             count += page.Records.Count;
             if (page.Next is not { } next) break;
             await output.FlushAsync(cancellationToken);

@@ -36,7 +36,7 @@ internal sealed record RecordColumn(string Name, ColumnKind Kind, string Path, s
         new("total_ms", ColumnKind.Number, "timing_ms", "total"), Of("parameters"), Of("attempts"), Of("action"),
         new("actor_kind", ColumnKind.Text, "actor", "kind"), new("actor_name", ColumnKind.Text, "actor", "name"),
         new("resource_type", ColumnKind.Text, "resource", "type"), new("resource_id", ColumnKind.Text, "resource", "id"), Of("before"),
-        Of("after"), Of("previous_hash"), Of("hash"),
+        Of("after"), Of("content"), Of("previous_hash"), Of("hash"),
     ];
 
     /// <summary>The value of a text column: a string as it is, anything else as JSON; null for none.</summary>

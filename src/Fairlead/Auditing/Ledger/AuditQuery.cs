@@ -80,7 +80,7 @@ internal sealed record AuditQuery
     /// <summary>The filters and the page of a list.</summary>
     public static AuditQuery Read(IQueryCollection query, out QueryReader reader)
     {
-        reader = new QueryReader(query, [.. FilterNames, "limit", "cursor"], MetadataPrefix);
+        reader = new QueryReader(query, [.. FilterNames, "limit", "cursor", Content.ContentView.Parameter], MetadataPrefix);
         AuditCursor? after = null;
         if (reader.Text("cursor") is { } cursor && (after = AuditCursor.Parse(cursor)) is null)
             reader.AddError("cursor", "Must be a next_cursor of an earlier page.");

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Fairlead.Auditing.Content;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
@@ -11,17 +12,22 @@ namespace Fairlead.Auditing.Ledger;
 /// </summary>
 internal sealed class LedgerEndpoints(
     LedgerShipper shipper, AuditReader audit, UsageReader usage, ReconciliationReader reconciliation, TimeProvider time,
-    IReservedAmounts? reserved = null)
+    IReservedAmounts? reserved = null, ContentView? contents = null)
 {
     private static readonly TimeSpan MaxCatchUp = TimeSpan.FromSeconds(2);
 
     public async Task<EndpointResult> AuditAsync(EndpointRequest request)
     {
         var query = AuditQuery.Read(request.Query, out var parameters);
+        var hasContent = ContentView.IsAsked(parameters, request.Caller);
+        if (hasContent && query.Limit > ContentView.MaxRecords)
+            parameters.AddError("limit", $"Must be at most {ContentView.MaxRecords} with include=content.");
         if (parameters.Error is { } error) return error;
         query = query with { OrganizationId = request.Caller.Reach.Narrow(query.OrganizationId) };
         await shipper.CatchUpAsync(MaxCatchUp, request.Cancellation);
         var page = await audit.ReadAsync(query, request.Cancellation);
+        if (hasContent && contents is not null)
+            page = page with { Records = await contents.AddToAsync(page.Records, request.Cancellation) };
         return EndpointResult.LargeJson(json => Write(json, page));
     }
 

@@ -21,8 +21,8 @@ internal static partial class LedgerLog
     [LoggerMessage(9105, LogLevel.Warning, "Old audit records could not be deleted; retrying in an hour")]
     public static partial void RetentionFailed(this ILogger logger, Exception exception);
 
-    [LoggerMessage(9106, LogLevel.Information, "Deleted {Records} audit record(s) older than {Retention}")]
-    public static partial void RetentionDeleted(this ILogger logger, long records, TimeSpan retention);
+    [LoggerMessage(9106, LogLevel.Information, "Deleted {Records} audit record(s) that were stored long enough")]
+    public static partial void RetentionDeleted(this ILogger logger, long records);
 
     [LoggerMessage(9107, LogLevel.Warning,
         "The spool's last records were not all written to the database before the shutdown timeout; the next start writes them")]

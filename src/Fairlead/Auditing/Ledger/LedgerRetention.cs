@@ -1,5 +1,7 @@
+using Fairlead.Access;
 using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Configuration;
 using Fairlead.Storage;
@@ -9,7 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Auditing.Ledger;
 
 /// <summary>
-/// Deletes audit records older than <see cref="AuditConfig.Retention"/>, once an hour, a block in one transaction, so that other writers can run in
+/// Deletes audit records and their content when their time is over (<see cref="AuditConfig.Retention"/>, and that of organizations), once an hour, a block in one transaction, so that other writers can run in
 /// between. The hourly sums stay: they contain nothing about single calls.
 /// </summary>
 /// <remarks>
@@ -19,7 +21,7 @@ namespace Fairlead.Auditing.Ledger;
 /// </remarks>
 internal sealed class LedgerRetention(
     IStorage storage, IConfigurationSource configuration, TimeProvider time, ILogger<LedgerRetention> logger, AuditSigner? signer = null,
-    Spool? spool = null) : BackgroundService
+    Spool? spool = null, ContentRemover? contents = null) : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
 
@@ -35,31 +37,38 @@ internal sealed class LedgerRetention(
 
     private const int BatchRows = 1000;
 
+    private const int BatchContents = 200;
+
     private readonly BlockEditor _editor = new(storage, signer, time, logger);
 
     /// <summary>Deletes what is too old now; returns how many records.</summary>
     internal async Task<long> DeleteAsync(CancellationToken cancellationToken)
     {
-        if (configuration.Current.Audit.Retention is not { } retention) return 0;
-        var before = (time.GetUtcNow() - retention).ToUnixTimeMilliseconds();
+        var (config, now) = (configuration.Current.Audit, time.GetUtcNow());
+        var own = await OrganizationsAsync(cancellationToken);
+        var gone = await GoneNodesAsync(cancellationToken);
+        await RemoveContentsAsync(RetentionPeriods.OfContents(config, own, now), gone, cancellationToken);
+
+        var periods = RetentionPeriods.OfRecords(config, own, now);
+        if (periods.Latest == long.MinValue) return 0;
         var deleted = 0L;
         var (at, number) = (long.MinValue, 0L);
-        var gone = await GoneNodesAsync(cancellationToken);
         while (true)
         {
-            var blocks = await OldBlocksAsync(before, at, number, cancellationToken);
+            var blocks = await OldBlocksAsync(periods, at, number, cancellationToken);
             foreach (var block in blocks)
             {
                 (at, number) = (block.At, block.Number);
-                if (spool is not null && block.Node != spool.Folder.Node && (at >= before || !gone.Contains(block.Node))) continue;
+                if (spool is not null && block.Node != spool.Folder.Node && (at >= periods.Earliest || !gone.Contains(block.Node))) continue;
+                if (!block.HasExpired) continue;
                 deleted += await _editor.RemoveAsync(
-                    block.Number, (found, place) => found.TimeOf(place) < before, RemovalReason.Retention, cancellationToken);
+                    block.Number, periods.HasExpired, RemovalReason.Retention, cancellationToken);
             }
             if (blocks.Count < BatchBlocks) break;
             await Task.Delay(Pause, time, cancellationToken);
         }
-        deleted += await DeleteRowsAsync(before, cancellationToken);
-        if (deleted > 0) logger.RetentionDeleted(deleted, retention);
+        if (config.Retention is not null) deleted += await DeleteRowsAsync(periods.Default, cancellationToken);
+        if (deleted > 0) logger.RetentionDeleted(deleted);
         return deleted;
     }
 
@@ -154,17 +163,69 @@ internal sealed class LedgerRetention(
         }
     }
 
-    // In the order of the index, which has both times: the blocks themselves are not read.
-    private async Task<List<(long At, long Number, string Node)>> OldBlocksAsync(
-        long before, long afterAt, long afterNumber, CancellationToken cancellationToken)
+    private async Task<List<OrganizationRetention>> OrganizationsAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        return await OrganizationRetention.AllAsync(connection, cancellationToken);
+    }
+
+    private async Task RemoveContentsAsync(RetentionPeriods periods, HashSet<string> gone, CancellationToken cancellationToken)
+    {
+        if (contents is null || periods.Latest == long.MinValue) return;
+        var removed = 0L;
+        foreach (var (organization, before) in periods.Own)
+            removed += await RemoveContentsAsync(organization, before, _ => true, gone, cancellationToken);
+        removed += await RemoveContentsAsync(
+            null, periods.Default, old => !periods.HasOwnOf(old.OrganizationId), gone, cancellationToken);
+        if (removed > 0) logger.ContentExpired(removed);
+    }
+
+    private async Task<long> RemoveContentsAsync(
+        string? organization, long before, Func<OldContent, bool> selects, HashSet<string> gone, CancellationToken cancellationToken)
+    {
+        var removed = 0L;
+        var after = (At: long.MinValue, Number: 0L);
+        while (before != long.MinValue)
+        {
+            List<OldContent> found;
+            await using (var connection = await storage.OpenAsync(cancellationToken))
+                found = await ContentTable.OldAsync(connection, organization, before, after, BatchContents, cancellationToken);
+            // As with records, what a running node has is signed by itself.
+            var mine = found.Where(old => selects(old) && (spool is null || old.Node == spool.Folder.Node || gone.Contains(old.Node)));
+            removed += await contents!.RemoveAsync([.. mine.Select(old => (old.Node, old.Sequence))], RemovalReason.Retention, cancellationToken);
+            if (found.Count < BatchContents) break;
+            after = (found[^1].At, found[^1].Number);
+            await Task.Delay(Pause, time, cancellationToken);
+        }
+        return removed;
+    }
+
+    // In the order of the index, which has both times. The records themselves are not read; their index only if times differ.
+    private async Task<List<(long At, long Number, string Node, bool HasExpired)>> OldBlocksAsync(
+        RetentionPeriods periods, long afterAt, long afterNumber, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         return await connection.QueryAsync(
-            """
-            SELECT last_at, number, node FROM audit_blocks WHERE first_at < @before AND (last_at, number) > (@at, @number)
+            $"""
+            SELECT last_at, number, node{(periods.HasOwn ? ", terms" : "")} FROM audit_blocks
+            WHERE first_at < @before AND (last_at, number) > (@at, @number)
             ORDER BY last_at, number LIMIT @limit
             """,
-            [("@before", before), ("@at", afterAt), ("@number", afterNumber), ("@limit", (long)BatchBlocks)],
-            row => (row.Int64("last_at"), row.Int64("number"), row.Text("node")), cancellationToken);
+            [("@before", periods.Latest), ("@at", afterAt), ("@number", afterNumber), ("@limit", (long)BatchBlocks)],
+            row => (row.Int64("last_at"), row.Int64("number"), row.Text("node"), !periods.HasOwn || MayHaveExpired(periods, row.Bytes("terms"))),
+            cancellationToken);
+    }
+
+    private static bool MayHaveExpired(RetentionPeriods periods, byte[] terms)
+    {
+        try
+        {
+            return periods.HasExpired(new BlockTerms(terms));
+        }
+        catch (BlockFormatException)
+        {
+            // The editor reads it too, and logs it.
+            return true;
+        }
     }
 }

@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Exports;
 using Fairlead.Errors;
 using Fairlead.Http;
@@ -28,6 +29,7 @@ internal static class LedgerServiceCollectionExtensions
         services.AddHostedService<LedgerRetention>();
         services.AddHostedService<LegacyRecords>();
         services.AddSingleton<AuditReader>();
+        services.AddAuditContent();
         services.AddSingleton<ISchemaStep, AuditExportSchema>();
         services.AddSingleton<AuditExporter>();
         services.AddSingleton<AuditExportEndpoints>();

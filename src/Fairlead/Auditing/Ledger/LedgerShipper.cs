@@ -1,5 +1,6 @@
 using Fairlead.Auditing.Administration;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
@@ -45,6 +46,7 @@ internal sealed class LedgerShipper : BackgroundService
     private readonly SpoolSource _own;
     private readonly ChainWriter _chain;
     private readonly PendingChanges _changes;
+    private readonly ContentSealer _contents;
     private readonly byte[] _window = new byte[2 * SpoolFile.WindowBytes];
     private readonly Lock _gate = new();
     private readonly List<(SpoolPosition Target, long Changes, TaskCompletionSource Done)> _waiting = [];
@@ -64,8 +66,9 @@ internal sealed class LedgerShipper : BackgroundService
 
     public LedgerShipper(
         Spool spool, IStorage storage, TimeProvider time, ILogger<LedgerShipper> logger, ILedgerFollower? follower = null,
-        ILedgerWatcher? watcher = null, ChainWriter? chain = null, PendingChanges? changes = null)
+        ILedgerWatcher? watcher = null, ChainWriter? chain = null, PendingChanges? changes = null, ContentSealer? contents = null)
     {
+        _contents = contents ?? new ContentSealer(storage, null);
         _chain = chain ?? new ChainWriter(null, null, time, logger);
         _changes = changes ?? new PendingChanges();
         _follower = follower;
@@ -188,7 +191,10 @@ internal sealed class LedgerShipper : BackgroundService
         if (calls.Count > 0)
         {
             var after = source.Position with { Offset = source.Position.Offset + at };
+            var contents = calls.FindAll(call => call.Content is not null);
+            if (contents.Count > 0) await _contents.SealAsync(contents, cancellationToken);
             await WriteAsync(new LedgerBatch(source.Folder.Node, calls) { Position = after }, cancellationToken);
+            if (contents.Count > 0) await EraseAsync(source, contents, cancellationToken);
         }
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;
@@ -233,9 +239,19 @@ internal sealed class LedgerShipper : BackgroundService
             var end = start with { Offset = start.Offset + record.End };
             if (KindOf(record.Type) is not { } kind || end <= source.Known!.Value) continue;
             var payload = _window.AsMemory(record.PayloadStart, record.Payload.Length);
+            var content = (ReadOnlyMemory<byte>?)null;
+            if (record.Type == SpoolRecordType.CallEndedWithContent && payload.Span.IndexOf((byte)'\n') is >= 0 and var border)
+                (payload, content) = (payload[..border], payload[(border + 1)..]);
             if (ShippedCall.Read(payload, record.Sequence, kind) is { } call)
             {
-                call.EndedHere = source.IsLive && source.AtEndOfEarlier && record.Type == SpoolRecordType.CallEnded;
+                if (content is not null)
+                {
+                    call.Content = content;
+                    call.ContentPlace = new SpooledContent(
+                        start.Offset + record.PayloadStart - SpoolFormat.RecordHeaderBytes, record.Payload.Length, payload.Length,
+                        record.Sequence, Crc32C.Append(0, payload.Span));
+                }
+                call.EndedHere = source.IsLive && source.AtEndOfEarlier && IsEnd(record.Type);
                 call.IsRecovered = record.Type == SpoolRecordType.CallRecovered;
                 call.Position = end;
                 calls.Add(call);
@@ -249,12 +265,29 @@ internal sealed class LedgerShipper : BackgroundService
         return (calls, read);
     }
 
+    private static bool IsEnd(SpoolRecordType type) => type is SpoolRecordType.CallEnded or SpoolRecordType.CallEndedWithContent;
+
     private static AuditRecordKind? KindOf(SpoolRecordType type) => type switch
     {
-        SpoolRecordType.CallEnded or SpoolRecordType.CallRecovered => AuditRecordKind.Generation,
+        SpoolRecordType.CallEnded or SpoolRecordType.CallEndedWithContent or SpoolRecordType.CallRecovered => AuditRecordKind.Generation,
         SpoolRecordType.AdministrationRecorded => AuditRecordKind.Administration,
         _ => null,
     };
+
+    // Content stays on the spool only until the database has it.
+    private async Task EraseAsync(SpoolSource source, List<ShippedCall> contents, CancellationToken cancellationToken)
+    {
+        // Otherwise a power failure could take both. A commit at that durability has waited for the disk.
+        if (!_spool.WaitsForDatabase) await SyncAsync(cancellationToken);
+        try
+        {
+            source.EraseContents(contents.Select(call => call.ContentPlace));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _logger.ContentNotErased(e);
+        }
+    }
 
     // The segment has been read to its end and is in the database. Calls that started in it and still run go to the newest segment.
     private async Task GiveUpAsync(SpoolSource source, long segment, CancellationToken cancellationToken)

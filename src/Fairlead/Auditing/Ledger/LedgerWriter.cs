@@ -3,6 +3,7 @@ using System.Text;
 using Fairlead.Auditing.Administration;
 using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
@@ -70,6 +71,7 @@ internal static class LedgerWriter
             var records = await NewOfAsync(connection, batch, chain, cancellationToken);
             if (batch.TakesChanges) records.AddRange(await ChangeTable.TakeAsync(connection, storage.Sql, cancellationToken));
             await chain.AppendAsync(connection, storage.Sql, batch.Node, records, cancellationToken);
+            await AddContentsAsync(connection, storage.Sql, batch.Node, records, cancellationToken);
 
             var sums = new LedgerSums(storage.Sql.Storable);
             foreach (var record in records) sums.Add(record);
@@ -93,6 +95,19 @@ internal static class LedgerWriter
         finally
         {
             chain.Ended();
+        }
+    }
+
+    private static async Task AddContentsAsync(
+        DbConnection connection, SqlFlavour sql, string node, List<ShippedCall> records, CancellationToken cancellationToken)
+    {
+        foreach (var record in records)
+        {
+            if (record.SealedContent is not { } content) continue;
+            var organization = sql.Storable(Encoding.UTF8.GetString(record.OrganizationId.Span));
+            await ContentTable.InsertAsync(
+                connection, new ContentRow(node, record.ChainSequence, record.At, organization, content.Hash, content.Form, content.Data),
+                cancellationToken);
         }
     }
 

@@ -28,7 +28,9 @@ internal static class AuditRecordWriter
     /// <param name="call">Its ending is set.</param>
     /// <param name="status">The status that its client got.</param>
     /// <param name="withOwnTimings">Whether it has the phases that a builder's pipeline recorded.</param>
-    public static void WriteEnded(IBufferWriter<byte> output, GatewayCall call, int status, bool withOwnTimings = true)
+    /// <param name="content">What it says about the content of the call, as JSON; empty for nothing.</param>
+    public static void WriteEnded(
+        IBufferWriter<byte> output, GatewayCall call, int status, bool withOwnTimings = true, ReadOnlySpan<byte> content = default)
     {
         var ending = call.Ending ?? throw new InvalidOperationException("A call is recorded after its ending is fixed.");
         var answering = call.Answering ?? (call.Attempts.Count > 0 ? call.Attempts[^1] : null);
@@ -67,7 +69,9 @@ internal static class AuditRecordWriter
             json.Number((long)call.SuppressedRefusals);
         }
         AppendTimings(ref json, call.Timings, withOwnTimings);
-        json.Raw(",\"content\":null}"u8);
+        json.Raw(",\"content\":"u8);
+        json.Raw(content.IsEmpty ? "null"u8 : content);
+        json.Raw("}"u8);
         json.Flush();
     }
 

@@ -54,6 +54,7 @@ internal sealed class OpenCalls
                         _early[progressed] = Later(_early.GetValueOrDefault(progressed), payload);
                     return true;
                 case SpoolRecordType.CallEnded:
+                case SpoolRecordType.CallEndedWithContent:
                 case SpoolRecordType.CallRecovered:
                     if (IdOf(payload) is not { } ended) return false;
                     if (!_calls.Remove(ended) && !IsLive && _endedWithoutStart.Count < MaxEarlyCheckpoints) _endedWithoutStart.Add(ended);

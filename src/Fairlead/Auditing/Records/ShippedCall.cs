@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Access;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Conversation;
 using Fairlead.Dialects;
@@ -64,6 +65,18 @@ internal sealed class ShippedCall
 
     /// <summary>Whether another process may have written the same record already: it was left by a killed one.</summary>
     public bool IsRecovered { get; set; }
+
+    /// <summary>The content of the call, which is stored beside its record; null for none.</summary>
+    public ReadOnlyMemory<byte>? Content { get; set; }
+
+    /// <summary>Where the content is in its segment of the spool.</summary>
+    public SpooledContent ContentPlace { get; set; }
+
+    /// <summary>The content as it is stored; null until it was made ready.</summary>
+    public SealedContent? SealedContent { get; set; }
+
+    /// <summary>Number of the record in the chain of its node; 0 until it was added there.</summary>
+    public long ChainSequence { get; set; }
 
     /// <summary>The default class for a record without one.</summary>
     public ReadOnlyMemory<byte> Class { get; private set; } = DefaultClass;

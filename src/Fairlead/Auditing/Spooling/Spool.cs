@@ -1,3 +1,5 @@
+using System.Buffers;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Records;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
@@ -23,7 +25,7 @@ internal sealed class Spool : ISpool, IDisposable
     private readonly SpaceReservations _reservations = new();
     private readonly SpoolSegments _segments;
     private readonly RefusedRecords _refused;
-    private readonly Queue<(byte[] Record, int Held)> _waiting = new();
+    private readonly Queue<(SpoolRecordType Type, byte[] Record, int Held)> _waiting = new();
     private readonly List<SpoolFolder> _adopted = [];
     private long _waitingBytes;
     private bool _hasEndedCalls;
@@ -136,15 +138,15 @@ internal sealed class Spool : ISpool, IDisposable
 
     public void Reserve(GatewayCall call)
     {
-        const int Room = SpoolFormat.MaxEndWithoutAttemptBytes;
-        if (call.RecordRoom >= Room) return;
-        DemandFits(0, Room);
+        var room = SpoolFormat.MaxEndWithoutAttemptBytes + ContentRoomOf(call);
+        if (call.RecordRoom >= room) return;
+        DemandFits(0, room);
         lock (_gate)
         {
-            _segments.DemandSpace(0, Room, Room - call.RecordRoom);
-            Hold(Room, Room - call.RecordRoom);
+            _segments.DemandSpace(0, room, room - call.RecordRoom);
+            Hold(room, room - call.RecordRoom);
         }
-        call.RecordRoom = Room;
+        call.RecordRoom = room;
     }
 
     public ValueTask AttemptStartedAsync(GatewayCall call, Attempt attempt)
@@ -154,7 +156,7 @@ internal sealed class Spool : ISpool, IDisposable
         var payload = buffer.Finish();
         // The record of the end repeats that of the start, and adds how the attempt and the call ended.
         var failures = _segments.FlushFailures;
-        var room = Math.Max(call.RecordRoom, SpoolFormat.SizeOf(payload.Length + SpoolFormat.EndAllowanceBytes));
+        var room = Math.Max(call.RecordRoom, SpoolFormat.SizeOf(payload.Length + SpoolFormat.EndAllowanceBytes) + ContentRoomOf(call));
         Append(SpoolRecordType.AttemptStarted, payload, room, room - call.RecordRoom);
         call.RecordRoom = room;
         call.RecordHead = (attempt, AuditRecordWriter.HeadOf(payload).ToArray());
@@ -181,16 +183,19 @@ internal sealed class Spool : ISpool, IDisposable
         call.RecordRoom = 0;
         if (held > 0) Volatile.Write(ref _hasEndedCalls, true);
         ReadOnlySpan<byte> record;
+        var type = SpoolRecordType.CallEnded;
         try
         {
-            record = WriteEnded(call, status, held);
+            var content = call.Caller.Recording is null ? null : ContentOf(call);
+            if (content?.Stored is not null) type = SpoolRecordType.CallEndedWithContent;
+            record = WriteEnded(call, status, held, content);
         }
         catch when (held > 0)
         {
             lock (_gate) _reservations.Release(held);
             throw;
         }
-        if (!(held > 0 ? TryAppendEnd(record, held, call.GenerationId) : TryAppendRefused(SpoolRecordType.CallEnded, record))) return default;
+        if (!(held > 0 ? TryAppendEnd(type, record, held, call.GenerationId) : TryAppendRefused(type, record))) return default;
         return _segments.Flushes ? new ValueTask(FlushForEndAsync(call.GenerationId)) : default;
     }
 
@@ -226,6 +231,9 @@ internal sealed class Spool : ISpool, IDisposable
     /// </summary>
     public void Remove(long segment) => _segments.Remove(segment);
 
+    /// <summary>Erases content that is in the database; false if its segment is not open here.</summary>
+    public bool EraseContent(long segment, in SpooledContent content) => _segments.EraseContent(segment, content);
+
     /// <summary>Closes the file of a segment that is put aside.</summary>
     public void Close(long segment) => _segments.Close(segment);
 
@@ -251,32 +259,60 @@ internal sealed class Spool : ISpool, IDisposable
         return own ?? SpoolFolder.Create(_options.Root, Ids.New("node_", time));
     }
 
-    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, int held)
+    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, int held, CallContent? content)
     {
-        var buffer = RecordBuffer.Rent();
-        AuditRecordWriter.WriteEnded(buffer.Output, call, status);
-        var record = buffer.Finish();
+        var record = WriteEnded(call, status, content, withOwnTimings: true);
         if (held == 0 || SpoolFormat.SizeOf(record.Length) <= held) return record;
         // Only timings of a builder's own pipeline can have made it longer than was reserved.
-        buffer = RecordBuffer.Rent();
-        AuditRecordWriter.WriteEnded(buffer.Output, call, status, withOwnTimings: false);
+        return WriteEnded(call, status, content, withOwnTimings: false);
+    }
+
+    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, CallContent? content, bool withOwnTimings)
+    {
+        var buffer = RecordBuffer.Rent();
+        AuditRecordWriter.WriteEnded(buffer.Output, call, status, withOwnTimings, content?.Member);
+        if (content?.Stored is { } stored)
+        {
+            buffer.Output.Write("\n"u8);
+            buffer.Output.Write(stored);
+        }
         return buffer.Finish();
     }
 
-    private bool TryAppendEnd(ReadOnlySpan<byte> record, int held, string generationId)
+    // Space for the content of the call, beside that for its record.
+    private static int ContentRoomOf(GatewayCall call) =>
+        call.Caller.Recording is { } recording ? recording.MaxBytes + CallContent.FrameBytes : 0;
+
+    private CallContent? ContentOf(GatewayCall call)
+    {
+        try
+        {
+            var recording = call.Caller.Recording!;
+            if (ContentRoomOf(call) > (_options.SegmentBytes - SpoolFormat.FileHeaderBytes) / 2) return null;
+            return CallContent.Of(call, recording);
+        }
+        catch (Exception e)
+        {
+            // The record must not be lost for its content.
+            _logger.ContentLost(e, call.GenerationId);
+            return null;
+        }
+    }
+
+    private bool TryAppendEnd(SpoolRecordType type, ReadOnlySpan<byte> record, int held, string generationId)
     {
         var checksum = Crc32C.Append(0, record);
         lock (_gate)
         {
             try
             {
-                _segments.Write(SpoolRecordType.CallEnded, record, checksum);
+                _segments.Write(type, record, checksum);
             }
             catch (SpoolUnavailableException)
             {
                 // Its space stays reserved. Each waiting record is that of an admitted call, and none is admitted while the disk fails: so
                 // they need no limit.
-                _waiting.Enqueue((record.ToArray(), held));
+                _waiting.Enqueue((type, record.ToArray(), held));
                 _waitingBytes += record.Length;
                 _logger.EndWaits(generationId, _waiting.Count, _waitingBytes);
                 return false;
@@ -367,7 +403,7 @@ internal sealed class Spool : ISpool, IDisposable
                 {
                     if (_waiting.TryPeek(out var ended))
                     {
-                        _segments.Write(SpoolRecordType.CallEnded, ended.Record, Crc32C.Append(0, ended.Record));
+                        _segments.Write(ended.Type, ended.Record, Crc32C.Append(0, ended.Record));
                         _waiting.Dequeue();
                         _waitingBytes -= ended.Record.Length;
                         _reservations.Release(ended.Held);

@@ -51,6 +51,25 @@ internal static class SpoolFile
         return SpoolFormat.SequenceBefore(header[..Fill(file, 0, header)], segment);
     }
 
+    /// <summary>Erases contents of a segment that no process appends to.</summary>
+    /// <param name="path">The segment's file.</param>
+    /// <param name="segment">The segment's number.</param>
+    /// <param name="contents">Where they are.</param>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file may not be written.</exception>
+    public static void EraseContents(string path, long segment, IEnumerable<SpooledContent> contents)
+    {
+        if (!File.Exists(path)) return;
+        using var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+        Span<byte> header = stackalloc byte[SpoolFormat.RecordHeaderBytes];
+        foreach (var content in contents)
+        {
+            content.WriteHeader(header, SpoolFormat.StampOf(segment));
+            RandomAccess.Write(file, header, content.Start);
+            RandomAccess.Write(file, new byte[content.EraseBytes], content.EraseFrom);
+        }
+    }
+
     public static Microsoft.Win32.SafeHandles.SafeFileHandle Open(string path) =>
         File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
 

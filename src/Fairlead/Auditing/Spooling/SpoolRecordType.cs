@@ -22,4 +22,10 @@ internal enum SpoolRecordType : byte
 
     /// <summary>The record of an administrator's action.</summary>
     AdministrationRecorded = 6,
+
+    /// <summary>
+    /// As <see cref="CallEnded"/>, then a line feed and the content of the call. Once the database has both, it becomes
+    /// <see cref="CallEnded"/> in its place, and zeros take that of the content.
+    /// </summary>
+    CallEndedWithContent = 7,
 }

@@ -121,6 +121,16 @@ internal sealed class SpoolSegment : IDisposable
         return true;
     }
 
+    /// <summary>Erases the content after a record of an ended call. The caller holds the spool's lock.</summary>
+    public void EraseContent(in SpooledContent content)
+    {
+        if (_closed) return;
+        Span<byte> header = stackalloc byte[SpoolFormat.RecordHeaderBytes];
+        content.WriteHeader(header, _stamp);
+        WriteAt(content.Start, header);
+        WriteAt(content.EraseFrom, new byte[content.EraseBytes]);
+    }
+
     /// <summary>Flushes everything appended so far to the disk. Thread-safe; may run concurrently with appends.</summary>
     /// <exception cref="IOException">This flush or an earlier one of this file failed, even if the file is closed.</exception>
     /// <exception cref="ObjectDisposedException">The file is closed.</exception>

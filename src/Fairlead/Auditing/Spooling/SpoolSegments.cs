@@ -106,7 +106,8 @@ internal sealed class SpoolSegments
     public void Write(SpoolRecordType type, ReadOnlySpan<byte> payload, uint checksum)
     {
         if (_closed) throw new SpoolUnavailableException("The spool is closed.");
-        var sequence = type is SpoolRecordType.CallEnded or SpoolRecordType.CallRecovered ? _sequence + 1 : 0;
+        var sequence = type is SpoolRecordType.CallEnded or SpoolRecordType.CallEndedWithContent or SpoolRecordType.CallRecovered
+            ? _sequence + 1 : 0;
         if (_active.FlushFailed || !_active.TryAppend(type, sequence, payload, checksum))
         {
             Rotate();
@@ -142,6 +143,21 @@ internal sealed class SpoolSegments
         // Closed first: Windows does not delete a mapped file.
         segment?.Dispose();
         _folder.Delete(number);
+    }
+
+    /// <summary>Erases the content after a record of an ended call. Takes the lock itself.</summary>
+    /// <param name="number">The segment.</param>
+    /// <param name="content">Where the record is.</param>
+    /// <returns>False if the segment is not open here.</returns>
+    public bool EraseContent(long number, in SpooledContent content)
+    {
+        lock (_gate)
+        {
+            var segment = _active.Number == number ? _active : _full.GetValueOrDefault(number);
+            if (_closed || segment is null) return false;
+            segment.EraseContent(content);
+            return true;
+        }
     }
 
     /// <summary>Closes a segment that is put aside. Takes the lock itself.</summary>

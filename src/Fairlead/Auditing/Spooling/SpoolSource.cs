@@ -86,6 +86,19 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
         return count;
     }
 
+    /// <summary>Erases contents of the current segment, which are in the database.</summary>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file may not be written.</exception>
+    public void EraseContents(IEnumerable<SpooledContent> contents)
+    {
+        List<SpooledContent>? closed = null;
+        foreach (var content in contents)
+        {
+            if (live?.EraseContent(Segment, content) != true) (closed ??= []).Add(content);
+        }
+        if (closed is not null) SpoolFile.EraseContents(Folder.PathOf(Segment), Segment, closed);
+    }
+
     /// <summary>Advances within the segment.</summary>
     public void Advance(int bytes) => _offset += bytes;
 

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Xml.Linq;
 using Fairlead.Configuration;
 using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.AspNetCore.DataProtection.Repositories;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -35,12 +36,30 @@ internal sealed class SecretBox(IConfigurationSource configuration) : IDisposabl
     /// <exception cref="CryptographicException">It was changed, or its key is not in the ring.</exception>
     public string Unprotect(byte[] secret) => System.Text.Encoding.UTF8.GetString(Protector().Unprotect(secret));
 
+    /// <summary>The same for other data, which only its own purpose can decrypt.</summary>
+    public byte[] Protect(byte[] data, string purpose) => Protector(purpose).Protect(data);
+
+    /// <exception cref="CryptographicException">It was changed, or its key is not in the ring.</exception>
+    public byte[] Unprotect(byte[] data, string purpose) => Protector(purpose).Unprotect(data);
+
+    /// <summary>Whether the ring has the key of encrypted data.</summary>
+    public bool HasKeyOf(byte[] data)
+    {
+        // Data Protection writes a mark of four bytes, then the id of the key.
+        if (data.Length < 20) return false;
+        var id = new Guid(data.AsSpan(4, 16));
+        return Services().GetRequiredService<IKeyManager>().GetAllKeys().Any(key => key.KeyId == id);
+    }
+
     /// <summary>Elements that were added to the ring since the last call.</summary>
     public (string Name, string Xml)[] TakeAdded() => _ring.TakeAdded();
 
     public void Dispose() => _services?.Dispose();
 
-    private IDataProtector Protector()
+    private IDataProtector Protector(string purpose = "Fairlead.Providers.Keys") =>
+        Services().GetRequiredService<IDataProtectionProvider>().CreateProtector(purpose);
+
+    private ServiceProvider Services()
     {
         if (_services is null)
         {
@@ -50,7 +69,7 @@ internal sealed class SecretBox(IConfigurationSource configuration) : IDisposabl
             else builder.PersistKeysToFileSystem(new DirectoryInfo(_folder));
             _services = services.BuildServiceProvider();
         }
-        return _services.GetRequiredService<IDataProtectionProvider>().CreateProtector("Fairlead.Providers.Keys");
+        return _services;
     }
 
     private sealed class Ring(IReadOnlyList<string> elements) : IXmlRepository

@@ -16,6 +16,8 @@ internal sealed class MessagesWire : NativeWire
 
     public override NativeStreams Streams { get; } = new MessagesStreams();
 
+    public override INativeOutput Output => MessagesOutput.Instance;
+
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         MessagesUpstreamBody.Write(call, upstreamModel, output);
 

@@ -19,6 +19,8 @@ internal sealed class ChatWire : NativeWire
 
     public override NativeStreams Streams { get; } = new ChatStreams();
 
+    public override INativeOutput Output => ChatOutput.Instance;
+
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         UpstreamBody.Write(call, upstreamModel, options, output, isChat: true);
 

@@ -19,6 +19,8 @@ internal sealed class CompletionsWire : NativeWire
 
     public override NativeStreams Streams { get; } = new CompletionsStreams();
 
+    public override INativeOutput Output => ChatOutput.Instance;
+
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         UpstreamBody.Write(call, upstreamModel, options, output, isChat: false);
 

@@ -19,6 +19,8 @@ internal sealed class ResponsesWire(ResponseKeeper? keeper) : NativeWire
 
     public override NativeStreams Streams { get; } = new ResponsesStreams(keeper);
 
+    public override INativeOutput Output => ResponsesOutput.Instance;
+
     public override void WriteBody(GatewayCall call, string upstreamModel, in NativeBodyOptions options, IBufferWriter<byte> output) =>
         ResponsesUpstreamBody.Write(call, upstreamModel, options, output);
 

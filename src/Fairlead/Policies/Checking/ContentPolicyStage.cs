@@ -11,7 +11,13 @@ namespace Fairlead.Policies.Checking;
 internal sealed class ContentPolicyStage(PolicyBook policies, InputCheck input, PlaceholderShelf shelf) : IGatewayStage
 {
     public ValueTask<GatewayReply> InvokeAsync(GatewayCall call, GatewayStep next, CancellationToken cancellationToken) =>
-        policies.Of(call.Caller) is { } rules ? CheckAsync(call, rules, next, cancellationToken) : next(call, cancellationToken);
+        policies.Of(call.Caller) is { } rules ? CheckAsync(call, rules, next, cancellationToken) : Pass(call, next, cancellationToken);
+
+    private static ValueTask<GatewayReply> Pass(GatewayCall call, GatewayStep next, CancellationToken cancellationToken)
+    {
+        call.HasPassedPolicies = true;
+        return next(call, cancellationToken);
+    }
 
     private async ValueTask<GatewayReply> CheckAsync(
         GatewayCall call, CompiledPolicies rules, GatewayStep next, CancellationToken cancellationToken)
@@ -34,6 +40,7 @@ internal sealed class ContentPolicyStage(PolicyBook policies, InputCheck input, 
             if (error is not null) return new GatewayReply.Refused(error);
             policy.IsInputChecked = true;
         }
+        call.HasPassedPolicies = true;
         // A provider's own bytes are not parsed. An embedding has no text.
         if (policy.ReadsOutput && call.Operation == Operation.Chat) call.MustTranslate = true;
         return await next(call, cancellationToken);

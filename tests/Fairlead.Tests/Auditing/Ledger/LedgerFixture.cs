@@ -1,9 +1,11 @@
 using System.Data.Common;
 using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Chain;
+using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Auditing.Spooling;
 using Fairlead.Storage;
+using Fairlead.Tests.Auditing.Content;
 using Fairlead.Tests.Auditing.Spooling;
 using Fairlead.Tests.Common;
 using Fairlead.Tests.Storage;
@@ -19,7 +21,9 @@ internal sealed class LedgerFixture : IDisposable
     public LedgerFixture(StorageProvider provider)
     {
         Database = new TemporaryStorage(provider);
-        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema(), new Fairlead.Auditing.Exports.AuditExportSchema());
+        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema(), new Fairlead.Auditing.Exports.AuditExportSchema(),
+            new ContentSchema(), new Fairlead.Catalogue.Stored.StoredProviderSchema());
+        Contents = new ContentSealer(Storage, Settings);
     }
 
     public TemporarySpool Spools { get; } = new();
@@ -27,6 +31,11 @@ internal sealed class LedgerFixture : IDisposable
     public TemporaryStorage Database { get; }
 
     public IStorage Storage { get; }
+
+    /// <summary>The configuration; tests change it.</summary>
+    public SettableConfiguration Settings { get; } = new();
+
+    public ContentSealer Contents { get; }
 
     public LedgerShipper Ship(Spool spool, IStorage? storage = null)
     {
@@ -40,7 +49,7 @@ internal sealed class LedgerFixture : IDisposable
     {
         var clock = time ?? TimeProvider.System;
         var chain = new ChainWriter(signer, new ChainHeads(Spools.Root), clock);
-        var shipper = new LedgerShipper(spool, Storage, clock, NullLogger<LedgerShipper>.Instance, chain: chain);
+        var shipper = new LedgerShipper(spool, Storage, clock, NullLogger<LedgerShipper>.Instance, chain: chain, contents: Contents);
         _shippers.Add(shipper);
         return shipper;
     }
@@ -49,7 +58,7 @@ internal sealed class LedgerFixture : IDisposable
     public async Task<IReadOnlyList<ChainReport>> VerifyAsync(AuditKeys keys, IReadOnlyList<SignedCheckpoint>? exported = null, long? from = null)
     {
         var heads = new ChainHeads(Spools.Root);
-        return await new ChainVerifier(Storage, keys, () => [.. heads.All()], exported ?? [], heads.LocalNodes()).RunAsync(from, TestContext.Current.CancellationToken);
+        return await new ChainVerifier(Storage, keys, () => [.. heads.All()], exported ?? [], heads.LocalNodes(), Contents).RunAsync(from, TestContext.Current.CancellationToken);
     }
 
     public static async Task ShipAllAsync(LedgerShipper shipper)
@@ -95,6 +104,7 @@ internal sealed class LedgerFixture : IDisposable
     public void Dispose()
     {
         foreach (var shipper in _shippers) shipper.Dispose();
+        Contents.Dispose();
         Spools.Dispose();
         Database.Dispose();
     }

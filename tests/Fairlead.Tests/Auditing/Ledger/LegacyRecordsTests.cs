@@ -30,7 +30,7 @@ public abstract class LegacyRecordsTests
         var rows = (2 * LegacyRecords.BatchRows) + 100;
         await FillAsync(database.Open(before), rows);
 
-        var storage = database.Open([.. before, new AuditBlockSchema()]);
+        var storage = database.Open([.. before, new AuditBlockSchema(), new Fairlead.Auditing.Content.ContentSchema()]);
         using var signer = AuditSigner.Open(Path.Combine(database.DataDirectory, "key.pem"));
         using var conversion = new LegacyRecords(storage, TimeProvider.System, NullLogger<LegacyRecords>.Instance, signer);
         Assert.Equal(rows, await conversion.ConvertAsync(Cancel));
@@ -59,7 +59,7 @@ public abstract class LegacyRecordsTests
         using var database = new TemporaryStorage(_provider);
         ISchemaStep[] before = [new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema()];
         await FillAsync(database.Open(before), 3);
-        var storage = database.Open([.. before, new AuditBlockSchema()]);
+        var storage = database.Open([.. before, new AuditBlockSchema(), new Fairlead.Auditing.Content.ContentSchema()]);
         var chain = new ChainWriter(null, null, TimeProvider.System);
         var calls = Enumerable.Range(2, 2).Select(i => ShippedCall.Read(Encoding.UTF8.GetBytes(Json(i)), i)!).ToList();
         // The fourth is new.
@@ -72,7 +72,7 @@ public abstract class LegacyRecordsTests
         using var database = new TemporaryStorage(_provider);
         ISchemaStep[] before = [new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema()];
         await FillAsync(database.Open(before), 1500);
-        var storage = database.Open([.. before, new AuditBlockSchema()]);
+        var storage = database.Open([.. before, new AuditBlockSchema(), new Fairlead.Auditing.Content.ContentSchema()]);
         using var retention = new LedgerRetention(storage, new FixedConfiguration(database.DataDirectory), TimeProvider.System, NullLogger<LedgerRetention>.Instance);
         Assert.Equal(1500, await retention.DeleteAsync(Cancel));
         await using var connection = await storage.OpenAsync(Cancel);
@@ -86,7 +86,7 @@ public abstract class LegacyRecordsTests
         if (_provider == StorageProvider.Sqlite) return;
         using var database = new TemporaryStorage(_provider);
         var storage = database.Open(
-            [new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema()]);
+            [new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema(), new Fairlead.Auditing.Content.ContentSchema()]);
         await using var connection = await storage.OpenAsync(Cancel);
         await connection.ExecuteAsync(
             """

@@ -1,0 +1,90 @@
+using System.Text;
+using Fairlead.Access;
+using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Records;
+
+namespace Fairlead.Auditing.Ledger;
+
+/// <summary>
+/// Up to which time records, or their contents, have expired: by the configuration, and by organizations with times of their own. Times are
+/// milliseconds since 1970. Immutable.
+/// </summary>
+internal sealed class RetentionPeriods
+{
+    private readonly (string OrganizationId, byte[] Name, long Before)[] _own;
+
+    private RetentionPeriods(TimeSpan? configured, IEnumerable<(string OrganizationId, TimeSpan? Time)> own, DateTimeOffset now)
+    {
+        Default = BeforeOf(configured, now);
+        _own = [.. own.Select(one => (one.OrganizationId, Encoding.UTF8.GetBytes(one.OrganizationId), BeforeOf(one.Time, now)))];
+    }
+
+    /// <summary>What is older has expired, for all organizations without a time of their own.</summary>
+    public long Default { get; }
+
+    /// <summary>Whether some organization has a time of its own.</summary>
+    public bool HasOwn => _own.Length > 0;
+
+    /// <summary>Organizations with a time of their own, with what is older than that.</summary>
+    public IEnumerable<(string OrganizationId, long Before)> Own => _own.Select(one => (one.OrganizationId, one.Before));
+
+    /// <summary>What is not older has not expired for anyone.</summary>
+    public long Latest => _own.Select(one => one.Before).Append(Default).Max();
+
+    /// <summary>What is older has expired for everyone.</summary>
+    public long Earliest => _own.Select(one => one.Before).Append(Default).Min();
+
+    public static RetentionPeriods OfRecords(AuditConfig config, IReadOnlyList<OrganizationRetention> own, DateTimeOffset now) => new(
+        config.Retention, own.Where(one => one.Records is not null).Select(one => (one.OrganizationId, one.Records)), now);
+
+    public static RetentionPeriods OfContents(AuditConfig config, IReadOnlyList<OrganizationRetention> own, DateTimeOffset now) => new(
+        config.ContentRetention, own.Where(one => one.Content is not null).Select(one => (one.OrganizationId, one.Content)), now);
+
+    public bool HasOwnOf(string organizationId) => Array.Exists(_own, one => one.OrganizationId == organizationId);
+
+    /// <summary>Whether a record of the block has expired.</summary>
+    public bool HasExpired(BlockTerms terms)
+    {
+        var isDefault = new bool[terms.Count];
+        Array.Fill(isDefault, true);
+        var matches = new bool[terms.Count];
+        foreach (var (_, name, before) in _own)
+        {
+            Array.Fill(matches, true);
+            terms.Require(BlockTerm.Organization, name, matches);
+            for (var i = 0; i < matches.Length; i++)
+            {
+                if (!matches[i]) continue;
+                isDefault[i] = false;
+                if (terms.TimeOf(i) < before && !terms.IsRemoved(i)) return true;
+            }
+        }
+        for (var i = 0; i < isDefault.Length; i++)
+        {
+            if (isDefault[i] && terms.TimeOf(i) < Default && !terms.IsRemoved(i)) return true;
+        }
+        return false;
+    }
+
+    /// <summary>Whether a record that is still there has expired.</summary>
+    public bool HasExpired(AuditBlock block, int place)
+    {
+        var at = block.TimeOf(place);
+        if (at >= Latest) return false;
+        if (_own.Length == 0 || at < Earliest) return true;
+        return block.CallOf(place) is { } call && at < BeforeOf(call);
+    }
+
+    private long BeforeOf(ShippedCall call)
+    {
+        foreach (var (_, name, before) in _own)
+        {
+            if (call.OrganizationId.Span.SequenceEqual(name)) return before;
+        }
+        return Default;
+    }
+
+    // Without a time, nothing expires.
+    private static long BeforeOf(TimeSpan? time, DateTimeOffset now) =>
+        time is { } period && now - DateTimeOffset.UnixEpoch > period ? (now - period).ToUnixTimeMilliseconds() : long.MinValue;
+}
