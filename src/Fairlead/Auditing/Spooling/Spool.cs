@@ -225,6 +225,22 @@ internal sealed class Spool : ISpool, IDisposable
     /// </summary>
     public void Remove(long segment) => _segments.Remove(segment);
 
+    /// <summary>
+    /// Deletes all files that have records, as soon as the records are in the database: some of them were erased there.
+    /// </summary>
+    public void RenewFiles()
+    {
+        try
+        {
+            _segments.Renew();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SpoolUnavailableException)
+        {
+            // They are deleted or overwritten later, as always.
+            _logger.SpoolNotRenewed(e);
+        }
+    }
+
     /// <summary>Closes the file of a segment that is put aside.</summary>
     public void Close(long segment) => _segments.Close(segment);
 

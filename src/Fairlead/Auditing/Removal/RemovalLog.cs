@@ -1,0 +1,9 @@
+using Microsoft.Extensions.Logging;
+
+namespace Fairlead.Auditing.Removal;
+
+internal static partial class RemovalLog
+{
+    [LoggerMessage(26010, LogLevel.Warning, "New audit records cannot be compared with erasures at the moment; none is left out")]
+    public static partial void LateRecordsUnchecked(this ILogger logger, Exception exception);
+}
