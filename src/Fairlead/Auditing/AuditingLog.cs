@@ -41,7 +41,4 @@ internal static partial class AuditingLog
     [LoggerMessage(9009, LogLevel.Warning,
         "The record of generation {GenerationId} is in the spool, but not in the database after ten seconds; its response is sent")]
     public static partial void DatabaseLate(this ILogger logger, string generationId);
-
-    [LoggerMessage(26011, LogLevel.Warning, "The spool could not start new files after an erasure; the old ones are overwritten as others need space")]
-    public static partial void SpoolNotRenewed(this ILogger logger, Exception exception);
 }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.Erasure;
 using Fairlead.Files;
+using Fairlead.Pipeline;
 using Fairlead.Storage;
 
 namespace Fairlead.Batches;

@@ -82,10 +82,7 @@ internal sealed class ErasureCleaning(IStorage storage, TimeProvider time, ILogg
             await alive();
             try
             {
-                await using var command = connection.CreateCommand();
-                command.CommandText = $"VACUUM {table}";
-                command.CommandTimeout = 600;
-                await command.ExecuteNonQueryAsync(cancellationToken);
+                await connection.VacuumAsync(table, cancellationToken);
             }
             catch (DbException e) when (!StorageErrors.IsUnavailable(e) && !StorageErrors.IsCollision(e))
             {

@@ -4,7 +4,7 @@ namespace Fairlead.Erasure;
 
 internal static partial class ErasureLog
 {
-    [LoggerMessage(26000, LogLevel.Information, "Erasure {ErasureId} of the calls of a {Kind} was requested by {KeyId}")]
+    [LoggerMessage(26006, LogLevel.Information, "Erasure {ErasureId} of the calls of a {Kind} was requested by {KeyId}")]
     public static partial void ErasureRequested(this ILogger logger, string erasureId, string kind, string keyId);
 
     [LoggerMessage(26001, LogLevel.Information, "Erasure {ErasureId} is completed")]

@@ -23,7 +23,7 @@ internal sealed class ErasureWorker : BackgroundService
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
     /// <summary>Longer than any portion between two renewals.</summary>
-    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(15);
 
     private static readonly TimeSpan MaxPause = TimeSpan.FromMinutes(1);
 

@@ -24,6 +24,8 @@ public sealed class LogEventIdTests
         ["AuditingLog"] = 9000,
         ["ChainLog"] = 20000,
         ["AuditExportLog"] = 24000,
+        ["ErasureLog"] = 26000,
+        ["RemovalLog"] = 26000,
         ["LedgerLog"] = 9000,
         ["StorageLog"] = 10000,
         ["JobsLog"] = 11000,

@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Globalization;
 using System.Text;
 using Fairlead.Auditing.Blocks;
+using Fairlead.Auditing.Chain;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Erasure;
 using Fairlead.Storage;

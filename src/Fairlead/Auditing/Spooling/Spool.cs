@@ -1,4 +1,5 @@
 using Fairlead.Auditing.Records;
+using Fairlead.Auditing.Removal;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Logging;

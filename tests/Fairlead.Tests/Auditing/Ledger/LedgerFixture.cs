@@ -19,7 +19,7 @@ internal sealed class LedgerFixture : IDisposable
     public LedgerFixture(StorageProvider provider)
     {
         Database = new TemporaryStorage(provider);
-        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema(), new Fairlead.Auditing.Exports.AuditExportSchema());
+        Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema(), new Fairlead.Auditing.Exports.AuditExportSchema(), new Fairlead.Erasure.ErasureSchema());
     }
 
     public TemporarySpool Spools { get; } = new();
