@@ -67,8 +67,14 @@ internal static class AuditEraseCommand
         return 0;
     }
 
-    private static string OptionOf(string pointer) =>
-        Fields.FirstOrDefault(field => "/" + field.Field == pointer, ("", pointer, "")).Option;
+    private static string OptionOf(string pointer)
+    {
+        foreach (var (field, option, _) in Fields)
+        {
+            if (pointer == "/" + field) return option;
+        }
+        return pointer;
+    }
 
     /// <summary>The record goes into the transaction; a server adds it to its chain.</summary>
     private sealed class CommandAudit : IAdminAudit
