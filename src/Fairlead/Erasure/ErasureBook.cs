@@ -31,11 +31,14 @@ internal sealed class ErasureBook(IStorage storage, IAdminAudit audit) : IErased
         storage.Notifier.Announce(ErasureWorker.Channel, row.Id);
     }
 
-    public async Task<bool> ContainsAsync(string projectId, string generationId, CancellationToken cancellationToken)
+    public async Task<bool> ContainsAsync(string projectId, string generationId, bool withRecord, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         return await connection.Int64Async(
-            "SELECT 1 FROM erased_generations WHERE generation_id = @id AND project_id = @project LIMIT 1",
+            $"""
+            SELECT 1 FROM erased_generations WHERE generation_id = @id AND project_id = @project
+                {(withRecord ? "AND erasure_id IN (SELECT id FROM erasures WHERE what = 'all')" : "")} LIMIT 1
+            """,
             [("@id", storage.Sql.Storable(generationId)), ("@project", projectId)], cancellationToken) is not null;
     }
 }

@@ -189,7 +189,7 @@ internal sealed class GenerationEndpoints(
     /// <summary>A call that is not stored as a generation, or not any more, as its audit record shows it.</summary>
     private async Task<EndpointResult> AuditedAsync(EndpointRequest request)
     {
-        if (await FindAuditedAsync(request) is not { } record) return await MissingAsync(request);
+        if (await FindAuditedAsync(request) is not { } record || await IsErasedAsync(request, withRecord: true)) return await MissingAsync(request);
         return EndpointResult.Json(json => AuditedGeneration.Write(json, record, request.Site))
             .WithHeader("Fairlead-Generation", request.Id);
     }
@@ -206,8 +206,8 @@ internal sealed class GenerationEndpoints(
         }
         : NotFound(request.Id);
 
-    private async Task<bool> IsErasedAsync(EndpointRequest request) =>
-        erased is not null && await erased.ContainsAsync(request.Caller.ProjectId, request.Id, request.Cancellation);
+    private async Task<bool> IsErasedAsync(EndpointRequest request, bool withRecord = false) =>
+        erased is not null && await erased.ContainsAsync(request.Caller.ProjectId, request.Id, withRecord, request.Cancellation);
 
     private async Task<ReadOnlyMemory<byte>?> FindAuditedAsync(EndpointRequest request) =>
         audited is null ? null : await audited.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation);

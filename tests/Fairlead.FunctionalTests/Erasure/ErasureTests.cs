@@ -126,8 +126,7 @@ public abstract class ErasureTests : IAsyncLifetime
     [Fact]
     public async Task Erase_ContentOnly_KeepsTheRecords()
     {
-        var job = await Gateway.Client.PostForJsonAsync("/v2/generations", $$$"""{"model":"m","user":"ada","input":"{{{Gone}}}","delivery":{"mode":"job"}}""");
-        var id = job.GetProperty("id").GetString()!;
+        var id = await ErasureWorld.JobAsync(Gateway.Client, "ada", Gone);
         await Gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60");
         await _world.EraseAsync($$"""{"generation_id":"{{id}}","what":"content"}""");
         await AssertGoneAsync();
@@ -151,11 +150,11 @@ public abstract class ErasureTests : IAsyncLifetime
         };
         var call = client.PostForJsonAsync("/v1/responses", $$"""{"model":"m","user":"ada","input":"{{Gone}}","store":true}""");
         await arrived.WaitAsync(Cancel);
-        var job = await client.PostForJsonAsync("/v2/generations", $$$"""{"model":"m","user":"ada","input":"{{{Gone}}} job","delivery":{"mode":"job"}}""");
+        var job = await ErasureWorld.JobAsync(client, "ada", Gone + " job");
         await arrived.WaitAsync(Cancel);
 
         var erasure = await _world.EraseAsync($$"""{"key_id":"{{key}}"}""");
-        Assert.Equal(HttpStatusCode.Gone, await StatusAsync(client, "/v2/generations/" + job.GetProperty("id").GetString()));
+        Assert.Equal(HttpStatusCode.Gone, await StatusAsync(client, "/v2/generations/" + job));
         go.SetResult();
         var response = await call;
         while (await StatusAsync(client, "/v1/responses/" + response.GetProperty("id").GetString()) != HttpStatusCode.NotFound)
@@ -213,7 +212,7 @@ public abstract class ErasureTests : IAsyncLifetime
     private async Task AssertRecordedAsync(JsonElement erasure, string user)
     {
         var records = await Gateway.Admin.GetJsonAsync("/admin/v1/audit?type=admin&limit=100");
-        var record = Assert.Single(records.GetProperty("data").EnumerateArray(), one => one.GetProperty("resource").GetProperty("id").GetString() == erasure.GetProperty("id").GetString());
+        var record = Assert.Single(records.GetProperty("data").EnumerateArray(), one => one.GetProperty("resource") is { ValueKind: JsonValueKind.Object } resource && resource.GetProperty("id").GetString() == erasure.GetProperty("id").GetString());
         Assert.Equal("erasure.create", record.GetProperty("action").GetString());
         Assert.Contains("Article 17", record.GetRawText(), StringComparison.Ordinal);
         Assert.DoesNotContain(user, records.GetRawText(), StringComparison.Ordinal);

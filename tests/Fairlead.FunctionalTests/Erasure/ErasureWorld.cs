@@ -39,6 +39,12 @@ internal sealed class ErasureWorld : IAsyncDisposable
 
     public static async Task<FakeUpstream> StartUpstreamAsync() => await FakeUpstream.StartAsync(async context =>
     {
+        // It knows chat completions only.
+        if (!context.Request.Path.Value!.EndsWith("/chat/completions", StringComparison.Ordinal))
+        {
+            await FakeUpstream.Json(context, """{"error":{"message":"Not found"}}""", 404);
+            return;
+        }
         var request = (JsonElement)context.Items[FakeUpstream.RequestItem]!;
         var text = TextOf(request.GetProperty("messages").EnumerateArray().Last().GetProperty("content"));
         if (request.TryGetProperty("stream", out var stream) && stream.GetBoolean())
@@ -72,8 +78,7 @@ internal sealed class ErasureWorld : IAsyncDisposable
         var second = await client.PostForJsonAsync("/v1/responses", $$"""{"model":"m","user":"{{user}}","input":"{{text}} second","previous_response_id":"{{id}}","store":true}""");
         generations.AddRange(new[] { id, second.GetProperty("id").GetString()! }.Select(response => "gen_" + response["resp_".Length..]));
         // 3. A job with an event log, whose webhook has the text in its address.
-        var job = await client.PostForJsonAsync("/v2/generations", $$$$"""{"model":"m","user":"{{{{user}}}}","input":"{{{{text}}}} job","delivery":{"mode":"job","webhook":{"url":"{{{{Receiver.Url}}}}/{{{{text}}}}"}}}""");
-        generations.Add(job.GetProperty("id").GetString()!);
+        generations.Add(await JobAsync(client, user, text + " job", $$$""","fairlead":{"webhook":{"url":"{{{Receiver.Url}}}/{{{text}}}"}}"""));
         Assert.Equal("completed", (await client.GetJsonAsync($"/v2/generations/{generations[^1]}?wait=60")).GetProperty("status").GetString());
         // 4. A batch.
         if (batch)
@@ -83,6 +88,15 @@ internal sealed class ErasureWorld : IAsyncDisposable
             Assert.Equal("completed", (await BatchCalls.EndedAsync(client, made)).GetProperty("status").GetString());
         }
         return generations;
+    }
+
+    /// <summary>Starts a job; returns its generation.</summary>
+    public static async Task<string> JobAsync(HttpClient client, string user, string text, string more = "")
+    {
+        var body = $$"""{"model":"m","user":"{{user}}","messages":[{"role":"user","content":"{{text}}"}]{{more}}}""";
+        using var response = await client.PostJsonAsync("/v1/chat/completions", body, [("Prefer", "respond-async")]);
+        Assert.Equal(HttpStatusCode.Accepted, response.StatusCode);
+        return response.Headers.GetValues("Fairlead-Generation").Single();
     }
 
     /// <summary>Requests an erasure and waits for its end.</summary>
