@@ -103,6 +103,11 @@ internal static class ErasureTable
         }
     }
 
+    /// <summary>When the last erasure was requested; null if there is none.</summary>
+    public static Task<DateTimeOffset?> LastAsync(DbConnection connection, CancellationToken cancellationToken) =>
+        connection.FirstOrDefaultAsync(
+            "SELECT created_at FROM erasures ORDER BY id DESC LIMIT 1", [], row => row.TimeOrNull("created_at"), cancellationToken);
+
     /// <summary>All erasures that a record of a call may belong to, however long ago they were made.</summary>
     public static Task<List<ErasureRow>> AllAsync(DbConnection connection, CancellationToken cancellationToken) =>
         connection.QueryAsync($"SELECT {Columns} FROM erasures WHERE status <> 'failed'", [], Read, cancellationToken);

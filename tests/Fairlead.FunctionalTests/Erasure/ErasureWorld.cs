@@ -61,7 +61,8 @@ internal sealed class ErasureWorld : IAsyncDisposable
     /// <param name="user">The end user.</param>
     /// <param name="text">A text that is found again: letters and digits.</param>
     /// <param name="batch">Whether a batch of its own is among it.</param>
-    public async Task<List<string>> LeaveAsync(HttpClient client, string user, string text, bool batch = true)
+    /// <param name="labels">Whether its metadata has the text: that belongs to the key, not to one end user.</param>
+    public async Task<List<string>> LeaveAsync(HttpClient client, string user, string text, bool batch = true, bool labels = true)
     {
         var generations = new List<string>();
         // 1. A chat call: cache, Idempotency-Key with its response, audit record.
@@ -84,7 +85,7 @@ internal sealed class ErasureWorld : IAsyncDisposable
         if (batch)
         {
             var file = await BatchCalls.UploadedAsync(client, BatchCalls.Line(text + "-a", text + " line", more: $$""","user":"{{user}}" """));
-            var made = await BatchCalls.CreatedAsync(client, file, more: $$$""","metadata":{"note":"{{{text}}}"}""");
+            var made = await BatchCalls.CreatedAsync(client, file, more: labels ? $$$""","metadata":{"note":"{{{text}}}"}""" : "");
             Assert.Equal("completed", (await BatchCalls.EndedAsync(client, made)).GetProperty("status").GetString());
         }
         return generations;

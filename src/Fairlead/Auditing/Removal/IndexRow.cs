@@ -5,9 +5,9 @@ using Fairlead.Storage;
 namespace Fairlead.Auditing.Removal;
 
 /// <summary>A block without its records.</summary>
-internal readonly record struct IndexRow(long Number, string Node, long FirstSequence, int Records, byte[] Terms)
+internal readonly record struct IndexRow(long Number, string Node, long FirstSequence, int Records, long FirstAt, byte[] Terms)
 {
-    private const string Columns = "number, node, first_sequence, records, terms";
+    private const string Columns = "number, node, first_sequence, records, first_at, terms";
 
     /// <summary>Rows of one read; an index has about 20 KB.</summary>
     private const int Limit = 64;
@@ -33,5 +33,5 @@ internal readonly record struct IndexRow(long Number, string Node, long FirstSeq
             [("@node", node), ("@after", after), ("@until", until)], Read, cancellationToken);
 
     private static IndexRow Read(SqlRow row) =>
-        new(row.Int64("number"), row.Text("node"), row.Int64("first_sequence"), row.Int32("records"), row.Bytes("terms"));
+        new(row.Int64("number"), row.Text("node"), row.Int64("first_sequence"), row.Int32("records"), row.Int64("first_at"), row.Bytes("terms"));
 }

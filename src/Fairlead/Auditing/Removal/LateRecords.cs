@@ -27,11 +27,9 @@ internal sealed class LateRecords(
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         // Before the ends of the chains: what a later erasure does not find here, it finds itself.
-        var erasures = await ErasureTable.AllAsync(connection, cancellationToken);
-        if (erasures.Count == 0) return 0;
+        if (await ErasureTable.LastAsync(connection, cancellationToken) is not { } until) return 0;
         await removal.RunAsync(null, cancellationToken);
-        var until = erasures.Max(erasure => erasure.CreatedAt);
-        var selections = erasures.ConvertAll(erasure => (Erasure: erasure, Selection: new RecordSelection(erasure.Selector, erasure.CreatedAt)));
+        List<(ErasureRow, RecordSelection)>? selections = null;
         var known = await connection.QueryAsync(
             "SELECT node, sequence FROM erasure_positions", [], row => (Node: row.Text("node"), Sequence: row.Int64("sequence")), cancellationToken);
         var positions = known.ToDictionary(row => row.Node, row => row.Sequence, StringComparer.Ordinal);
@@ -40,9 +38,14 @@ internal sealed class LateRecords(
         {
             var position = positions.GetValueOrDefault(chain.Node);
             if (position >= chain.Sequence) continue;
-            found += await CompareAsync(connection, chain, position, until, selections, cancellationToken);
+            found += await CompareAsync(connection, chain, position, until, SelectionsAsync, cancellationToken);
         }
         return found;
+
+        // Nearly always, no record is so old that one is needed.
+        async Task<List<(ErasureRow, RecordSelection)>> SelectionsAsync() =>
+            selections ??= (await ErasureTable.AllAsync(connection, cancellationToken))
+                .ConvertAll(erasure => (erasure, new RecordSelection(erasure.Selector, erasure.CreatedAt)));
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -75,7 +78,7 @@ internal sealed class LateRecords(
 
     private async Task<int> CompareAsync(
         DbConnection connection, ChainState chain, long position, DateTimeOffset until,
-        List<(ErasureRow Erasure, RecordSelection Selection)> selections, CancellationToken cancellationToken)
+        Func<Task<List<(ErasureRow Erasure, RecordSelection Selection)>>> selections, CancellationToken cancellationToken)
     {
         var found = 0;
         while (await IndexRow.OfChainAsync(connection, chain.Node, position, until, cancellationToken) is { Count: > 0 } rows)
@@ -84,8 +87,9 @@ internal sealed class LateRecords(
             {
                 // An open block is compared again when it has grown.
                 var from = (int)Math.Max(0, position + 1 - row.FirstSequence);
-                foreach (var (erasure, selection) in selections)
+                foreach (var (erasure, selection) in await selections())
                 {
+                    if (!selection.MayBeIn(row.FirstAt)) continue;
                     var calls = await records.CallsAsync(connection, row, selection, from, cancellationToken);
                     if (calls.Count == 0) continue;
                     found += calls.Count;

@@ -28,6 +28,9 @@ internal sealed class RecordSelection
         if (selector.Kind is ErasureKind.EndUser or ErasureKind.Generation) _organization = BytesOf(selector.OrganizationId);
     }
 
+    /// <summary>Whether a block that starts at this time, in milliseconds since 1970, may have such records.</summary>
+    public bool MayBeIn(long firstAt) => firstAt <= _until;
+
     /// <summary>The places of a block's records that may be among them.</summary>
     /// <exception cref="BlockFormatException">The index is damaged.</exception>
     public List<int> Match(BlockTerms terms)
