@@ -14,6 +14,7 @@ using Fairlead.Dialects.OpenAiCompletions;
 using Fairlead.Dialects.OpenAiEmbeddings;
 using Fairlead.Dialects.OpenAiResponses;
 using Fairlead.Documentation;
+using Fairlead.Erasure;
 using Fairlead.Files;
 using Fairlead.Generations;
 using Fairlead.Http;
@@ -93,6 +94,7 @@ public static class FairleadApplicationBuilderExtensions
         services.AddWebhooks();
         services.AddFiles();
         services.AddBatches();
+        services.AddErasure();
         services.AddAdmin();
         services.AddTelemetry().AddHealth();
         services.AddDocumentation();

@@ -15,7 +15,7 @@ using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
 namespace Fairlead.Server.Commands;
 
 /// <summary>
-/// <c>fairlead audit verify | export | checkpoints | key</c>, on the store of this machine, also while a server runs. Exit codes of verify: 0 all
+/// <c>fairlead audit verify | export | checkpoints | erase | key</c>, on the store of this machine, also while a server runs. Exit codes of verify: 0 all
 /// records are proven, 1 something is broken, 2 it could not be checked, 3 nothing is broken but not all is proven.
 /// </summary>
 internal static class AuditCommand
@@ -61,9 +61,14 @@ internal static class AuditCommand
 
         var records = AuditExportCommand.Build((parsed, work, cancellationToken) => RunAsync(parsed, config, work, cancellationToken));
 
+        var erase = AuditEraseCommand.Build((parsed, work, cancellationToken) => RunAsync(parsed, config, work, cancellationToken));
+
         var key = new Command("key", "Print the public key that signs on this machine, in the format PEM.");
         key.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, PrintKeyAsync, cancellationToken));
-        return new Command("audit", "Verify and export the audit records; export their checkpoints.") { config, verify, records, export, key };
+        return new Command("audit", "Verify and export the audit records; export their checkpoints; erase calls.")
+        {
+            config, verify, records, export, erase, key,
+        };
     }
 
     private static async Task<int> RunAsync(

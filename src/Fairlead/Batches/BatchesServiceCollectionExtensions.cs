@@ -1,3 +1,4 @@
+using Fairlead.Erasure;
 using Fairlead.Files;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -13,6 +14,7 @@ internal static class BatchesServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, BatchSchema>();
         services.AddSingleton<BatchStore>();
+        services.AddSingleton<IErasable, ErasableBatches>();
         services.AddSingleton<BatchFeeder>();
         services.AddSingleton<BatchAssembler>();
         services.AddSingleton<BatchWorker>();

@@ -19,6 +19,9 @@ internal sealed class JsonLines(Stream stream, long offset, int maxLineBytes) : 
     /// <summary>The last line, without its end. Valid until the next call.</summary>
     public ReadOnlyMemory<byte> Line => _buffer.AsMemory(_lineStart, _lineLength);
 
+    /// <summary>Where in the whole file that line starts.</summary>
+    public long LineOffset { get; private set; } = offset;
+
     /// <summary>Whether that line was too long; then it is empty.</summary>
     public bool IsTooLong { get; private set; }
 
@@ -95,6 +98,7 @@ internal sealed class JsonLines(Stream stream, long offset, int maxLineBytes) : 
             _lineLength -= 3;
         }
         _isFirst = false;
+        LineOffset = Offset + _lineStart - _start;
         Offset += next - _start;
         _start = next;
     }

@@ -30,6 +30,10 @@ internal sealed class CacheKeys(RequestIdentity identity, CacheDeletions deletio
         return parts.Length != 4 || parts[2] != known.CountOf(parts[0], Uri.UnescapeDataString(parts[1])).ToString(CultureInfo.InvariantCulture);
     }
 
+    /// <summary>Whether a key is of a project.</summary>
+    public static bool IsOf(string key, string projectId) =>
+        key.Length > projectId.Length && key[projectId.Length] == Separator && key.StartsWith(projectId, StringComparison.Ordinal);
+
     /// <summary>The start of the keys of a project and a model; null for all. For patterns of Redis.</summary>
     public static string PatternOf(string? projectId, string? model) =>
         $"{projectId ?? "*"}{Separator}{(model is null ? "*" : Escape(model))}{Separator}*";

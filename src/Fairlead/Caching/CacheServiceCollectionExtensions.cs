@@ -1,4 +1,5 @@
 using Fairlead.Access;
+using Fairlead.Erasure;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -19,6 +20,7 @@ internal static class CacheServiceCollectionExtensions
         services.AddSingleton<OutputCache>();
         services.AddSingleton<CacheDeletions>();
         services.AddSingleton<CacheKeys>();
+        services.AddSingleton<IErasable, ErasableCache>();
         services.AddSingleton<IGatewayStage, CacheStage>();
         services.AddSingleton<IAdminEndpoints, CacheEndpoints>();
         services.AddHostedService<CacheDeletionsRefresher>();

@@ -77,6 +77,13 @@ internal sealed class OutputCache(IConfigurationSource configuration, RedisLevel
         }
     }
 
+    /// <summary>How many responses of a project are in memory.</summary>
+    public int CountOf(string projectId)
+    {
+        if (Volatile.Read(ref _levels) is not { } levels) return 0;
+        return levels.Memory.Keys.Count(key => key is string text && CacheKeys.IsOf(text, projectId));
+    }
+
     public void Dispose() => _levels?.Dispose();
 
     private Levels Current()

@@ -49,9 +49,11 @@ internal sealed class RedisLevel(RedisConnection connection, RedisCircuit circui
     /// <param name="pattern">What the keys look like.</param>
     /// <param name="isGone">Whether one of them, without the prefix, is removed; null to remove all.</param>
     /// <param name="cancellationToken">Stops it.</param>
+    /// <returns>How many.</returns>
     /// <exception cref="RedisException">Redis failed; some of them may remain.</exception>
-    public async Task RemoveAllAsync(string pattern, Func<string, bool>? isGone, CancellationToken cancellationToken)
+    public async Task<int> RemoveAllAsync(string pattern, Func<string, bool>? isGone, CancellationToken cancellationToken)
     {
+        var removed = 0;
         foreach (var server in connection.Servers)
         {
             if (server.IsReplica || !server.IsConnected) continue;
@@ -62,11 +64,12 @@ internal sealed class RedisLevel(RedisConnection connection, RedisCircuit circui
                 if (isGone is not null && !IsGone(key.ToString())) continue;
                 some.Add(key);
                 if (some.Count < RemovedAtOnce) continue;
-                await RemoveAsync(some);
+                removed += await RemoveAsync(some);
                 some.Clear();
             }
-            await RemoveAsync(some);
+            removed += await RemoveAsync(some);
         }
+        return removed;
 
         // The cache puts a version of its own before the key.
         bool IsGone(string key)
@@ -90,7 +93,8 @@ internal sealed class RedisLevel(RedisConnection connection, RedisCircuit circui
     public void Remove(string key) => throw new NotSupportedException();
 
     // One by one: keys of a cluster are in different slots.
-    private Task<bool[]> RemoveAsync(List<RedisKey> keys) => Task.WhenAll(keys.Select(key => connection.Database.KeyDeleteAsync(key)));
+    private async Task<int> RemoveAsync(List<RedisKey> keys) =>
+        (await Task.WhenAll(keys.Select(key => connection.Database.KeyDeleteAsync(key)))).Count(wasThere => wasThere);
 
     private async Task<T> SentAsync<TState, T>(Func<IDatabaseAsync, TState, Task<T>> send, TState state, CancellationToken cancellationToken)
     {

@@ -27,7 +27,7 @@ internal sealed partial class DocumentationPages
         ("Begin", ["start", "configuration", "models"]),
         ("Call", ["streaming", "responses", "generations", "structured-output", "jobs", "batches", "webhooks", "idempotency", "limits", "errors",
             "keys", "access"]),
-        ("Operate", ["operating", "providers", "quirks", "security", "audit-and-usage"]),
+        ("Operate", ["operating", "providers", "quirks", "security", "audit-and-usage", "erasure"]),
         ("Build", ["embedding", "architecture", "testing", "testing-failover"]),
     ];
 

@@ -13,6 +13,27 @@ internal sealed class DatabaseFileContents(IStorage storage, int chunkBytes = Da
 
     public Stream Open(string id, long from = 0) => new ChunkStream(storage, id, chunkBytes, from);
 
+    public Task OverwriteAsync(string id, long offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        StorageRetry.RunAsync(async () =>
+    {
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        for (var done = 0; done < bytes.Length;)
+        {
+            var (number, start) = ((offset + done) / chunkBytes, (int)((offset + done) % chunkBytes));
+            var chunk = await connection.BytesAsync(
+                $"SELECT content FROM file_chunks WHERE file_id = @id AND number = @number{storage.Sql.ForUpdate}",
+                [("@id", id), ("@number", number)], cancellationToken) ?? throw new FileNotFoundException($"The content of {id} is not there.");
+            var count = Math.Min(bytes.Length - done, chunk.Length - start);
+            bytes.Slice(done, count).CopyTo(chunk.AsMemory(start));
+            await connection.ExecuteAsync(
+                "UPDATE file_chunks SET content = @content WHERE file_id = @id AND number = @number",
+                [("@content", chunk), ("@id", id), ("@number", number)], cancellationToken);
+            done += count;
+        }
+        await transaction.CommitAsync(cancellationToken);
+    });
+
     public async Task DeleteAsync(string id, CancellationToken cancellationToken)
     {
         await storage.ExecuteAsync("DELETE FROM file_chunks WHERE file_id = @id", [("@id", id)], cancellationToken);

@@ -39,6 +39,19 @@ internal sealed class DiskFileContents(IConfigurationSource configuration) : IFi
         }
     }
 
+    public async Task OverwriteAsync(string id, long offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        var options = new FileStreamOptions
+        {
+            Mode = FileMode.Open, Access = FileAccess.Write, Share = FileShare.ReadWrite | FileShare.Delete, Options = FileOptions.Asynchronous,
+        };
+        await using var file = new FileStream(PathOf(id), options);
+        file.Position = offset;
+        await file.WriteAsync(bytes, cancellationToken);
+        await file.FlushAsync(cancellationToken);
+        file.Flush(flushToDisk: true);
+    }
+
     public Task DeleteAsync(string id, CancellationToken cancellationToken)
     {
         try

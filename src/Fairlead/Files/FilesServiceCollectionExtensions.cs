@@ -1,4 +1,5 @@
 using Fairlead.Access;
+using Fairlead.Erasure;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -24,6 +25,7 @@ internal static class FilesServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, FileSchema>();
         services.AddSingleton<FileStore>();
+        services.AddSingleton<IErasable, ErasableFiles>();
         services.AddSingleton<IFileContents>(provider => provider.GetRequiredService<IStorage>().Provider == StorageProvider.Sqlite
             ? ActivatorUtilities.CreateInstance<DiskFileContents>(provider)
             : new DatabaseFileContents(provider.GetRequiredService<IStorage>()));

@@ -15,6 +15,14 @@ internal interface IFileContents
     /// <exception cref="FileNotFoundException">It does not exist; thrown by the first read at the latest.</exception>
     Stream Open(string id, long from = 0);
 
+    /// <summary>Overwrites bytes of a completed file, whose length stays the same. Repeatable.</summary>
+    /// <param name="id">The file.</param>
+    /// <param name="offset">Where the bytes go.</param>
+    /// <param name="bytes">They end before the file does.</param>
+    /// <param name="cancellationToken">Stops it before it happens.</param>
+    /// <exception cref="FileNotFoundException">It does not exist.</exception>
+    Task OverwriteAsync(string id, long offset, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken);
+
     /// <summary>Removes it, if it exists.</summary>
     Task DeleteAsync(string id, CancellationToken cancellationToken);
 }

@@ -1,6 +1,7 @@
 using Fairlead.Access;
 using Fairlead.Conversation;
 using Fairlead.Delivery;
+using Fairlead.Erasure;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Memory;
@@ -22,7 +23,8 @@ internal sealed class GenerationEndpoints(
     MemoryBudget memory,
     PlaceholderShelf shelf,
     TimeProvider time,
-    IAuditedCalls? audited = null)
+    IAuditedCalls? audited = null,
+    IErasedGenerations? erased = null)
 {
     private const int MaxWaitSeconds = 60;
     private const int MaxListed = 100;
@@ -187,14 +189,25 @@ internal sealed class GenerationEndpoints(
     /// <summary>A call that is not stored as a generation, or not any more, as its audit record shows it.</summary>
     private async Task<EndpointResult> AuditedAsync(EndpointRequest request)
     {
-        if (await FindAuditedAsync(request) is not { } record) return NotFound(request.Id);
+        if (await FindAuditedAsync(request) is not { } record || await IsErasedAsync(request, withRecord: true)) return await MissingAsync(request);
         return EndpointResult.Json(json => AuditedGeneration.Write(json, record, request.Site))
             .WithHeader("Fairlead-Generation", request.Id);
     }
 
     private async Task<EndpointResult> WithoutContentAsync(EndpointRequest request) =>
-        await FindAuditedAsync(request) is null ? NotFound(request.Id)
+        await FindAuditedAsync(request) is null || await IsErasedAsync(request) ? await MissingAsync(request)
             : new GatewayError(ErrorCode.ResultExpired, $"The content of the generation '{request.Id}' is not stored: it has expired, or was not kept.");
+
+    /// <summary>Whether it was there once and was erased: its client should not wait for it any longer.</summary>
+    private async Task<GatewayError> MissingAsync(EndpointRequest request) => await IsErasedAsync(request)
+        ? new GatewayError(ErrorCode.ResultExpired, $"The generation '{request.Id}' was erased at the request of an administrator.")
+        {
+            Remedy = "It cannot be restored. Send the request again if you still need a response.",
+        }
+        : NotFound(request.Id);
+
+    private async Task<bool> IsErasedAsync(EndpointRequest request, bool withRecord = false) =>
+        erased is not null && await erased.ContainsAsync(request.Caller.ProjectId, request.Id, withRecord, request.Cancellation);
 
     private async Task<ReadOnlyMemory<byte>?> FindAuditedAsync(EndpointRequest request) =>
         audited is null ? null : await audited.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation);

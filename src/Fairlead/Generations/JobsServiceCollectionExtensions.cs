@@ -1,5 +1,6 @@
 using Fairlead.Access;
 using Fairlead.Dialects;
+using Fairlead.Erasure;
 using Fairlead.Errors;
 using Fairlead.Generations.Events;
 using Fairlead.Http;
@@ -52,6 +53,9 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<IHostedService, GenerationExpiry>();
         services.AddSingleton<GenerationFollowers>();
         services.AddSingleton<GenerationWriter>();
+        services.AddSingleton<ErasableGenerations>();
+        services.AddSingleton<IErasureSource>(provider => provider.GetRequiredService<ErasableGenerations>());
+        services.AddSingleton<IErasable>(provider => provider.GetRequiredService<ErasableGenerations>());
         services.AddSingleton<GenerationEndpoints>();
         return services;
     }

@@ -1,3 +1,4 @@
+using Fairlead.Erasure;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
 using Microsoft.Extensions.DependencyInjection;
@@ -12,6 +13,7 @@ internal static class IdempotencyServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, IdempotencySchema>();
         services.AddSingleton<IdempotencyStore>();
+        services.AddSingleton<IErasable, ErasableIdempotencyKeys>();
         services.AddSingleton<IdempotencyKeys>();
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<IdempotencyKeys>());
         services.AddSingleton<IGatewayStage, IdempotencyStage>();

@@ -18,7 +18,8 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         [
             ("@id", response.Id), ("@project", response.ProjectId), ("@status", response.Status), ("@previous", response.PreviousId),
             ("@created", response.CreatedAt), ("@expires", response.ExpiresAt), ("@response", response.Response),
-            ("@input", response.Input), ("@output", response.Output),
+            ("@input", response.Input), ("@output", response.Output), ("@key", response.KeyId),
+            ("@user", response.EndUser is { } user ? storage.Sql.Storable(user) : null),
         ];
         await using var connection = await storage.OpenAsync(cancellationToken);
         attempt.Sending();
@@ -27,8 +28,8 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
             return await storage.WriteAsync(
                 connection,
                 $"""
-                INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
-                VALUES (@id, @project, @status, @previous, @created, @expires, @response, @input, @output)
+                INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output, key_id, end_user)
+                VALUES (@id, @project, @status, @previous, @created, @expires, @response, @input, @output, @key, @user)
                 {(attempt.IsRepeat ? "ON CONFLICT (id) DO NOTHING" : "")}
                 """,
                 values, cancellationToken);
@@ -36,8 +37,8 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
         return await storage.WriteAsync(
             connection,
             """
-            INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output)
-            SELECT @id, @project, @status, @previous, @created, @expires, @response, @input, @output
+            INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output, key_id, end_user)
+            SELECT @id, @project, @status, @previous, @created, @expires, @response, @input, @output, @key, @user
             WHERE EXISTS (
                 SELECT 1 FROM generations WHERE id = @generation AND lease_owner = @owner AND runs = @run AND status = 'in_progress')
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, expires_at = excluded.expires_at, response = excluded.response,

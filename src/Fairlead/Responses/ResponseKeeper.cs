@@ -89,7 +89,11 @@ internal sealed class ResponseKeeper(IResponseStore store, ResponseFiles files, 
             time.GetUtcNow() + Lifetime,
             response(),
             StoredInput.Of(call),
-            output());
+            output())
+        {
+            KeyId = call.Caller.KeyId,
+            EndUser = call.Facts.Labels?.EndUser,
+        };
 
         // The last two: an input with duplicate members cannot be split into items, although a provider of the dialect may accept it.
         static bool IsExpected(Exception exception) => StorageErrors.IsStoreError(exception)

@@ -1,4 +1,5 @@
 using Fairlead.Access;
+using Fairlead.Erasure;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -17,6 +18,8 @@ internal static class ResponsesServiceCollectionExtensions
     internal static IServiceCollection AddStoredResponses(this IServiceCollection services)
     {
         services.AddSingleton<ISchemaStep, ResponseSchema>();
+        services.AddSingleton<ISchemaStep, ResponseOwnerSchema>();
+        services.AddSingleton<IErasable, ErasableResponses>();
         services.AddSingleton<IResponseStore, DatabaseResponseStore>();
         services.AddSingleton<ResponseFiles>();
         services.AddSingleton<ResponseKeeper>();

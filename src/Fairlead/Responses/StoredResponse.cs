@@ -19,4 +19,11 @@ internal sealed record StoredResponse(
     DateTimeOffset ExpiresAt,
     byte[] Response,
     byte[] Input,
-    byte[] Output);
+    byte[] Output)
+{
+    /// <summary>The key of the call; null in rows of earlier versions. Only written: erasures look for it in the database.</summary>
+    public string? KeyId { get; init; }
+
+    /// <summary>Who caused the call, as its client names them. Only written, too.</summary>
+    public string? EndUser { get; init; }
+}

@@ -41,6 +41,14 @@ internal static class SqlExtensions
         return await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>Removes the dead rows of a table of PostgreSQL. It may take minutes, and blocks no one.</summary>
+    public static async Task VacuumAsync(this DbConnection connection, string table, CancellationToken cancellationToken)
+    {
+        await using var command = Command(connection, $"VACUUM {table}", []);
+        command.CommandTimeout = 3600;
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     /// <summary>All rows, each as <paramref name="read"/> returns it.</summary>
     public static async Task<List<T>> QueryAsync<T>(
         this DbConnection connection,

@@ -1,4 +1,5 @@
 using Fairlead.Access;
+using Fairlead.Erasure;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Security;
@@ -20,6 +21,7 @@ internal static class WebhooksServiceCollectionExtensions
         services.AddHostedService<KeyExpiryNotices>();
         services.TryAddSingleton<IHostResolver, SystemHostResolver>();
         services.AddSingleton<WebhookRules>();
+        services.AddSingleton<IErasable, ErasableWebhookDeliveries>();
         services.AddSingleton<WebhookStore>();
         services.AddSingleton<WebhookDeliveryStore>();
         services.AddSingleton<WebhookOutbox>();

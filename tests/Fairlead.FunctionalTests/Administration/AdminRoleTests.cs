@@ -24,6 +24,9 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
         /// <summary>Something new in an organization that the body names. Others get 400, as for an id that does not exist.</summary>
         NewThing,
 
+        /// <summary>The same, for what cannot be undone: operators may not.</summary>
+        NewErasure,
+
         /// <summary>The whole installation.</summary>
         Installation,
 
@@ -78,6 +81,9 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
         ["PATCH /admin/v1/providers/{id}/keys/{key}"] = new(About.Installation, async w => (await w.AddProviderKeyAsync(), """{"enabled":false}""")),
         ["DELETE /admin/v1/providers/{id}/keys/{key}"] = new(About.Installation, async w => (await w.AddProviderKeyAsync(), "")),
         ["POST /admin/v1/providers/{id}/keys/{key}/rotate"] = new(About.Installation, async w => (await w.AddProviderKeyAsync() + "/rotate", """{"secret":"def"}""")),
+        ["GET /admin/v1/erasures"] = new(About.List, w => Task.FromResult(("/erasures", ""))),
+        ["GET /admin/v1/erasures/{id}"] = new(About.OneThing, async w => ($"/erasures/{await w.AddErasureAsync()}", "")),
+        ["POST /admin/v1/erasures"] = new(About.NewErasure, w => Task.FromResult(("/erasures", $$"""{"project_id":"{{w.Project}}","end_user":"nobody"}"""))),
         ["DELETE /admin/v1/cache"] = new(About.OneThing, w => Task.FromResult(($"/cache?project_id={w.Project}", ""))),
     };
 
@@ -137,6 +143,7 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
     [InlineData("/limits?project_id=PROJ")]
     [InlineData("/limits?key_id=KEY")]
     [InlineData("/limits?organization_id=ORG&model=sim-echo")]
+    [InlineData("/erasures?organization_id=ORG")]
     [InlineData("/organizations/ORG")]
     [InlineData("/projects/PROJ")]
     [InlineData("/keys/KEY")]
@@ -177,6 +184,7 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
     private static int? Expected(About about, string role, bool isRead, bool own) => role switch
     {
         "none" => 403,
+        "operator" when about == About.NewErasure => 403,
         "owner" or "operator" => null,
         "auditor" => isRead ? null : 403,
         _ => about switch
@@ -184,7 +192,7 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
             About.Installation => 403,
             About.ForeignThing => 404,
             About.OneThing => own ? null : 404,
-            About.NewThing => own ? null : 400,
+            About.NewThing or About.NewErasure => own ? null : 400,
             _ => null,
         },
     };
@@ -245,6 +253,8 @@ public sealed class AdminRoleTests(AdminRoleTests.World world) : IClassFixture<A
         }
 
         public async Task<string> AddDeliveryAsync() => await AddAsync($"webhooks/{await AddWebhookAsync()}/test", "{}");
+
+        public Task<string> AddErasureAsync() => AddAsync("erasures", $$"""{"project_id":"{{Project}}","end_user":"nobody"}""");
 
         private async Task<string> AddAsync(string path, string body) =>
             (await gateway.Admin.PostForJsonAsync("/admin/v1/" + path, body)).GetProperty("id").GetString()!;

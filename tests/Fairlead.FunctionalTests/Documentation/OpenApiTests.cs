@@ -103,6 +103,9 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
         ("get /admin/v1/usage", "/admin/v1/usage?group_by=hour,model,class,key,project,organization,outcome", null),
         ("get /admin/v1/reconciliation", "/admin/v1/reconciliation?limit=5", null),
         ("get /admin/v1/audit", "/admin/v1/audit?limit=5", null),
+        ("get /admin/v1/erasures", "/admin/v1/erasures?limit=5", null),
+        ("get /admin/v1/erasures/{id}", "/admin/v1/erasures/{erasure}", null),
+        ("post /admin/v1/erasures", "/admin/v1/erasures", """{"project_id":"{project}","end_user":"nobody","reason":"case 81"}"""),
         ("get /admin/v1/organizations", "/admin/v1/organizations", null),
         ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A"}"""),
         ("post /admin/v1/organizations", "/admin/v1/organizations", """{"name":"A","weight":0.5,"limits":{"requests_per_minute":60,"usd_per_day":0.5,"burst":2,"elastic":true,"classes":{"bulk":{"tokens_per_day":0,"elastic":{"max":3}}}}}"""),
@@ -230,6 +233,10 @@ public sealed partial class OpenApiTests(DocumentedGateway fixture) : IClassFixt
             var webhook = await fixture.Gateway.Admin.PostForJsonAsync("/admin/v1/webhooks", $$"""{"organization_id":"{{names["organization"]}}","url":"https://hooks.invalid/"}""");
             names["owebhook"] = webhook.GetProperty("id").GetString()!;
             names["odelivery"] = (await fixture.Gateway.Admin.PostForJsonAsync($"/admin/v1/webhooks/{names["owebhook"]}/test", "{}")).GetProperty("id").GetString()!;
+        }
+        if (path.StartsWith("/admin/v1/erasures", StringComparison.Ordinal))
+        {
+            names["erasure"] = (await fixture.Gateway.Admin.PostForJsonAsync("/admin/v1/erasures", $$"""{"project_id":"{{names["project"]}}","end_user":"nobody"}""")).GetProperty("id").GetString()!;
         }
         if (path.StartsWith("/admin/v1/policies", StringComparison.Ordinal))
         {

@@ -25,6 +25,8 @@ public sealed class LogEventIdTests
         ["ChainLog"] = 20000,
         ["AuditExportLog"] = 24000,
         ["ContentLog"] = 25000,
+        ["ErasureLog"] = 26000,
+        ["RemovalLog"] = 26000,
         ["LedgerLog"] = 9000,
         ["StorageLog"] = 10000,
         ["JobsLog"] = 11000,

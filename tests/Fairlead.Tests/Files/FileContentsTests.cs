@@ -50,6 +50,27 @@ public abstract class FileContentsTests : IDisposable
         }, iter: 30, threads: 1);
     }
 
+    [Fact]
+    public async Task Overwrite_AnyPart_ChangesOnlyThat()
+    {
+        var cases = Gen.Select(Gen.Byte.Array[1, 100], Gen.Int[0, 99], Gen.Byte.Array[0, 100]);
+        var number = 0;
+        await cases.SampleAsync(async input =>
+        {
+            var (whole, where, part) = input;
+            var offset = where % whole.Length;
+            part = part[..Math.Min(part.Length, whole.Length - offset)];
+            var id = $"file-over-{Interlocked.Increment(ref number)}";
+            await WriteAsync(id, [whole]);
+            // Twice, as after a lost commit.
+            await _contents.OverwriteAsync(id, offset, part, Cancel);
+            await _contents.OverwriteAsync(id, offset, part, Cancel);
+            part.CopyTo(whole, offset);
+            return (await ReadAsync(id, 0)).AsSpan().SequenceEqual(whole);
+        }, iter: 30, threads: 1);
+        await Assert.ThrowsAnyAsync<IOException>(() => _contents.OverwriteAsync("file-none", 0, new byte[1], Cancel));
+    }
+
     [Theory]
     [InlineData(ChunkBytes)]
     [InlineData(ChunkBytes * 2)]

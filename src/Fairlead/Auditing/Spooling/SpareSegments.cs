@@ -52,6 +52,25 @@ internal sealed class SpareSegments(
         }
     }
 
+    /// <summary>How many of them still have records of an earlier use.</summary>
+    public int OldCount => _spares.Count(spare => spare.HasOldRecords);
+
+    /// <summary>Puts a new segment in the place of one that has records of an earlier use, which is deleted; just adds it if there is none.</summary>
+    public void Replace(SpoolSegment created)
+    {
+        for (var left = _spares.Count; left > 0; left--)
+        {
+            var spare = _spares.Dequeue();
+            if (spare.HasOldRecords)
+            {
+                spare.Dispose();
+                break;
+            }
+            _spares.Enqueue(spare);
+        }
+        _spares.Enqueue(created);
+    }
+
     /// <summary>Creates a segment.</summary>
     /// <exception cref="SpoolUnavailableException">The disk is full or cannot be written, or failed less than a second ago.</exception>
     public void CreateNow()

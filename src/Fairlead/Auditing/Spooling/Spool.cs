@@ -1,6 +1,7 @@
 using System.Buffers;
 using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Records;
+using Fairlead.Auditing.Removal;
 using Fairlead.Conversation;
 using Fairlead.Pipeline;
 using Microsoft.Extensions.Logging;
@@ -233,6 +234,22 @@ internal sealed class Spool : ISpool, IDisposable
 
     /// <summary>Erases content that is in the database; false if its segment is not open here.</summary>
     public bool EraseContent(long segment, in SpooledContent content) => _segments.EraseContent(segment, content);
+
+    /// <summary>
+    /// Deletes all files that have records, as soon as the records are in the database: some of them were erased there.
+    /// </summary>
+    public void RenewFiles()
+    {
+        try
+        {
+            _segments.Renew();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SpoolUnavailableException)
+        {
+            // They are deleted or overwritten later, as always.
+            _logger.SpoolNotRenewed(e);
+        }
+    }
 
     /// <summary>Closes the file of a segment that is put aside.</summary>
     public void Close(long segment) => _segments.Close(segment);

@@ -38,6 +38,9 @@ internal sealed class SpoolSegment : IDisposable
     /// <summary>0 while it is a spare.</summary>
     public long Number { get; private set; }
 
+    /// <summary>Whether the file of a spare still has the records of an earlier use.</summary>
+    public bool HasOldRecords { get; private set; }
+
     public int Capacity { get; }
 
     /// <summary>Bytes in use; everything before is whole. Only changes under the spool's lock.</summary>
@@ -103,6 +106,7 @@ internal sealed class SpoolSegment : IDisposable
         File.Move(Path, path);
         Path = path;
         Number = 0;
+        HasOldRecords = true;
     }
 
     /// <summary>False when there is no space. The caller holds the spool's lock.</summary>

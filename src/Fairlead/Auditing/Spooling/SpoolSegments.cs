@@ -32,6 +32,7 @@ internal sealed class SpoolSegments
     private SpoolSegment _active;
     private (SpoolSegment Segment, bool IsKept)? _unflushed;
     private long _sequence;
+    private long _lastOld;
     private long _flushFailures;
     private bool _closed;
 
@@ -134,7 +135,7 @@ internal sealed class SpoolSegments
         SpoolSegment? segment;
         lock (_gate)
         {
-            if (_full.Remove(number, out segment) && !_closed && !segment.FlushFailed && (_spares.Count == 0 || NeedsSpare)
+            if (_full.Remove(number, out segment) && !_closed && !segment.FlushFailed && number > _lastOld && (_spares.Count == 0 || NeedsSpare)
                 && TryReuse(segment))
             {
                 return;
@@ -157,6 +158,37 @@ internal sealed class SpoolSegments
             if (_closed || segment is null) return false;
             segment.EraseContent(content);
             return true;
+        }
+    }
+
+    /// <summary>
+    /// Goes on in a new file, and deletes those before as soon as their records are in the database, instead of reusing them: nothing of
+    /// what was appended so far stays on the disk. Takes the lock itself.
+    /// </summary>
+    /// <exception cref="IOException">The disk is full or cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written.</exception>
+    /// <exception cref="SpoolUnavailableException">There is no space.</exception>
+    public void Renew()
+    {
+        while (true)
+        {
+            lock (_gate)
+            {
+                if (_closed) return;
+                if (_spares.OldCount == 0 && _spares.Count > 0)
+                {
+                    _lastOld = _active.Number;
+                    Rotate();
+                    return;
+                }
+            }
+            // Without the lock: writing zeros takes milliseconds.
+            var created = _spares.Create();
+            lock (_gate)
+            {
+                if (_closed) created.Dispose();
+                else _spares.Replace(created);
+            }
         }
     }
 

@@ -22,7 +22,7 @@ internal sealed class LedgerFixture : IDisposable
     {
         Database = new TemporaryStorage(provider);
         Storage = Database.Open(new LedgerSchema(), new CompactLedgerSchema(), new UsageClassSchema(), new ReconciliationSchema(), new AuditBlockSchema(), new Fairlead.Auditing.Exports.AuditExportSchema(),
-            new ContentSchema(), new Fairlead.Catalogue.Stored.StoredProviderSchema());
+            new ContentSchema(), new Fairlead.Catalogue.Stored.StoredProviderSchema(), new Fairlead.Erasure.ErasureSchema());
         Contents = new ContentSealer(Storage, Settings);
     }
 

@@ -1,0 +1,65 @@
+using System.Data.Common;
+using Fairlead.Storage;
+
+namespace Fairlead.Erasure;
+
+/// <summary>What one erasure erases, for the stores. Thread-safe.</summary>
+/// <param name="row">The erasure.</param>
+/// <param name="renew">Keeps other nodes from continuing it.</param>
+internal sealed class ErasureTarget(ErasureRow row, Func<Task>? renew = null)
+{
+    /// <summary>SQL: the generations of the erasure that have been found; needs the parameter <c>@erasure</c>.</summary>
+    public const string Generations = "SELECT generation_id FROM erased_generations WHERE erasure_id = @erasure";
+
+    /// <summary>SQL: the projects of these generations.</summary>
+    public const string Projects = "SELECT DISTINCT project_id FROM erased_generations WHERE erasure_id = @erasure";
+
+    public string Id => row.Id;
+
+    public ErasureSelector Selector => row.Selector;
+
+    public ErasureKind Kind => row.Selector.Kind;
+
+    /// <summary>Whether the audit records go as well as the content.</summary>
+    public bool RemovesRecords => row.RemovesRecords;
+
+    /// <summary>What came later stays.</summary>
+    public DateTimeOffset Until => row.CreatedAt;
+
+    /// <summary>Within a portion that takes long.</summary>
+    public Task KeepAliveAsync() => renew?.Invoke() ?? Task.CompletedTask;
+
+    /// <summary>The next generations after one, in the order of their ids.</summary>
+    public Task<List<string>> NextAsync(DbConnection connection, string after, int limit, CancellationToken cancellationToken) =>
+        connection.QueryAsync(
+            $"{Generations} AND generation_id > @after ORDER BY generation_id LIMIT @limit",
+            [("@erasure", Id), ("@after", after), ("@limit", (long)limit)], found => found.Text("generation_id"), cancellationToken);
+
+    /// <summary>Which of some generations belong to the erasure.</summary>
+    public async Task<HashSet<string>> WhichAsync(DbConnection connection, IEnumerable<string> ids, CancellationToken cancellationToken)
+    {
+        var selected = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var chunk in ids.Distinct(StringComparer.Ordinal).Chunk(200))
+        {
+            var names = string.Join(", ", chunk.Select((_, index) => $"@g{index}"));
+            selected.UnionWith(await connection.QueryAsync(
+                $"{Generations} AND generation_id IN ({names})",
+                [("@erasure", Id), .. chunk.Select((id, index) => ($"@g{index}", (SqlValue)id))],
+                found => found.Text("generation_id"), cancellationToken));
+        }
+        return selected;
+    }
+
+    /// <summary>
+    /// SQL condition on a column of project ids: the projects in which the erasure has anything. Needs <see cref="ScopeValues"/>.
+    /// </summary>
+    public string ScopeOf(string column) => Selector switch
+    {
+        { ProjectId: not null } => $"{column} = @project",
+        { Kind: ErasureKind.EndUser } => $"({column} IN (SELECT id FROM projects WHERE organization_id = @organization) OR {column} IN ({Projects}))",
+        _ => $"{column} IN ({Projects})",
+    };
+
+    public (string Name, SqlValue Value)[] ScopeValues =>
+        [("@project", Selector.ProjectId), ("@organization", Selector.OrganizationId), ("@erasure", Id), ("@until", Until)];
+}
