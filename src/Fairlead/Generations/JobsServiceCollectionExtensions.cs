@@ -52,6 +52,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<IHostedService, GenerationExpiry>();
         services.AddSingleton<GenerationFollowers>();
         services.AddSingleton<GenerationWriter>();
+        services.AddSingleton<GenerationListing>();
         services.AddSingleton<GenerationEndpoints>();
         return services;
     }
@@ -67,7 +68,7 @@ internal static class JobsServiceCollectionExtensions
             },
             LogStoreError = (logger, exception) => JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception)),
         });
-        routes.Read("", generations.ListAsync);
+        routes.Read("", endpoints.ServiceProvider.GetRequiredService<GenerationListing>().ListAsync);
         routes.Read("/{id}", generations.GetAsync);
         routes.Read("/{id}/result", generations.ResultAsync);
         routes.Get("/{id}/events", generations.EventsAsync);
