@@ -51,7 +51,6 @@ internal sealed class KeptStreamDelivery(
         {
             if (!isStarted) run.Dispose();
         }
-        using var leaving = plan.EndsWithClient ? StoredDelivery.StopWithClient(response, run) : default;
         _ = jobs.FinishInStoreAsync(run, record);
 
         // 5.
@@ -59,6 +58,7 @@ internal sealed class KeptStreamDelivery(
         ReplyHeaders.WriteNotices(response.Headers, call);
         var events = EventWriters.ViewOf(view, record, plan.StoredStreams!, response.Events.Format);
         await streams.RelayAsync(response, call, record, events, after: -1);
+        if (plan.EndsWithClient && response.Aborted.IsCancellationRequested) run.Stop(CancellationReason.ClientLeft);
         return null;
     }
 }

@@ -80,7 +80,7 @@ internal sealed class StoredDelivery(
         }
     }
 
-    public static CancellationTokenRegistration StopWithClient(IClientResponse response, GenerationRun run) =>
+    private static CancellationTokenRegistration StopWithClient(IClientResponse response, GenerationRun run) =>
         response.Aborted.UnsafeRegister(static state => ((GenerationRun)state!).Stop(CancellationReason.ClientLeft), run);
 
     private async Task WriteEndAsync(
