@@ -22,6 +22,7 @@ internal static class PoliciesServiceCollectionExtensions
         services.TryAddSingleton<IHostResolver, SystemHostResolver>();
         services.AddMetrics();
         services.AddSingleton<ISchemaStep, PolicySchema>();
+        services.AddSingleton<ISchemaStep, PolicyManagerSchema>();
         services.AddSingleton<VerdictCache>();
         services.AddSingleton<EndpointJudge>();
         services.AddSingleton<ModelJudge>();

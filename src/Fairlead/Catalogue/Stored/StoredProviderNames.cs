@@ -1,4 +1,5 @@
 using Fairlead.Configuration;
+using Fairlead.Providers;
 
 namespace Fairlead.Catalogue.Stored;
 
