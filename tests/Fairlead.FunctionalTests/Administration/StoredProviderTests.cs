@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Fairlead.Configuration;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Providers;
 using Fairlead.Storage;
 using Fairlead.Tests.Common;
 using Microsoft.AspNetCore.Http;
