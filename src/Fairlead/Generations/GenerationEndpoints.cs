@@ -90,12 +90,12 @@ internal sealed class GenerationEndpoints(
         if (await store.FindAsync(project, id, request.Cancellation) is not { } record) return await AuditedAsync(request);
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         var before = await store.CancelAsync(project, id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
-        if (before is null) return NotFound(id);
+        if (before is null) return await AuditedAsync(request);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, id);
         return await store.FindAsync(project, id, request.Cancellation) is { } now
             ? await ResultAsync(request, now, isUnfinished: false)
-            : NotFound(id);
+            : await AuditedAsync(request);
     }
 
     private async Task<GenerationRecord?> AwaitAsync(Caller caller, string id, int seconds, CancellationToken cancellationToken)
@@ -134,7 +134,8 @@ internal sealed class GenerationEndpoints(
     private async Task<EndpointResult> ResultAsync(EndpointRequest request, GenerationRecord known, bool isUnfinished)
     {
         var held = Hold(request);
-        if (await FindWithResultAsync(request, held) is not { } record) return NotFound(known.Id);
+        // It has expired between the two reads.
+        if (await FindWithResultAsync(request, held) is not { } record) return await AuditedAsync(request);
         // The details as an object again, and as they are written.
         held.Count(2L * (record.Details?.Length ?? 0));
         var result = EndpointResult.Body("application/json", length: null, async (output, cancellationToken) =>

@@ -29,7 +29,7 @@ internal sealed class GenerationListing(
     /// <summary>Rows of one piece if their labels must be looked at.</summary>
     private const int LabelRows = 512;
 
-    private readonly string[] _dialects = [.. dialects.All.Select(dialect => dialect.Name)];
+    private readonly string[] _dialects = [.. dialects.All.Select(dialect => dialect.Name), Policies.Moderation.ModerationDialect.Name];
 
     public async Task<EndpointResult> ListAsync(EndpointRequest request)
     {

@@ -35,6 +35,7 @@ internal static class PoliciesServiceCollectionExtensions
         services.AddSingleton<IGatewayStage, PolicyOutputStage>();
         services.AddSingleton<IIdentityPart, PolicyIdentity>();
         services.AddSingleton<IAdminEndpoints, PolicyEndpoints>();
+        services.AddSingleton<ModerationCalls>();
         services.AddSingleton<ModerationEndpoints>();
         services.AddHostedService<PolicyRefresher>();
         return services;

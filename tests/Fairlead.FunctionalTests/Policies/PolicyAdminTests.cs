@@ -65,7 +65,7 @@ public sealed class PolicyAdminTests : IAsyncLifetime
 
         // It sees and tries what the installation manages, and changes none of it.
         await admin.PostForJsonAsync($"/admin/v1/policies/{installed}/try", """{"text":"a secret plan"}""", HttpStatusCode.OK);
-        foreach (var body in (string[])["""{"rules":[]}""", """{"name":"other"}""", """{"managed_by":"organization"}"""])
+        foreach (var body in (string[])[$$"""{"rules":[{{Rule}}]}""", """{"name":"other"}""", """{"managed_by":"organization"}"""])
             await AssertRefusedAsync(HttpMethod.Patch, $"/admin/v1/policies/{installed}", body);
         await AssertRefusedAsync(HttpMethod.Delete, $"/admin/v1/policies/{installed}", "{}");
 
