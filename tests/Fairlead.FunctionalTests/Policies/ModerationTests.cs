@@ -145,7 +145,7 @@ public sealed class ModerationTests : IAsyncLifetime
     public async Task Request_OverLimitOfKey_Returns429(string limit, int value, string body)
     {
         await AddPolicyAsync();
-        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"k","project_id":"{{_gateway.ProjectId}}","limits":{"{{limit}}":{{value}}}}""");
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$$"""{"name":"k","project_id":"{{{_gateway.ProjectId}}}","limits":{"{{{limit}}}":{{{value}}} }}""");
         using var client = _gateway.MakeClient(Text(key, "secret"));
         var statuses = new List<int>();
         for (var i = 0; i < 4; i++)
