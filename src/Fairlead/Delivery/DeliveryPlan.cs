@@ -57,8 +57,9 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
     public bool OutlivesRequest => Kind is DeliveryKind.KeptStream or DeliveryKind.Queued or DeliveryKind.Hybrid or DeliveryKind.Stored;
 
     /// <summary>
-    /// Decides. 1. A dialect's stored stream, unless the <c>Prefer</c> header asks for something else. 2. A dialect's background request. 3. A dialect's own choice of delivery. 4. The
-    /// <c>Prefer</c> header, where the dialect allows it. 5. Otherwise the client waits; then there can be no webhook.
+    /// Decides. 1. A dialect's stored stream, unless the <c>Prefer</c> header asks for something else. 2. A dialect's background request.
+    /// 3. A dialect's own choice of delivery. 4. The <c>Prefer</c> header, where the dialect allows it. 5. Otherwise the client waits; then
+    /// there can be no webhook.
     /// </summary>
     /// <param name="call">The call. Its request was read without an error.</param>
     /// <param name="headers">The headers of the request.</param>
@@ -71,7 +72,11 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
         var preferred = PreferredOf(call, headers);
         if (preferred is null && dialect.StoredStreams is { } stored && stored.IsStored(call))
         {
-            return (new DeliveryPlan(DeliveryKind.KeptStream) { StoredStreams = stored, EndsWithClient = stored.EndsWithClient(call) }, null);
+            return (new DeliveryPlan(DeliveryKind.KeptStream)
+            {
+                StoredStreams = stored,
+                EndsWithClient = stored.EndsWithClient(call),
+            }, null);
         }
 
         // 2.

@@ -63,9 +63,11 @@ internal sealed class StoredDelivery(
     private async Task<bool> EndsInTimeAsync(IClientResponse response, GenerationRun run, DeliveryPlan plan)
     {
         using var leaving = plan.EndsWithClient ? StopWithClient(response, run) : default;
+        // Without a maximum, there is no 202 for which a client that has left could not wait.
+        var left = plan.Wait == Timeout.InfiniteTimeSpan ? CancellationToken.None : response.Aborted;
         try
         {
-            await run.Completion.WaitAsync(plan.Wait, time, plan.Wait == Timeout.InfiniteTimeSpan ? CancellationToken.None : response.Aborted);
+            await run.Completion.WaitAsync(plan.Wait, time, left);
             return true;
         }
         catch (TimeoutException)

@@ -15,6 +15,9 @@ internal sealed record GenerationListPosition(DateTimeOffset? At, string? Stored
 {
     public static readonly GenerationListPosition Start = new(null, null, null);
 
+    /// <summary>The year 9000.</summary>
+    private const long MaxMilliseconds = 221_845_392_000_000;
+
     private static readonly TimeSpan Precision = TimeSpan.FromMilliseconds(1);
 
     /// <summary>Stored generations continue before this id; null for all.</summary>
@@ -35,8 +38,7 @@ internal sealed record GenerationListPosition(DateTimeOffset? At, string? Stored
         DateTimeOffset? at = null;
         if (parts[0].Length > 0)
         {
-            // Times after the year 9000 are none.
-            if (!long.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out var ms) || ms > 221_845_392_000_000) return null;
+            if (!long.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out var ms) || ms > MaxMilliseconds) return null;
             at = DateTimeOffset.FromUnixTimeMilliseconds(ms);
         }
         if (parts[1].Length > 0 && Ids.TimeOf("gen_", parts[1]) is null) return null;

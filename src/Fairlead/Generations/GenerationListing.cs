@@ -64,7 +64,8 @@ internal sealed class GenerationListing(
     }
 
     /// <summary>Reads a piece of both sources and adds what is certainly next. Returns where the next piece starts; null at the end.</summary>
-    private async Task<GenerationListPosition?> AddPieceAsync(Page page, GenerationListPosition position, CancellationToken cancellationToken)
+    private async Task<GenerationListPosition?> AddPieceAsync(
+        Page page, GenerationListPosition position, CancellationToken cancellationToken)
     {
         var wanted = page.Limit - page.Entries.Count;
         var (stored, lastStored) = await StoredAsync(page, position, wanted, cancellationToken);

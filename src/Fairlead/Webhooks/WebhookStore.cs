@@ -84,7 +84,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
 
     /// <summary>Stores what <paramref name="change"/> returns for it; null when it does not exist.</summary>
     public Task<Webhook?> ChangeAsync(
-        WebhookOwner owner, string id, Func<Webhook, Webhook> change, WebhookRecord? record, CancellationToken cancellationToken) => ChangingAsync(() =>
+        WebhookOwner owner, string id, Func<Webhook, Webhook> change, WebhookRecord? record, CancellationToken cancellationToken) =>
+        ChangingAsync(() =>
         StorageRetry.RunAsync<Webhook?>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);

@@ -186,8 +186,11 @@ internal sealed class StoredProviderEndpoints(
     }
 
     /// <summary>The server to which the keys are sent; null for a kind without one.</summary>
-    private string? OriginOf(StoredProviderRow row) => kinds.Find(row.Kind)?.AddressOf(new ProviderConfig { Kind = row.Kind, BaseUrl = row.BaseUrl })
-        is { } address && Uri.TryCreate(address, UriKind.Absolute, out var url) ? url.GetLeftPart(UriPartial.Authority) : null;
+    private string? OriginOf(StoredProviderRow row)
+    {
+        var address = kinds.Find(row.Kind)?.AddressOf(new ProviderConfig { Kind = row.Kind, BaseUrl = row.BaseUrl });
+        return Uri.TryCreate(address, UriKind.Absolute, out var url) ? url.GetLeftPart(UriPartial.Authority) : null;
+    }
 
     private static GatewayErrorException KeysOfOtherServer(int keys) => EndpointErrors.Conflict(
         $"The provider has {(keys == 1 ? "a key" : $"{keys} keys")}, which would be sent to the new server.",

@@ -26,7 +26,8 @@ internal sealed class V2RequestReader
     private static readonly string[] Known =
     [
         "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "output", "sampling", "reasoning",
-        "delivery", "store", "stream", "metadata", "user", "safety_identifier", "class", "deadline_ms", "task", "prompt", "budget_usd", "route", "rescue", "cache",
+        "delivery", "store", "stream", "metadata", "user", "safety_identifier", "class", "deadline_ms", "task",
+        "prompt", "budget_usd", "route", "rescue", "cache",
     ];
 
     private readonly RequestFacts _facts;

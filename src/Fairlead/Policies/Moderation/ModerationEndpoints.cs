@@ -15,8 +15,8 @@ namespace Fairlead.Policies.Moderation;
 
 /// <summary>
 /// <c>POST /v1/moderations</c> in OpenAI's form: 1. by the deployments of the model that the request names, if it is configured, as far as
-/// the policies of the caller let the input pass, 2. else by the policy rules of the caller. Each request is a call (<see cref="ModerationCalls"/>).
-/// Thread-safe.
+/// the policies of the caller let the input pass, 2. else by the policy rules of the caller. Each request is a call
+/// (<see cref="ModerationCalls"/>). Thread-safe.
 /// </summary>
 internal sealed class ModerationEndpoints(PolicyBook policies, ICatalogue catalogue, ModerationCalls calls, TimeProvider time)
 {

@@ -267,7 +267,7 @@ internal sealed class PolicyEndpoints(
             fields.Invalid("key_id", "There is no key with this id.");
     }
 
-    /// <summary>Refuses an administrator of one organization that would close a policy to itself, or make it look like the installation's.</summary>
+    /// <summary>Refuses an administrator of one organization that would make a policy look like the installation's.</summary>
     private static void RequireManager(Caller caller, string? manager)
     {
         if (manager == PolicyManager.Installation) AdminRights.RequireInstallation(caller, "A policy that the installation manages");
@@ -276,7 +276,8 @@ internal sealed class PolicyEndpoints(
     /// <summary>Refuses rules that ask a model of this installation: the operator pays for its calls.</summary>
     private static void RequireFreeJudges(Caller caller, IReadOnlyList<PolicyRule> rules)
     {
-        if (rules.Any(rule => rule.Model is not null)) AdminRights.RequireInstallation(caller, "A rule that asks a model, which the operator pays for,");
+        if (rules.Any(rule => rule.Model is not null))
+            AdminRights.RequireInstallation(caller, "A rule that asks a model, which the operator pays for,");
     }
 
     private async Task<string> StoredNameAsync(
@@ -295,8 +296,9 @@ internal sealed class PolicyEndpoints(
 
     private async ValueTask<OwnedPolicy?> FindConfiguredAsync(DbConnection connection, EndpointRequest request)
     {
-        var found = PolicyBook.OfConfiguration(configuration.Current.ContentPolicy).FirstOrDefault(policy => policy.Definition.Id == request.Id);
-        return found is not null && await PolicyReach.SeesAsync(connection, request.Caller, found.Owner, request.Cancellation) ? found : null;
+        var all = PolicyBook.OfConfiguration(configuration.Current.ContentPolicy);
+        return all.FirstOrDefault(policy => policy.Definition.Id == request.Id) is { } found
+            && await PolicyReach.SeesAsync(connection, request.Caller, found.Owner, request.Cancellation) ? found : null;
     }
 
     private static bool IsOf(PolicyOwner owner, PolicyOwner wanted) =>

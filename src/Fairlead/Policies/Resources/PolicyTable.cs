@@ -110,7 +110,8 @@ internal static class PolicyTable
             WHERE id = @id
             """,
             [
-                ("@name", storedName), ("@manager", row.ManagedBy), ("@version", row.Version), ("@content", row.Content), ("@updated_at", row.UpdatedAt), ("@id", row.Id),
+                ("@name", storedName), ("@manager", row.ManagedBy), ("@version", row.Version), ("@content", row.Content),
+                ("@updated_at", row.UpdatedAt), ("@id", row.Id),
             ],
             cancellationToken);
 
@@ -151,7 +152,8 @@ internal static class PolicyTable
     private static PolicyRow Read(SqlRow row) => new()
     {
         Id = row.Text("id"),
-        Name = row.Text("name") is var name && name.IndexOf(NameSeparator, StringComparison.Ordinal) is var at and >= 0 ? name[(at + 1)..] : name,
+        Name = row.Text("name") is var name && name.IndexOf(NameSeparator, StringComparison.Ordinal) is var at and >= 0
+            ? name[(at + 1)..] : name,
         ManagedBy = row.Text("managed_by"),
         Owner = new PolicyOwner(row.TextOrNull("organization_id"), row.TextOrNull("project_id"), row.TextOrNull("key_id")),
         Version = row.Int64("version"),
