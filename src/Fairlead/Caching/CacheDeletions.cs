@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Fairlead.Storage;
 
 namespace Fairlead.Caching;
@@ -29,17 +30,31 @@ internal sealed class CacheDeletions(IStorage storage, OutputCache cache, TimePr
     }
 
     /// <summary>Adds a deletion: of a project, a model, both, or everything. When it returns, this node uses it.</summary>
-    public async Task AddAsync(string? projectId, string? model, CancellationToken cancellationToken)
+    /// <param name="projectId">Null for all projects.</param>
+    /// <param name="model">Null for all models.</param>
+    /// <param name="record">Records the deletion in its transaction; null for no record.</param>
+    /// <param name="cancellationToken">Stops it before the change.</param>
+    public async Task AddAsync(
+        string? projectId, string? model, Func<DbConnection, Task>? record, CancellationToken cancellationToken)
     {
-        await storage.ExecuteAsync(
+        await using (var connection = await storage.OpenAsync(cancellationToken))
+        await using (var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken))
+        {
+            await AddAsync(connection, projectId, model, cancellationToken);
+            if (record is not null) await record(connection);
+            await transaction.CommitAsync(cancellationToken);
+        }
+        await RefreshAsync(cancellationToken);
+        if (_last is { } last) Volatile.Write(ref _added, new Reading(last.Counts, time.GetTimestamp()));
+    }
+
+    private static Task<int> AddAsync(DbConnection connection, string? projectId, string? model, CancellationToken cancellationToken) =>
+        connection.ExecuteAsync(
             """
             INSERT INTO cache_deletions (project_id, model, count) VALUES (@project, @model, 1)
             ON CONFLICT (project_id, model) DO UPDATE SET count = cache_deletions.count + 1
             """,
             [("@project", projectId ?? ""), ("@model", model ?? "")], cancellationToken);
-        await RefreshAsync(cancellationToken);
-        if (_last is { } last) Volatile.Write(ref _added, new Reading(last.Counts, time.GetTimestamp()));
-    }
 
     /// <summary>Reads the deletions of all nodes.</summary>
     public async Task RefreshAsync(CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Fairlead.Access;
 using Fairlead.Catalogue;
 using Fairlead.Http;
@@ -35,23 +36,29 @@ internal sealed class CacheEndpoints(CacheDeletions deletions, RedisLevel redis,
         if (model is not null) model = catalogue.Current.Find(model)?.Id ?? throw EndpointErrors.NotFound("model");
 
         // Not the request's token: a client that disconnects must not leave half of it undone.
-        await deletions.AddAsync(project, model, CancellationToken.None);
+        await deletions.AddAsync(project, model, RecordOf(request, project, model), CancellationToken.None);
+        audit?.Committed();
         if (redis.IsConfigured) await RemoveFromRedisAsync(project, model);
-        audit?.Record(new AdminAction(request.Actor, "cache.delete")
-        {
-            ResourceType = "cache",
-            ProjectId = project,
-            Before = json =>
-            {
-                json.WriteStartObject();
-                json.WriteString(Project, project);
-                json.WriteString(Model, model);
-                json.WriteEndObject();
-            },
-        });
         CacheLog.Deleted(logger, project ?? "all projects", model ?? "all models", request.Caller.KeyId);
         return EndpointResult.NoContent();
     }
+
+    private Func<DbConnection, Task>? RecordOf(EndpointRequest request, string? project, string? model) =>
+        audit is null ? null : connection => audit.RecordAsync(
+            connection,
+            new AdminAction(request.Actor, "cache.delete")
+            {
+                ResourceType = "cache",
+                ProjectId = project,
+                Before = json =>
+                {
+                    json.WriteStartObject();
+                    json.WriteString(Project, project);
+                    json.WriteString(Model, model);
+                    json.WriteEndObject();
+                },
+            },
+            CancellationToken.None);
 
     // No call finds what is left there. It is removed so that its content is gone too.
     private async Task RemoveFromRedisAsync(string? project, string? model)

@@ -25,6 +25,8 @@ internal static class CatalogueServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, StoredProviderSchema>();
         services.TryAddSingleton<IHostResolver, SystemHostResolver>();
         services.AddSingleton<SecretBox>();
+        services.AddSingleton<StoredProviderNames>();
+        services.AddSingleton<IConfigurationCheck>(provider => provider.GetRequiredService<StoredProviderNames>());
         services.AddSingleton<StoredProviders>();
         services.AddHostedService<StoredProviderRefresher>();
         services.AddSingleton<IAdminEndpoints, StoredProviderEndpoints>();

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Catalogue.States;
@@ -57,15 +58,18 @@ internal sealed class DeploymentEndpoints(
         fields.ThrowIfInvalid();
 
         var row = Find(request);
-        var before = states.Of(row.Id);
-        if (await store.SetAsync(row.Id, state!, request.Caller.KeyId, request.Cancellation))
-        {
-            CatalogueLog.StateChanged(logger, row.Id, state!, request.Caller.KeyId);
-            audit?.Record(new AdminAction(request.Actor, "deployment.update")
+        Func<DbConnection, string, Task>? record = audit is null ? null : (connection, before) => audit.RecordAsync(
+            connection,
+            new AdminAction(request.Actor, "deployment.update")
             {
                 ResourceType = "deployment", ResourceId = row.Id, Before = json => WriteState(json, before),
                 After = json => WriteState(json, state!),
-            });
+            },
+            request.Cancellation);
+        if (await store.SetAsync(row.Id, state!, request.Caller.KeyId, record, request.Cancellation))
+        {
+            audit?.Committed();
+            CatalogueLog.StateChanged(logger, row.Id, state!, request.Caller.KeyId);
         }
         try
         {

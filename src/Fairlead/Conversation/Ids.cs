@@ -70,6 +70,17 @@ internal static class Ids
         return ms <= 221_845_392_000_000 ? DateTimeOffset.FromUnixTimeMilliseconds(ms) : null;
     }
 
+    /// <summary>Before all ids with this prefix that were made at this time or later, and after all others.</summary>
+    public static string FirstAt(string prefix, DateTimeOffset at) =>
+        string.Create(prefix.Length + 26, (prefix, at.ToUnixTimeMilliseconds()), static (chars, state) =>
+        {
+            state.prefix.CopyTo(chars);
+            var ulid = chars[state.prefix.Length..];
+            ulid.Fill(Alphabet[0]);
+            var ms = state.Item2;
+            for (var i = 9; i >= 0; i--, ms >>= 5) ulid[i] = Alphabet[(int)(ms & 31)];
+        });
+
     private static long Next(TimeProvider time)
     {
         var ms = time.GetUtcNow().ToUnixTimeMilliseconds();

@@ -9,4 +9,7 @@ internal enum Operation
 
     /// <summary>Only counting; nothing is generated or charged.</summary>
     CountTokens,
+
+    /// <summary>Judging texts. Nothing is generated; the input is charged if its model has a price.</summary>
+    Moderation,
 }

@@ -67,7 +67,7 @@ internal sealed class AcceptedJobs(
 
     /// <summary>
     /// Stores a generation that this process runs, and renews its lease from then on. The caller starts the run, if it has not started
-    /// yet, and then calls <see cref="FinishInStore"/>.
+    /// yet, and then calls <see cref="FinishInStoreAsync"/>.
     /// </summary>
     /// <returns>Null, or <paramref name="unavailable"/> if the store is unavailable.</returns>
     public async Task<GatewayError?> AddRunAsync(GenerationRun run, GenerationRecord record, GatewayError unavailable)
@@ -83,8 +83,8 @@ internal sealed class AcceptedJobs(
         return null;
     }
 
-    /// <summary>Stores the result of the run when it has ended, and disposes it.</summary>
-    public void FinishInStore(GenerationRun run, GenerationRecord record) => _ = finisher.FinishAsync(run, record with { Request = [] });
+    /// <summary>Stores the result of the run when it has ended, and disposes it. Never throws.</summary>
+    public Task FinishInStoreAsync(GenerationRun run, GenerationRecord record) => finisher.FinishAsync(run, record with { Request = [] });
 
     public static GatewayError Unavailable(string message) => new(ErrorCode.StoreUnavailable, message) { RetryAfter = RetryAfter };
 

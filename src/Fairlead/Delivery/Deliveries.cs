@@ -1,12 +1,13 @@
 namespace Fairlead.Delivery;
 
-/// <summary>The five deliveries, by their kind. Thread-safe.</summary>
+/// <summary>The six deliveries, by their kind. Thread-safe.</summary>
 internal sealed class Deliveries(
     SyncDelivery sync,
     StreamDelivery stream,
     KeptStreamDelivery keptStream,
     QueuedDelivery queued,
-    HybridDelivery hybrid)
+    HybridDelivery hybrid,
+    StoredDelivery stored)
 {
     public IDelivery Of(DeliveryKind kind) => kind switch
     {
@@ -15,6 +16,7 @@ internal sealed class Deliveries(
         DeliveryKind.KeptStream => keptStream,
         DeliveryKind.Queued => queued,
         DeliveryKind.Hybrid => hybrid,
+        DeliveryKind.Stored => stored,
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such delivery."),
     };
 }

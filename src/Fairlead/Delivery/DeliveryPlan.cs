@@ -23,17 +23,26 @@ internal enum DeliveryKind
 
     /// <summary>The whole response if it is ready in time; otherwise an immediate response, and the same generation continues.</summary>
     Hybrid,
+
+    /// <summary>The same for a generation that is stored from its start. The wait may be infinite.</summary>
+    Stored,
 }
 
 /// <summary>How one call is delivered. The decision is made once, after the request was read and before anything runs.</summary>
 /// <param name="Kind">The delivery.</param>
 internal readonly record struct DeliveryPlan(DeliveryKind Kind)
 {
-    /// <summary>How long the client of a <see cref="DeliveryKind.Hybrid"/> delivery waits; zero for all others.</summary>
+    /// <summary>
+    /// How long the client of a <see cref="DeliveryKind.Hybrid"/> or <see cref="DeliveryKind.Stored"/> delivery waits; zero for all
+    /// others.
+    /// </summary>
     public TimeSpan Wait { get; private init; }
 
     /// <summary>Whether the <c>Prefer</c> header chose the delivery. The response must confirm that (RFC 7240).</summary>
     public bool IsPreferred { get; private init; }
+
+    /// <summary>Whether a stored generation ends when its client leaves.</summary>
+    public bool EndsWithClient { get; private init; }
 
     /// <summary>The part of the dialect that shows a stored stream; null unless it is a <see cref="DeliveryKind.KeptStream"/>.</summary>
     public IStoredStreams? StoredStreams { get; private init; }
@@ -45,11 +54,12 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
     public bool Streams => Kind is DeliveryKind.Stream or DeliveryKind.KeptStream;
 
     /// <summary>Whether the generation continues after its request has ended.</summary>
-    public bool OutlivesRequest => Kind is DeliveryKind.KeptStream or DeliveryKind.Queued or DeliveryKind.Hybrid;
+    public bool OutlivesRequest => Kind is DeliveryKind.KeptStream or DeliveryKind.Queued or DeliveryKind.Hybrid or DeliveryKind.Stored;
 
     /// <summary>
-    /// Decides. 1. A dialect's stored stream. 2. A dialect's background request. 3. A dialect's own choice of delivery. 4. The
-    /// <c>Prefer</c> header, where the dialect allows it. 5. Otherwise the client waits; then there can be no webhook.
+    /// Decides. 1. A dialect's stored stream, unless the <c>Prefer</c> header asks for something else. 2. A dialect's background request.
+    /// 3. A dialect's own choice of delivery. 4. The <c>Prefer</c> header, where the dialect allows it. 5. Otherwise the client waits; then
+    /// there can be no webhook.
     /// </summary>
     /// <param name="call">The call. Its request was read without an error.</param>
     /// <param name="headers">The headers of the request.</param>
@@ -59,9 +69,14 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
         var dialect = call.Dialect;
 
         // 1. Before 2: a background request that is streamed is both.
-        if (dialect.StoredStreams is { } stored && stored.IsStored(call))
+        var preferred = PreferredOf(call, headers);
+        if (preferred is null && dialect.StoredStreams is { } stored && stored.IsStored(call))
         {
-            return (new DeliveryPlan(DeliveryKind.KeptStream) { StoredStreams = stored }, null);
+            return (new DeliveryPlan(DeliveryKind.KeptStream)
+            {
+                StoredStreams = stored,
+                EndsWithClient = stored.EndsWithClient(call),
+            }, null);
         }
 
         // 2.
@@ -71,23 +86,34 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
         }
 
         // 3.
-        if (dialect.Delivery?.Of(call) is { } chosen) return (JobOf(chosen), null);
+        var stores = dialect.Delivery?.Stores(call) == true;
+        if (dialect.Delivery?.Of(call) is { } chosen) return (JobOf(chosen, stores), null);
 
         // 4.
-        var allowsPrefer = dialect.Delivery?.AllowsPreferHeader(call) ?? !call.Streams;
-        if (allowsPrefer && call.Operation != Operation.CountTokens && headers.TryGetValue("Prefer", out var prefer)
-            && Preference.Of(prefer) is { RespondAsync: true } preferred)
-        {
-            return (JobOf(preferred) with { IsPreferred = true }, null);
-        }
+        if (preferred is not null) return (JobOf(preferred.Value, stores) with { IsPreferred = true }, null);
 
         // 5.
+        if (stores && !call.Streams)
+        {
+            return (new DeliveryPlan(DeliveryKind.Stored)
+            {
+                Wait = Timeout.InfiniteTimeSpan,
+                EndsWithClient = !call.ContinuesWithoutClient,
+            }, null);
+        }
         var live = new DeliveryPlan(call.Streams ? DeliveryKind.Stream : DeliveryKind.Sync);
         return (live, call.Facts.Extension.Webhook is null ? null : NoWebhook());
     }
 
-    private static DeliveryPlan JobOf(Preference preference) => preference.Wait is > 0 and var seconds
-        ? new DeliveryPlan(DeliveryKind.Hybrid) { Wait = TimeSpan.FromSeconds(seconds) }
+    private static Preference? PreferredOf(GatewayCall call, IHeaderDictionary headers)
+    {
+        var allowsPrefer = call.Dialect.Delivery?.AllowsPreferHeader(call) ?? !call.Streams;
+        return allowsPrefer && call.Operation != Operation.CountTokens && headers.TryGetValue("Prefer", out var prefer)
+            && Preference.Of(prefer) is { RespondAsync: true } preferred ? preferred : null;
+    }
+
+    private static DeliveryPlan JobOf(Preference preference, bool stores) => preference.Wait is > 0 and var seconds
+        ? new DeliveryPlan(stores ? DeliveryKind.Stored : DeliveryKind.Hybrid) { Wait = TimeSpan.FromSeconds(seconds) }
         : new DeliveryPlan(DeliveryKind.Queued);
 
     private static GatewayError NoWebhook() => GatewayError.Unsupported(

@@ -24,6 +24,8 @@ internal static class DeliveryServiceCollectionExtensions
         services.TryAddSingleton<KeptStreamDelivery>();
         services.TryAddSingleton<QueuedDelivery>();
         services.TryAddSingleton<HybridDelivery>();
+        services.TryAddSingleton<StoredDelivery>();
+        services.TryAddSingleton<AwaitedResult>();
         services.TryAddSingleton<Deliveries>();
         services.TryAddSingleton<CallConclusion>();
         services.TryAddSingleton<GatewayEndpoint>();

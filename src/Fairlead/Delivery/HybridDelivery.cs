@@ -1,9 +1,6 @@
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Generations;
-using Fairlead.Http;
-using Fairlead.Idempotency;
-using Fairlead.Policies.Checking;
 using Fairlead.Pipeline;
 
 namespace Fairlead.Delivery;
@@ -19,7 +16,7 @@ internal sealed class HybridDelivery(
     AcceptedResponse accepted,
     JobCalls calls,
     GenerationRunner runner,
-    IdempotencyKeys keys,
+    AwaitedResult awaited,
     TimeProvider time) : IDelivery
 {
     public async Task<GatewayError?> DeliverAsync(ClientExchange exchange, GatewayCall call, DeliveryPlan plan)
@@ -80,7 +77,7 @@ internal sealed class HybridDelivery(
         var unavailable = new GatewayError(
             ErrorCode.StoreUnavailable, "The generation could not be stored. Its result went to the client that waited for it.");
         if (await jobs.AddRunAsync(run, record, unavailable) is not null) return false;
-        jobs.FinishInStore(run, record);
+        _ = jobs.FinishInStoreAsync(run, record);
         return true;
     }
 
@@ -110,34 +107,8 @@ internal sealed class HybridDelivery(
         }
 
         // 7.
-        if (result.Error is { } failed)
-        {
-            call.Attempts.AddRange(run.Call.Attempts);
-            call.Ending = run.Call.Ending;
-            await keys.ConcludeAsync(call, failed);
-        }
-        else
-        {
-            await keys.CompleteAsync(call, result.Status, "application/json", result.Body);
-        }
-        if (!response.Aborted.IsCancellationRequested) await WriteResultAsync(response, run, result);
-    }
-
-    private static async Task WriteResultAsync(IClientResponse response, GenerationRun run, RunResult result)
-    {
-        if (result.Error is { } error)
-        {
-            response.Status = ErrorBodyWriter.StatusOf(error, run.Call.Dialect.ErrorShape);
-            ErrorResponses.WriteHeaders(response.Headers, error, run.Call.Dialect.ErrorShape);
-        }
-        else
-        {
-            response.Status = result.Status;
-            response.Headers.ContentType = "application/json";
-        }
-        ReplyHeaders.Write(response.Headers, run.Call, result.Error);
-        var body = Originals.Of(run.Call) is { } originals ? originals.Restore(result.Body) : result.Body;
-        response.Headers.ContentLength = body.Length;
-        await response.WriteBodyAsync(body, response.Aborted);
+        await awaited.ConcludeAsync(call, run, result);
+        var body = AwaitedResult.Prepare(response, run, result);
+        if (!response.Aborted.IsCancellationRequested) await response.WriteBodyAsync(body, response.Aborted);
     }
 }

@@ -25,7 +25,7 @@ internal sealed class KeptStreamDelivery(
         if (!admitted.IsAdmitted) return admitted.Error;
 
         // 2. Both before the generation is stored: if there is no memory for them, the request is refused and nothing runs.
-        var record = JobCalls.RunningOf(call, null);
+        var record = JobCalls.RunningOf(call, null, plan.EndsWithClient);
         if (calls.ViewOf(record, call.Caller) is not { } view)
         {
             throw new InvalidOperationException("A request that was read cannot be read again.");
@@ -43,6 +43,7 @@ internal sealed class KeptStreamDelivery(
 
             // 4.
             run.TakeOver(call);
+            run.IsAwaited = plan.EndsWithClient;
             run.Start(runner.RunAsync);
             isStarted = true;
         }
@@ -50,13 +51,14 @@ internal sealed class KeptStreamDelivery(
         {
             if (!isStarted) run.Dispose();
         }
-        jobs.FinishInStore(run, record);
+        _ = jobs.FinishInStoreAsync(run, record);
 
         // 5.
         response.Headers["Api-Version"] = call.Caller.ApiVersion;
         ReplyHeaders.WriteNotices(response.Headers, call);
         var events = EventWriters.ViewOf(view, record, plan.StoredStreams!, response.Events.Format);
         await streams.RelayAsync(response, call, record, events, after: -1);
+        if (plan.EndsWithClient && response.Aborted.IsCancellationRequested) run.Stop(CancellationReason.ClientLeft);
         return null;
     }
 }

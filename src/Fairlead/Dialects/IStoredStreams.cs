@@ -15,6 +15,9 @@ internal interface IStoredStreams
     /// <summary>Whether the request asks for such a stream. Its generation is then stored from the start.</summary>
     bool IsStored(GatewayCall call);
 
+    /// <summary>Whether a stored stream ends when its first client leaves.</summary>
+    bool EndsWithClient(GatewayCall call) => false;
+
     /// <summary>The dialect's view of a stored stream.</summary>
     /// <param name="call">The request, read again.</param>
     /// <param name="record">The stored generation.</param>

@@ -21,7 +21,8 @@ internal static class AuditedGeneration
         using var document = JsonDocument.Parse(record);
         var root = document.RootElement;
         var outcome = GenerationStatusNames.ParseOutcome(Text(root, "outcome")!);
-        var at = root.GetProperty("at").GetDateTimeOffset();
+        // With the precision of stored generations, which is also that of filters.
+        var at = JobCalls.Stored(root.GetProperty("at").GetDateTimeOffset());
         json.WriteStartObject();
         json.WriteString("id", Text(root, "generation_id"));
         json.WriteString("object", "generation");

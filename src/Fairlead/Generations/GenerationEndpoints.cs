@@ -11,7 +11,7 @@ using Fairlead.Storage;
 
 namespace Fairlead.Generations;
 
-/// <summary>Reads, waits for and cancels generations that outlive their request. A key sees those of its project. Thread-safe.</summary>
+/// <summary>Reads, waits for and cancels generations. A key sees those of its project. Thread-safe.</summary>
 internal sealed class GenerationEndpoints(
     IStorage storage,
     IGenerationStore store,
@@ -27,7 +27,6 @@ internal sealed class GenerationEndpoints(
     IErasedGenerations? erased = null)
 {
     private const int MaxWaitSeconds = 60;
-    private const int MaxListed = 100;
 
     // Notifications may be lost, so the row itself is read from time to time.
     private static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
@@ -86,35 +85,6 @@ internal sealed class GenerationEndpoints(
         return new KeptStreamResult(streams, call, record with { Request = [] }, new TypedEventsView(call, record), after);
     }
 
-    public async Task<EndpointResult> ListAsync(EndpointRequest request)
-    {
-        var query = new QueryReader(request.Query, "limit", "cursor", "status", "model", "created_after", "created_before");
-        var limit = query.Integer("limit", 1, MaxListed, 20);
-        var status = query.OneOf("status", GenerationStatusNames.All);
-        var model = query.Text("model");
-        var (after, before) = (query.Time("created_after"), query.Time("created_before"));
-        var cursor = query.Text("cursor");
-        if (cursor is not null && !IsCursor(cursor)) query.AddError("cursor", "Must be a next_cursor of this list.");
-        if (query.Error is { } error) return error;
-
-        var wanted = status is null ? (GenerationStatus?)null : GenerationStatusNames.Parse(status);
-        var filter = new GenerationFilter(request.Caller.ProjectId, wanted, model, cursor, limit + 1)
-        {
-            CreatedAfter = after,
-            CreatedBefore = before,
-        };
-        var rows = await store.ListAsync(filter, request.Cancellation);
-        return EndpointResult.LargeJson(json =>
-        {
-            json.WriteStartObject();
-            json.WriteStartArray("data");
-            foreach (var row in rows.Take(limit)) writer.Write(json, row);
-            json.WriteEndArray();
-            json.WriteString("next_cursor", rows.Count > limit ? rows[limit - 1].Id : null);
-            json.WriteEndObject();
-        });
-    }
-
     public async Task<EndpointResult> CancelAsync(EndpointRequest request)
     {
         var (project, id) = (request.Caller.ProjectId, request.Id);
@@ -122,12 +92,12 @@ internal sealed class GenerationEndpoints(
         if (await store.FindAsync(project, id, request.Cancellation) is not { } record) return await AuditedAsync(request);
         var (outcome, error) = CallOutcome.Of(CancellationReason.Requested);
         var before = await store.CancelAsync(project, id, ends.WithoutRun(record, outcome, error), CancellationToken.None);
-        if (before is null) return NotFound(id);
+        if (before is null) return await AuditedAsync(request);
         if (before == GenerationStatus.Queued) storage.Notifier.Announce(JobNotices.Changed, id);
         if (before == GenerationStatus.InProgress) storage.Notifier.Announce(JobNotices.Cancel, id);
         return await store.FindAsync(project, id, request.Cancellation) is { } now
             ? await ResultAsync(request, now, isUnfinished: false)
-            : NotFound(id);
+            : await AuditedAsync(request);
     }
 
     private async Task<GenerationRecord?> AwaitAsync(Caller caller, string id, int seconds, CancellationToken cancellationToken)
@@ -166,7 +136,8 @@ internal sealed class GenerationEndpoints(
     private async Task<EndpointResult> ResultAsync(EndpointRequest request, GenerationRecord known, bool isUnfinished)
     {
         var held = Hold(request);
-        if (await FindWithResultAsync(request, held) is not { } record) return NotFound(known.Id);
+        // It has expired between the two reads.
+        if (await FindWithResultAsync(request, held) is not { } record) return await AuditedAsync(request);
         // The details as an object again, and as they are written.
         held.Count(2L * (record.Details?.Length ?? 0));
         var result = EndpointResult.Body("application/json", length: null, async (output, cancellationToken) =>
@@ -189,37 +160,46 @@ internal sealed class GenerationEndpoints(
     /// <summary>A call that is not stored as a generation, or not any more, as its audit record shows it.</summary>
     private async Task<EndpointResult> AuditedAsync(EndpointRequest request)
     {
-        if (await FindAuditedAsync(request) is not { } record || await IsErasedAsync(request, withRecord: true)) return await MissingAsync(request);
-        return EndpointResult.Json(json => AuditedGeneration.Write(json, record, request.Site))
+        var found = await FindAuditedAsync(request);
+        if (found.Call is not { } call || await IsErasedAsync(request, withRecord: true)) return await MissingAsync(request, found);
+        return EndpointResult.Json(json => AuditedGeneration.Write(json, call.Json, request.Site))
             .WithHeader("Fairlead-Generation", request.Id);
     }
 
-    private async Task<EndpointResult> WithoutContentAsync(EndpointRequest request) =>
-        await FindAuditedAsync(request) is null || await IsErasedAsync(request) ? await MissingAsync(request)
+    private async Task<EndpointResult> WithoutContentAsync(EndpointRequest request)
+    {
+        var found = await FindAuditedAsync(request);
+        return found.Call is null || await IsErasedAsync(request) ? await MissingAsync(request, found)
             : new GatewayError(ErrorCode.ResultExpired, $"The content of the generation '{request.Id}' is not stored: it has expired, or was not kept.");
+    }
 
     /// <summary>Whether it was there once and was erased: its client should not wait for it any longer.</summary>
-    private async Task<GatewayError> MissingAsync(EndpointRequest request) => await IsErasedAsync(request)
+    private async Task<GatewayError> MissingAsync(EndpointRequest request, AuditedLookup lookup) => await IsErasedAsync(request)
         ? new GatewayError(ErrorCode.ResultExpired, $"The generation '{request.Id}' was erased at the request of an administrator.")
         {
             Remedy = "It cannot be restored. Send the request again if you still need a response.",
         }
-        : NotFound(request.Id);
+        : Missing(request.Id, lookup);
 
     private async Task<bool> IsErasedAsync(EndpointRequest request, bool withRecord = false) =>
         erased is not null && await erased.ContainsAsync(request.Caller.ProjectId, request.Id, withRecord, request.Cancellation);
 
-    private async Task<ReadOnlyMemory<byte>?> FindAuditedAsync(EndpointRequest request) =>
-        audited is null ? null : await audited.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation);
+    private Task<AuditedLookup> FindAuditedAsync(EndpointRequest request) => audited is null
+        ? Task.FromResult(new AuditedLookup(null, true))
+        : audited.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation);
+
+    // The database may not have a call yet that this server has ended: then nobody can say that there is none.
+    private static GatewayError Missing(string id, AuditedLookup lookup) => lookup.IsCertain ? NotFound(id)
+        : new GatewayError(ErrorCode.StoreUnavailable, "The database is slow and does not have the latest calls of this server yet.")
+        {
+            RetryAfter = TimeSpan.FromSeconds(5),
+        };
 
     private Task<GenerationRecord?> FindWithResultAsync(EndpointRequest request, MemoryLease held) =>
         store.FindAsync(request.Caller.ProjectId, request.Id, GenerationBodies.Result, held.Count, request.Cancellation);
 
     private MemoryLease Hold(EndpointRequest request) =>
         request.DisposeAfterResponse(new MemoryLease(memory.ShareOf(request.Caller.KeyId)));
-
-    private static bool IsCursor(string text) =>
-        text.Length == 30 && text.StartsWith("gen_", StringComparison.Ordinal) && text.Skip(4).All(char.IsAsciiLetterOrDigit);
 
     private static GatewayError NotFound(string id) => new(ErrorCode.NotFound, id.Length is > 0 and <= 64
         ? $"There is no generation '{id}'; it has not ended yet and is not stored, or its record has expired."

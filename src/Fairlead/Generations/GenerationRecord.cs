@@ -121,6 +121,9 @@ internal sealed record RequestContext(string? AnthropicVersion, string? Anthropi
     /// <summary>Metadata of the caller, or null.</summary>
     public IReadOnlyDictionary<string, string>? Metadata { get; init; }
 
+    /// <summary>The end user that the request names; null for none, and in rows of earlier versions.</summary>
+    public string? EndUser { get; init; }
+
     /// <summary>What the content policies met in the request; null if none applied, and in rows of earlier versions.</summary>
     public Policies.Checking.CheckedInput? Policy { get; init; }
 }
@@ -129,7 +132,11 @@ internal sealed record RequestContext(string? AnthropicVersion, string? Anthropi
 /// <param name="Mode">sync, stream, job or auto.</param>
 /// <param name="WaitSeconds">How long <c>auto</c> waits before it becomes a job; null for the others.</param>
 /// <param name="Continues">Whether it continues when the client leaves.</param>
-internal sealed record GenerationDelivery(string Mode, int? WaitSeconds, bool Continues);
+internal sealed record GenerationDelivery(string Mode, int? WaitSeconds, bool Continues)
+{
+    /// <summary>Whether it ends with its client although it is stored. No other run follows then.</summary>
+    public bool EndsWithClient { get; init; }
+}
 
 /// <summary>Progress of a run.</summary>
 /// <param name="Text">Text of the first choice.</param>
@@ -167,12 +174,22 @@ internal sealed record GenerationEnd(
 
 /// <summary>Selects the generations of a list.</summary>
 /// <param name="ProjectId">Only those of this project.</param>
-/// <param name="Status">Only this status, or null.</param>
-/// <param name="Model">Only this requested model, or null.</param>
 /// <param name="Before">Only ids before this one, or null. Lists are newest first.</param>
 /// <param name="Limit">Maximum number of rows.</param>
-internal sealed record GenerationFilter(string ProjectId, GenerationStatus? Status, string? Model, string? Before, int Limit)
+internal sealed record GenerationFilter(string ProjectId, string? Before, int Limit)
 {
+    /// <summary>Only this status, or null.</summary>
+    public GenerationStatus? Status { get; init; }
+
+    /// <summary>Only this outcome, or null.</summary>
+    public Outcome? Outcome { get; init; }
+
+    /// <summary>Only requests for one of these names of a model; null for all.</summary>
+    public IReadOnlyList<string>? Models { get; init; }
+
+    /// <summary>Only this dialect, or null.</summary>
+    public string? Dialect { get; init; }
+
     /// <summary>Only those created at this time or later, or null.</summary>
     public DateTimeOffset? CreatedAfter { get; init; }
 

@@ -52,7 +52,10 @@ internal sealed class GenerationRun : IDisposable
     public RunEventLog Events { get; }
 
     /// <summary>No other run may follow this one: a part of its stream may have been read, and it cannot start again.</summary>
-    public bool IsLast => CannotRestartStream && Events.Shown.Count > 0;
+    public bool IsLast => IsAwaited || (CannotRestartStream && Events.Shown.Count > 0);
+
+    /// <summary>A client waits for this run and gets its error, so that it can decide itself whether to send the request again.</summary>
+    public bool IsAwaited { get; set; }
 
     /// <summary>
     /// How it is postponed; null if it ends. Once its reservation was handed over, it does not end, whatever part of its stream is read.

@@ -59,10 +59,12 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
 
     public async Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken)
     {
-        var where = "project_id = @project AND batch_id IS NULL AND (expires_at IS NULL OR expires_at > @now)";
+        var where = "project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
         var values = new List<(string, SqlValue)> { ("@project", filter.ProjectId), ("@now", time.GetUtcNow()) };
         if (filter.Status is { } status) Add("status = @status", "@status", status.ToWire());
-        if (filter.Model is { } model) Add("model = @model", "@model", storage.Sql.Storable(model));
+        if (filter.Outcome is { } outcome) Add("outcome = @outcome", "@outcome", outcome.ToWire());
+        if (filter.Dialect is { } dialect) Add("dialect = @dialect", "@dialect", storage.Sql.Storable(dialect));
+        if (filter.Models is { } models) AddAny("model", models);
         if (filter.CreatedAfter is { } since) Add("created_at >= @since", "@since", since);
         if (filter.CreatedBefore is { } until) Add("created_at < @until", "@until", until);
         if (filter.Before is { } before) Add("id < @before", "@before", storage.Sql.Storable(before));
@@ -72,11 +74,41 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
             $"SELECT {GenerationSql.Columns} FROM generations WHERE {where} ORDER BY id DESC LIMIT {limit}",
             [.. values], GenerationSql.Read, cancellationToken);
 
+        void AddAny(string column, IReadOnlyList<string> wanted)
+        {
+            where += " AND " + AnyOf(column, wanted, values);
+        }
+
         void Add(string condition, string name, SqlValue value)
         {
             where += " AND " + condition;
             values.Add((name, value));
         }
+    }
+
+    public async Task<IReadOnlySet<string>> KnownAsync(
+        string projectId, IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
+    {
+        if (ids.Count == 0) return new HashSet<string>();
+        var values = new List<(string, SqlValue)> { ("@project", projectId), ("@now", time.GetUtcNow()) };
+        var condition = AnyOf("id", ids, values);
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        var known = await connection.QueryAsync(
+            $"SELECT id FROM generations WHERE {condition} AND project_id = @project AND (expires_at IS NULL OR expires_at > @now)",
+            [.. values], row => row.Text("id"), cancellationToken);
+        return known.ToHashSet(StringComparer.Ordinal);
+    }
+
+    private string AnyOf(string column, IEnumerable<string> wanted, List<(string, SqlValue)> values)
+    {
+        var names = new List<string>();
+        foreach (var value in wanted)
+        {
+            var name = string.Create(CultureInfo.InvariantCulture, $"@{column}{names.Count}");
+            names.Add(name);
+            values.Add((name, storage.Sql.Storable(value)));
+        }
+        return $"{column} IN ({string.Join(", ", names)})";
     }
 
     public async Task<int> PositionAsync(GenerationRecord record, CancellationToken cancellationToken)

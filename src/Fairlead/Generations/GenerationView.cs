@@ -45,7 +45,8 @@ internal sealed class TypedEventsView(GatewayCall call, GenerationRecord record)
     public override void WriteEnd(GenerationRecord ended, IBufferWriter<byte> output)
     {
         using var generation = new PooledBuffer(2048);
-        using (var json = new Utf8JsonWriter(generation, ErrorBodyWriter.WriterOptions)) GenerationWriter.WriteOne(json, ended, null, null);
+        using (var json = new Utf8JsonWriter(generation, ErrorBodyWriter.WriterOptions)) 
+            GenerationWriter.WriteOne(json, ended, null, null, isStored: true);
         _writer.WriteEnd(ended, generation.WrittenSpan, output);
     }
 }

@@ -42,15 +42,17 @@ internal sealed class GenerationWriter(
     public void Write(Utf8JsonWriter json, GenerationRecord record, int? position = null)
     {
         var progress = record.IsFinal ? null : running.Find(record.Id)?.ProgressBy(counter) ?? GenerationProgress.Read(record.Progress);
-        WriteOne(json, record, position is { } before ? (before, Expected(before)) : null, progress);
+        WriteOne(json, record, position is { } before ? (before, Expected(before)) : null, progress, isStored: true);
     }
 
     /// <param name="json">Receives the object.</param>
     /// <param name="record">The generation.</param>
     /// <param name="queue">Its position in the queue and expected start; null if it is not queued or the position is unknown.</param>
     /// <param name="progress">Progress of a generation that has not ended; null if it is unknown.</param>
+    /// <param name="isStored">Whether its result and its events can be read again.</param>
     public static void WriteOne(
-        Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, GenerationProgress? progress)
+        Utf8JsonWriter json, GenerationRecord record, (int Position, DateTimeOffset? ExpectedStart)? queue, GenerationProgress? progress,
+        bool isStored)
     {
         json.WriteStartObject();
         json.WriteString("id", record.Id);
@@ -81,6 +83,7 @@ internal sealed class GenerationWriter(
         json.WriteStartObject("metadata");
         foreach (var (name, value) in record.Context.Metadata ?? new Dictionary<string, string>()) json.WriteString(name, value);
         json.WriteEndObject();
+        json.WriteBoolean("content_stored", isStored);
         if (record.Details is { } details) GenerationDetails.CopyTo(json, details);
         else WriteProgress(json, record.IsFinal ? null : progress);
         json.WriteEndObject();

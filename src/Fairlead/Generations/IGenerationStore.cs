@@ -32,7 +32,10 @@ internal interface IGenerationStore
     Task<GenerationRecord?> FindExpiredAsync(
         string projectId, string id, GenerationBodies bodies, Action<long>? count, CancellationToken cancellationToken);
 
-    /// <summary>Newest first, without bodies, and without the lines of batches.</summary>
+    /// <summary>Which of these generations the project has. Those that have expired are not among them.</summary>
+    Task<IReadOnlySet<string>> KnownAsync(string projectId, IReadOnlyCollection<string> ids, CancellationToken cancellationToken);
+
+    /// <summary>Newest first, without bodies.</summary>
     Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken);
 
     /// <summary>Number of generations in the queue before this one.</summary>

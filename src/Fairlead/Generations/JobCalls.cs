@@ -47,7 +47,8 @@ internal sealed class JobCalls(
         {
             Address = call.Address?.ToString(),
             Delivery = call.Delivery ?? DeliveryOf(call),
-            Metadata = call.Facts.V2?.Conversation.Metadata,
+            Metadata = MetadataOf(call),
+            EndUser = call.Facts.Labels?.EndUser,
             Policy = CheckedInput.Of(call.Policy),
         },
         WebhookUrl = call.Facts.Extension.Webhook,
@@ -58,6 +59,12 @@ internal sealed class JobCalls(
         Deadline = call.Deadline,
     };
 
+    private static IReadOnlyDictionary<string, string>? MetadataOf(GatewayCall call)
+    {
+        if (call.Facts.V2 is { } own) return own.Conversation.Metadata;
+        return call.Facts.Labels is { Metadata.Count: > 0 } labels ? labels.Metadata.ToDictionary(StringComparer.Ordinal) : null;
+    }
+
     /// <summary>The generation of a call that goes into the queue.</summary>
     public static GenerationRecord QueuedOf(GatewayCall call)
     {
@@ -67,14 +74,20 @@ internal sealed class JobCalls(
 
     /// <summary>The generation of a call that runs as soon as it is accepted.</summary>
     /// <param name="call">The call.</param>
-    /// <param name="wait">How long its client waits for the whole response; null if the client reads a stream.</param>
-    public static GenerationRecord RunningOf(GatewayCall call, TimeSpan? wait)
+    /// <param name="wait">
+    /// How long its client waits for the whole response, infinite to its end; null if the client reads a stream.
+    /// </param>
+    /// <param name="endsWithClient">Whether it ends with its client.</param>
+    public static GenerationRecord RunningOf(GatewayCall call, TimeSpan? wait, bool endsWithClient = false)
     {
         var record = RecordOf(call) with { Status = GenerationStatus.InProgress, Runs = 1, StartedAt = Stored(call.Time.GetUtcNow()) };
-        var delivery = wait is { } time
-            ? new GenerationDelivery("auto", (int)time.TotalSeconds, call.ContinuesWithoutClient)
-            : new GenerationDelivery("stream", null, call.ContinuesWithoutClient);
-        return record with { Context = record.Context with { Delivery = delivery } };
+        var delivery = wait switch
+        {
+            null => new GenerationDelivery("stream", null, call.ContinuesWithoutClient),
+            { } time when time == Timeout.InfiniteTimeSpan => new GenerationDelivery("sync", null, call.ContinuesWithoutClient),
+            { } time => new GenerationDelivery("auto", (int)time.TotalSeconds, call.ContinuesWithoutClient),
+        };
+        return record with { Context = record.Context with { Delivery = delivery with { EndsWithClient = endsWithClient } } };
     }
 
     /// <summary>A time with the precision of the database, so that all readers see the same.</summary>
@@ -101,6 +114,12 @@ internal sealed class JobCalls(
         if (CallerOf(record.KeyId, record.ProjectId) is not { } caller)
         {
             return (null, new GatewayError(ErrorCode.KeyRevoked, "The API key of this generation was revoked before it started."));
+        }
+        // Nobody waits for it any more: the connection of its client went with the process.
+        if (record.Context.Delivery is { EndsWithClient: true })
+        {
+            return (null, new GatewayError(
+                ErrorCode.InternalError, "The server stopped during this response, and its client with it. Send the request again."));
         }
         var (run, error) = RunOf(record, dialect, caller, isAlone);
         if (run is null || record.EventCount == 0 || !run.CannotRestartStream) return (run, error);

@@ -56,6 +56,7 @@ internal static class JobsServiceCollectionExtensions
         services.AddSingleton<ErasableGenerations>();
         services.AddSingleton<IErasureSource>(provider => provider.GetRequiredService<ErasableGenerations>());
         services.AddSingleton<IErasable>(provider => provider.GetRequiredService<ErasableGenerations>());
+        services.AddSingleton<GenerationListing>();
         services.AddSingleton<GenerationEndpoints>();
         return services;
     }
@@ -71,7 +72,7 @@ internal static class JobsServiceCollectionExtensions
             },
             LogStoreError = (logger, exception) => JobsLog.StoreUnavailable(logger, StorageErrors.Describe(exception)),
         });
-        routes.Read("", generations.ListAsync);
+        routes.Read("", endpoints.ServiceProvider.GetRequiredService<GenerationListing>().ListAsync);
         routes.Read("/{id}", generations.GetAsync);
         routes.Read("/{id}/result", generations.ResultAsync);
         routes.Get("/{id}/events", generations.EventsAsync);

@@ -102,7 +102,8 @@ internal sealed class RunFinisher(
     /// <summary>Returns the generation to the queue if this run was not its last; null if it was.</summary>
     private async Task<GenerationReturn?> ReturnAsync(GenerationRun run, GenerationRecord record, RunResult result, DateTimeOffset now)
     {
-        if (result.Stopped is CancellationReason.Shutdown or CancellationReason.LeaseLost)
+        if (result.Stopped == CancellationReason.LeaseLost
+            || (result.Stopped == CancellationReason.Shutdown && record.Context.Delivery is not { EndsWithClient: true }))
         {
             // Nothing else is written of a run whose lease has ended here. If no other run has the generation, it is queued again.
             var stopped = await ReturnAsync(record, TimeSpan.Zero, countRun: false);

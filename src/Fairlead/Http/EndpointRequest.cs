@@ -34,6 +34,9 @@ internal sealed class EndpointRequest(HttpContext context, Caller caller, ErrorS
     /// <summary>Who acts, for the audit.</summary>
     public AdminActor Actor => AdminActor.Of(Caller, context.Connection.RemoteIpAddress, RequestId);
 
+    /// <summary>Address of the client; null if the transport has none.</summary>
+    public System.Net.IPAddress? RemoteAddress => context.Connection.RemoteIpAddress;
+
     public IQueryCollection Query => context.Request.Query;
 
     public IHeaderDictionary Headers => context.Request.Headers;

@@ -1,13 +1,69 @@
 namespace Fairlead.Pipeline;
 
 /// <summary>
-/// The audit records of calls that have ended, for whoever knows the id of one. A call of this node is found at once, one of another as
-/// soon as its node has written it to the database. Thread-safe.
+/// The audit records of calls that have ended. A call of this node is found at once, one of another as soon as its node has written it to
+/// the database. Thread-safe.
 /// </summary>
 internal interface IAuditedCalls
 {
-    /// <summary>
-    /// The newest record of a generation as JSON; null if the project has none of this id, or it is not stored any more.
-    /// </summary>
-    Task<ReadOnlyMemory<byte>?> FindAsync(string projectId, string generationId, CancellationToken cancellationToken);
+    /// <summary>The newest record of a generation of the project.</summary>
+    Task<AuditedLookup> FindAsync(string projectId, string generationId, CancellationToken cancellationToken);
+
+    /// <summary>Newest first. A generation with several runs has a record of each.</summary>
+    Task<AuditedCallPage> ListAsync(AuditedCallFilter filter, CancellationToken cancellationToken);
+}
+
+/// <summary>One record.</summary>
+/// <param name="Id">Its own id.</param>
+/// <param name="GenerationId">The call.</param>
+/// <param name="At">When the call started, to the millisecond.</param>
+/// <param name="Json">The record.</param>
+internal sealed record AuditedCall(string Id, string GenerationId, DateTimeOffset At, ReadOnlyMemory<byte> Json)
+{
+    /// <summary>Whether it is of a run after which another may have followed.</summary>
+    public bool MayHaveRunAgain { get; init; }
+
+    /// <summary>Where a list continues after it.</summary>
+    public string Cursor { get; init; } = "";
+}
+
+/// <summary>What a look-up found.</summary>
+/// <param name="Call">Null if there is no record, as far as the database knows.</param>
+/// <param name="IsCertain">
+/// Whether the database has every call that this node has ended. Otherwise a call that was not found may exist.
+/// </param>
+internal readonly record struct AuditedLookup(AuditedCall? Call, bool IsCertain);
+
+/// <param name="Calls">At most the limit; fewer when the search stopped at its maximum of work.</param>
+/// <param name="Next">Where the search goes on; null at the end.</param>
+/// <param name="SearchedTo">Later calls than this have all been seen; null at the end.</param>
+internal sealed record AuditedCallPage(IReadOnlyList<AuditedCall> Calls, string? Next, DateTimeOffset? SearchedTo);
+
+/// <summary>Selects the records of a list.</summary>
+/// <param name="ProjectId">Only those of this project.</param>
+/// <param name="Limit">Maximum number of records.</param>
+internal sealed record AuditedCallFilter(string ProjectId, int Limit)
+{
+    /// <summary>Only calls that ended with one of these outcomes; null for all.</summary>
+    public IReadOnlyList<string>? Outcomes { get; init; }
+
+    /// <summary>Only calls of this model of the catalogue; null for all.</summary>
+    public string? Model { get; init; }
+
+    public string? Dialect { get; init; }
+
+    /// <summary>Not before.</summary>
+    public DateTimeOffset? From { get; init; }
+
+    /// <summary>Before.</summary>
+    public DateTimeOffset? To { get; init; }
+
+    /// <summary>The end user that the request names.</summary>
+    public string? EndUser { get; init; }
+
+    /// <summary>Pairs that the metadata of the request has.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Metadata { get; init; } = [];
+
+    /// <summary>The <see cref="AuditedCall.Cursor"/> or <see cref="AuditedCallPage.Next"/> after which the list continues.</summary>
+    public string? After { get; init; }
 }

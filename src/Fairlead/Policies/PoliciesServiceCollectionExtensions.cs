@@ -22,6 +22,7 @@ internal static class PoliciesServiceCollectionExtensions
         services.TryAddSingleton<IHostResolver, SystemHostResolver>();
         services.AddMetrics();
         services.AddSingleton<ISchemaStep, PolicySchema>();
+        services.AddSingleton<ISchemaStep, PolicyManagerSchema>();
         services.AddSingleton<VerdictCache>();
         services.AddSingleton<EndpointJudge>();
         services.AddSingleton<ModelJudge>();
@@ -34,6 +35,7 @@ internal static class PoliciesServiceCollectionExtensions
         services.AddSingleton<IGatewayStage, PolicyOutputStage>();
         services.AddSingleton<IIdentityPart, PolicyIdentity>();
         services.AddSingleton<IAdminEndpoints, PolicyEndpoints>();
+        services.AddSingleton<ModerationCalls>();
         services.AddSingleton<ModerationEndpoints>();
         services.AddHostedService<PolicyRefresher>();
         return services;

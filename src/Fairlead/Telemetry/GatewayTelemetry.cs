@@ -252,6 +252,7 @@ internal sealed class GatewayTelemetry : IDisposable
     {
         Operation.Embeddings => "embeddings",
         Operation.CountTokens => "count_tokens",
+        Operation.Moderation => "moderation",
         _ => call.Dialect.HasMessages ? "chat" : "text_completion",
     };
 

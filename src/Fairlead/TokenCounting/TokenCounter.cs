@@ -56,8 +56,9 @@ internal sealed class TokenCounter
     /// <summary>Tokens of the whole input: messages, tools, schema, media and framing.</summary>
     /// <exception cref="Errors.GatewayErrorException">The request cannot be expressed in the inner language.</exception>
     public TokenEstimate CountInput(GatewayCall call) =>
-        call.Operation == Operation.Embeddings
-            ? CountEmbeddings(call.Embeddings, call.Model)
+        call.Operation == Operation.Embeddings ? CountEmbeddings(call.Embeddings, call.Model)
+            // Moderation models have no public vocabulary.
+            : call.Operation == Operation.Moderation ? GuessInput(call)
             : CountConversation(call.Conversation, call.Model, framed: call.Dialect.HasMessages, call.Facts.InputTokenIds);
 
     // The request was passed on unchanged (several prompts, a suffix), but its ending must still be settled.

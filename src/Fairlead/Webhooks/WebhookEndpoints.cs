@@ -56,14 +56,14 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
             Id = Ids.New(Prefix, time), OwnerId = owner!, Url = url, Description = description, Events = events ?? [WebhookEvents.Every],
             Key = WebhookKey.New(signature == "v1a" ? WebhookSignature.Ed25519 : WebhookSignature.Hmac), CreatedAt = now, UpdatedAt = now,
         };
-        if (!await store.AddAsync(webhook, request.Cancellation))
+        if (!await store.AddAsync(webhook, RecordOf(request, "create"), request.Cancellation))
         {
             throw EndpointErrors.Conflict($"The {family.OwnerName} has {WebhookStore.MaxPerOwner} webhooks, which is the maximum.",
                 $"Delete one that is no longer needed; GET {family.Path} lists them.");
         }
 
+        audit?.Committed();
         WebhooksLog.Changed(logger, "Created webhook", webhook.Id, request.Caller.KeyId);
-        Record(request, "create", null, webhook);
         return EndpointResult.Created(request.Site, $"{family.Path}/{webhook.Id}",
             json => WebhookWriter.Write(json, webhook, withSecret: true));
     }
@@ -86,10 +86,11 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
         if (fields.Has("status") && !fields.HasValue("status")) fields.Invalid("status", "Must not be null.");
         fields.ThrowIfInvalid();
 
-        var changed = await store.ChangeAsync(family.Visible(request), request.Id, webhook => Changed(webhook), request.Cancellation)
+        var changed = await store.ChangeAsync(
+            family.Visible(request), request.Id, webhook => Changed(webhook), RecordOf(request, "update"), request.Cancellation)
             ?? throw NotFound();
+        audit?.Committed();
         WebhooksLog.Changed(logger, "Changed webhook", changed.Id, request.Caller.KeyId);
-        Record(request, "update", known, changed);
         // Deliveries that waited for it may be sent now.
         if (changed.Enabled) outbox.Announce();
         return Result(changed, withSecret: false);
@@ -116,10 +117,10 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
 
     public async Task<EndpointResult> DeleteAsync(EndpointRequest request)
     {
-        var known = await FindAsync(request);
-        if (!await store.DeleteAsync(family.Visible(request), request.Id, request.Cancellation)) throw NotFound();
+        if (!await store.DeleteAsync(family.Visible(request), request.Id, RecordOf(request, "delete"), request.Cancellation))
+            throw NotFound();
+        audit?.Committed();
         WebhooksLog.Changed(logger, "Deleted webhook", request.Id, request.Caller.KeyId);
-        Record(request, "delete", known, null);
         return EndpointResult.NoContent();
     }
 
@@ -138,9 +139,9 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
             PreviousKey = overlap > TimeSpan.Zero ? webhook.Key : null,
             PreviousUntil = overlap > TimeSpan.Zero ? DateTimeOffset.FromUnixTimeMilliseconds((now + overlap).ToUnixTimeMilliseconds())
                 : null,
-        }, request.Cancellation) ?? throw NotFound();
+        }, RecordOf(request, "rotate"), request.Cancellation) ?? throw NotFound();
+        audit?.Committed();
         WebhooksLog.Changed(logger, "Rotated webhook", changed.Id, request.Caller.KeyId);
-        Record(request, "rotate", null, changed);
         return Result(changed, withSecret: true);
     }
 
@@ -169,23 +170,23 @@ internal sealed class WebhookEndpoints(WebhookFamily family, WebhookStore store,
         }
         var delivery = await outbox.AddAsync(webhook,
             new WebhookEvent(webhook.OwnerId, WebhookEvents.Test, time.GetUtcNow(), data.WrittenSpan.ToArray()), request.Cancellation);
-        Record(request, "test", null, webhook);
+        if (audit is not null && family.IsAdministration) audit.Record(ActionOf(request, "test", null, webhook));
         return EndpointResult.Accepted(request.Site, $"{family.Path}/deliveries/{delivery.Id}",
             json => WebhookWriter.Write(json, delivery, []));
     }
 
-    private void Record(EndpointRequest request, string verb, Webhook? before, Webhook? after)
-    {
-        if (audit is null || !family.IsAdministration) return;
-        audit.Record(new AdminAction(request.Actor, "webhook." + verb)
+    private WebhookRecord? RecordOf(EndpointRequest request, string verb) => audit is null || !family.IsAdministration ? null
+        : (connection, before, after) => audit.RecordAsync(connection, ActionOf(request, verb, before, after), request.Cancellation);
+
+    private static AdminAction ActionOf(EndpointRequest request, string verb, Webhook? before, Webhook? after) =>
+        new(request.Actor, "webhook." + verb)
         {
             ResourceType = "webhook",
             ResourceId = (after ?? before)!.Id,
             OrganizationId = (after ?? before)!.OwnerId,
             Before = before is null ? null : json => WebhookWriter.Write(json, before, withSecret: false),
             After = after is null ? null : json => WebhookWriter.Write(json, after, withSecret: false),
-        });
-    }
+        };
 
     private async Task<Webhook> FindAsync(EndpointRequest request) =>
         await store.FindAsync(family.Visible(request), request.Id, request.Cancellation) ?? throw NotFound();

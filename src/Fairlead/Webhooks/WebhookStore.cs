@@ -14,7 +14,10 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
 
     /// <summary>Adds it; false when its owner has the maximum already.</summary>
     /// <exception cref="UnknownCommitException">It may have been added.</exception>
-    public Task<bool> AddAsync(Webhook webhook, CancellationToken cancellationToken) => ChangingAsync(() =>
+    /// <param name="webhook">The webhook.</param>
+    /// <param name="record">Records the change in its transaction; null for no record.</param>
+    /// <param name="cancellationToken">Stops it before the change.</param>
+    public Task<bool> AddAsync(Webhook webhook, WebhookRecord? record, CancellationToken cancellationToken) => ChangingAsync(() =>
         StorageRetry.RunUntilKnownAsync(async attempt =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
@@ -30,6 +33,7 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
             cancellationToken);
         if (count >= MaxPerOwner) return false;
         await InsertAsync(connection, webhook, cancellationToken);
+        if (record is not null) await record(connection, null, webhook);
         attempt.Sending();
         await transaction.CommitAsync(cancellationToken);
         return true;
@@ -80,7 +84,8 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
 
     /// <summary>Stores what <paramref name="change"/> returns for it; null when it does not exist.</summary>
     public Task<Webhook?> ChangeAsync(
-        WebhookOwner owner, string id, Func<Webhook, Webhook> change, CancellationToken cancellationToken) => ChangingAsync(() =>
+        WebhookOwner owner, string id, Func<Webhook, Webhook> change, WebhookRecord? record, CancellationToken cancellationToken) =>
+        ChangingAsync(() =>
         StorageRetry.RunAsync<Webhook?>(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
@@ -97,17 +102,23 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
             WHERE id = @id
             """,
             Columns(changed), cancellationToken);
+        if (record is not null) await record(connection, known, changed);
         await transaction.CommitAsync(cancellationToken);
         return changed;
     }));
 
     /// <summary>Removes it with its deliveries; false when it does not exist.</summary>
-    public Task<bool> DeleteAsync(WebhookOwner owner, string id, CancellationToken cancellationToken) => ChangingAsync(() =>
+    public Task<bool> DeleteAsync(
+        WebhookOwner owner, string id, WebhookRecord? record, CancellationToken cancellationToken) => ChangingAsync(() =>
         StorageRetry.RunAsync<bool>(async () =>
     {
-        return await storage.ExecuteAsync(
-            $"DELETE FROM webhooks WHERE id = @id AND {owner.Condition}",
-            [("@id", storage.Sql.Storable(id)), ("@owner", owner.Id)], cancellationToken) > 0;
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        if (await FindAsync(connection, owner, id, storage.Sql.ForUpdate, cancellationToken) is not { } known) return false;
+        await connection.ExecuteAsync("DELETE FROM webhooks WHERE id = @id", [("@id", known.Id)], cancellationToken);
+        if (record is not null) await record(connection, known, null);
+        await transaction.CommitAsync(cancellationToken);
+        return true;
     }));
 
     /// <summary>
@@ -172,3 +183,9 @@ internal sealed class WebhookStore(IStorage storage, TimeProvider time)
         ("@updated", webhook.UpdatedAt),
     ];
 }
+
+/// <summary>Records a change of a webhook in the transaction that is open on the connection.</summary>
+/// <param name="connection">The connection.</param>
+/// <param name="before">Null for a new one.</param>
+/// <param name="after">Null for a deleted one.</param>
+internal delegate Task WebhookRecord(DbConnection connection, Webhook? before, Webhook? after);

@@ -2,10 +2,14 @@ using System.Diagnostics;
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Fairlead.Configuration;
 using Fairlead.FunctionalTests.Common;
+using Fairlead.Providers;
 using Fairlead.Storage;
+using Fairlead.Tests.Common;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Fairlead.FunctionalTests.Administration;
 
@@ -183,6 +187,74 @@ public sealed class StoredProviderTests : IAsyncLifetime
         await gateway.Admin.PostForJsonAsync("/admin/v1/providers", """{"name":"fixed","kind":"openai","base_url":"https://example.com/v1"}""", HttpStatusCode.Conflict);
         await gateway.Admin.GetJsonAsync("/admin/v1/providers/nobody", HttpStatusCode.NotFound);
         await gateway.Admin.PostForJsonAsync("/admin/v1/providers/nobody/keys", """{"name":"k","secret":"abc"}""", HttpStatusCode.NotFound);
+    }
+
+    [Fact]
+    public async Task Change_AddressOfAnotherServerWhileItHasKeys_IsRefused()
+    {
+        await using var other = await FakeUpstream.StartAsync(context => FakeUpstream.Json(context, FakeUpstream.Completion("other")));
+        await using var gateway = await TestGateway.StartAsync(Settings);
+        await gateway.Admin.PostForJsonAsync("/admin/v1/providers", Body());
+        var key = await AddKeyAsync(gateway, Secret);
+        await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, $"/admin/v1/providers/local/keys/{key}", """{"enabled":false}""");
+        var change = $$"""{"base_url":"{{other.Url}}/v1"}""";
+        foreach (var body in (string[])[change, """{"base_url":null}""", $$"""{"base_url":"{{_upstream.Url.Replace("http://", "https://", StringComparison.Ordinal)}}/v1"}"""])
+        {
+            var error = await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", body, HttpStatusCode.Conflict);
+            Assert.Equal("conflict", error.GetProperty("code").GetString());
+            Assert.NotEmpty(error.GetProperty("remedy").GetString()!);
+        }
+        await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, $"/admin/v1/providers/local/keys/{key}", """{"enabled":true}""");
+        Assert.Equal("hello", await ChatAsync(gateway));
+        Assert.Empty(other.Requests);
+
+        // Another path of the same server, and anything once it has no keys.
+        await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", $$"""{"base_url":"{{_upstream.Url}}/v2"}""", HttpStatusCode.OK);
+        using var deleted = await gateway.Admin.DeleteAsync(new Uri($"/admin/v1/providers/local/keys/{key}", UriKind.Relative), Token);
+        await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", change, HttpStatusCode.OK);
+        await AddKeyAsync(gateway, OtherSecret);
+        Assert.Equal("other", await ChatAsync(gateway));
+        Assert.DoesNotContain(other.Headers, headers => headers["Authorization"].Contains(Secret, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Configuration_WithNameOfStoredProvider_IsRefusedAtReloadAndAtStart()
+    {
+        var database = TestPostgres.CreateDatabase();
+        try
+        {
+            var both = Settings.Replace("    fixed:", "    local: { kind: openai, baseUrl: \"http://127.0.0.1:9/v1\" }\n    fixed:", StringComparison.Ordinal);
+            await using (var gateway = await TestGateway.StartOnAsync(database, Settings))
+            {
+                await gateway.Admin.PostForJsonAsync("/admin/v1/providers", Body());
+                await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", """{"enabled":false}""");
+                var source = (FileConfigurationSource)gateway.Services.GetRequiredService<IConfigurationSource>();
+                await ReloadAsync(both);
+                Assert.DoesNotContain("local", source.Current.Providers.Keys);
+                await ReloadAsync(Settings.Replace("fixed:", "other:", StringComparison.Ordinal));
+                Assert.Contains("other", source.Current.Providers.Keys);
+
+                async Task ReloadAsync(string yaml)
+                {
+                    await File.WriteAllTextAsync(Path.Combine(Path.GetDirectoryName(gateway.DataDirectory)!, "fairlead.yaml"), yaml, Token);
+                    // Used when two polls have seen it; the timer may be one of them.
+                    for (var i = 0; i < 3; i++) source.Poll();
+                }
+            }
+            var failure = await Assert.ThrowsAsync<ConfigurationException>(() => TestGateway.StartOnAsync(database, both));
+            var error = Assert.Single(failure.Errors);
+            Assert.Equal("fairlead.providers.local", error.Key);
+            Assert.Contains("DELETE /admin/v1/providers/local", error.Remedy, StringComparison.Ordinal);
+            // The way out.
+            await using var again = await TestGateway.StartOnAsync(database, Settings);
+            using var deleted = await again.Admin.DeleteAsync(new Uri("/admin/v1/providers/local", UriKind.Relative), Token);
+            Assert.Equal(HttpStatusCode.NoContent, deleted.StatusCode);
+            await using var last = await TestGateway.StartOnAsync(database, both);
+        }
+        finally
+        {
+            TestPostgres.DropDatabase(database);
+        }
     }
 
     [Theory]

@@ -69,9 +69,9 @@ public abstract class AuditedGenerationTests : IAsyncLifetime
     {
         var job = await _gateway.Client.PostForJsonAsync("/v2/generations", """{"model":"sim-fast","input":"hi","delivery":{"mode":"job"}}""");
         var generation = await _gateway.Client.GetJsonAsync($"/v2/generations/{Text(job, "id")}?wait=60");
-        Assert.False(generation.TryGetProperty("content_stored", out _));
+        Assert.True(generation.GetProperty("content_stored").GetBoolean());
         Assert.NotEqual(JsonValueKind.Null, generation.GetProperty("output").ValueKind);
-        Assert.All((await _gateway.Client.GetJsonAsync("/v2/generations")).GetProperty("data").EnumerateArray(), listed => Assert.False(listed.TryGetProperty("content_stored", out _)));
+        Assert.All((await _gateway.Client.GetJsonAsync("/v2/generations")).GetProperty("data").EnumerateArray(), listed => Assert.True(listed.GetProperty("content_stored").GetBoolean()));
     }
 
     [Fact]
@@ -82,6 +82,20 @@ public abstract class AuditedGenerationTests : IAsyncLifetime
         Assert.Equal(("failed", "failed"), (Text(generation, "status"), Text(generation, "outcome")));
         Assert.Equal("model_not_found", Text(generation.GetProperty("error"), "code"));
         Assert.Empty(generation.GetProperty("attempts").EnumerateArray());
+    }
+
+    [Fact]
+    public async Task Get_DatabaseThatCannotBeWritten_ReturnsStoreUnavailableUntilItKnows()
+    {
+        string id;
+        await using (await _gateway.BlockWritesAsync())
+        {
+            id = await CallAsync("/v1/chat/completions", "{\"model\":\"sim-fast\"," + Messages + "}");
+            var error = await _gateway.Client.GetJsonAsync("/v2/generations/" + id, HttpStatusCode.ServiceUnavailable);
+            Assert.Equal("store_unavailable", Text(error, "code"));
+            Assert.True(error.GetProperty("retryable").GetBoolean());
+        }
+        Assert.Equal(id, Text(await _gateway.Client.GetJsonAsync("/v2/generations/" + id), "id"));
     }
 
     [Theory]

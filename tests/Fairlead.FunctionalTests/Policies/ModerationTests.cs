@@ -20,10 +20,11 @@ public sealed class ModerationTests : IAsyncLifetime
               providers:
                 up: { kind: openai, baseUrl: {{_upstream.Url}}/v1, apiKey: sk-upstream-secret }
                 simulated: { kind: simulated }
+              retry: { maxRetries: 0 }
               models:
                 omni-moderation-latest:
                   contextWindow: 8000
-                  prices: { input: 0, output: 0 }
+                  prices: { input: 2, output: 0 }
                   capabilities: { tools: false }
                   deployments: [{ provider: up, model: omni-up }]
                 sim-fast:
@@ -105,6 +106,77 @@ public sealed class ModerationTests : IAsyncLifetime
     [InlineData("""{"input":"a","model":"unknown-model"}""", 404)]
     [InlineData("""{"input":"a"}""", 404)]
     public async Task Request_Invalid_IsRefused(string body, int status) => await PostAsync(body, (HttpStatusCode)status);
+
+    [Theory]
+    [InlineData("""{"input":"nothing"}""", "content-policy", null)]
+    [InlineData("""{"model":"omni-moderation-latest","input":["one two three four","five"]}""", "omni-moderation-latest", "up")]
+    public async Task Request_Answered_LeavesAuditRecordAndUsage(string body, string model, string? provider)
+    {
+        await AddPolicyAsync();
+        using var response = await _gateway.Client.PostJsonAsync("/v1/moderations", body);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var id = response.Headers.GetValues("Fairlead-Generation").Single();
+        var record = Assert.Single((await _gateway.Admin.GetJsonAsync("/admin/v1/audit?generation_id=" + id)).GetProperty("data").EnumerateArray());
+        Assert.Equal(("openai.moderations", "/v1/moderations", "complete", model, provider), (Text(record, "dialect"), Text(record, "endpoint"), Text(record, "outcome"), Text(record, "model"), Text(record, "provider")));
+        Assert.DoesNotContain("nothing", record.GetRawText(), StringComparison.Ordinal);
+        var cost = record.GetProperty("cost_usd").GetDecimal();
+        Assert.Equal(provider is not null, cost > 0);
+        Assert.Equal(provider is not null, record.GetProperty("usage").GetProperty("input_tokens").GetInt64() > 0);
+        var usage = (await _gateway.Admin.GetJsonAsync("/admin/v1/usage?group_by=model")).GetProperty("data").EnumerateArray().Single(row => Text(row.GetProperty("group"), "model") == model);
+        Assert.Equal((1, cost), (usage.GetProperty("requests").GetInt32(), usage.GetProperty("cost_usd").GetDecimal()));
+        Assert.Equal(id, Text(Assert.Single((await _gateway.Client.GetJsonAsync("/v2/generations?dialect=openai.moderations")).GetProperty("data").EnumerateArray()), "id"));
+    }
+
+    [Fact]
+    public async Task Request_Blocked_LeavesAuditRecordWithItsVerdict()
+    {
+        await AddPolicyAsync();
+        using var response = await _gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni-moderation-latest","input":"a forbidden thing"}""");
+        var id = response.Headers.GetValues("Fairlead-Generation").Single();
+        var record = Assert.Single((await _gateway.Admin.GetJsonAsync("/admin/v1/audit?generation_id=" + id)).GetProperty("data").EnumerateArray());
+        Assert.Equal(("failed", "content_blocked", "w"), (Text(record, "outcome"), Text(record, "error_code"), Text(record.GetProperty("policy")[0], "rule")));
+    }
+
+    [Theory]
+    [InlineData("requests_per_minute", 2, """{"input":"nothing"}""")]
+    [InlineData("requests_per_minute", 2, """{"model":"omni-moderation-latest","input":"nothing"}""")]
+    [InlineData("requests_per_minute", 2, """{"model":"sim-fast","input":"nothing"}""")]
+    [InlineData("input_tokens_per_minute", 300, """{"model":"sim-fast","input":"aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb aaaa bbbb"}""")]
+    public async Task Request_OverLimitOfKey_Returns429(string limit, int value, string body)
+    {
+        await AddPolicyAsync();
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$$"""{"name":"k","project_id":"{{{_gateway.ProjectId}}}","limits":{"{{{limit}}}":{{{value}}} }}""");
+        using var client = _gateway.MakeClient(Text(key, "secret"));
+        var statuses = new List<int>();
+        for (var i = 0; i < 4; i++)
+        {
+            using var response = await client.PostJsonAsync("/v1/moderations", body);
+            statuses.Add((int)response.StatusCode);
+            Assert.True(response.Headers.Contains("RateLimit"));
+            if (response.StatusCode != HttpStatusCode.TooManyRequests) continue;
+            Assert.True(response.Headers.Contains("Retry-After"));
+            Assert.Contains("rate_limit_exceeded", await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        }
+        Assert.Equal(200, statuses[0]);
+        Assert.Equal(429, statuses[^1]);
+        // The same limit as for other calls.
+        using var chat = await client.PostJsonAsync("/v1/chat/completions", """{"model":"sim-fast","messages":[{"role":"user","content":"hi"}]}""");
+        if (limit == "requests_per_minute") Assert.Equal(HttpStatusCode.TooManyRequests, chat.StatusCode);
+    }
+
+    [Fact]
+    public async Task ByDeployment_ProviderFails_IsRecordedAndNotCharged()
+    {
+        _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"message":"a secret thing"}}""", 500);
+        using var response = await _gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni-moderation-latest","input":"a"}""");
+        Assert.True((int)response.StatusCode >= 500);
+        Assert.DoesNotContain("secret", await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        var record = Assert.Single((await _gateway.Admin.GetJsonAsync("/admin/v1/audit?generation_id=" + response.Headers.GetValues("Fairlead-Generation").Single())).GetProperty("data").EnumerateArray());
+        Assert.Equal(("failed", 0m), (Text(record, "outcome"), record.GetProperty("cost_usd").GetDecimal()));
+        Assert.Equal(500, Assert.Single(record.GetProperty("attempts").EnumerateArray()).GetProperty("upstream_status").GetInt32());
+    }
+
+    private static string? Text(JsonElement json, string name) => json.GetProperty(name).GetString();
 
     [Fact]
     public async Task ByRules_Image_IsRefused()

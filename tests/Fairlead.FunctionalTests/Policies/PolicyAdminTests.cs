@@ -54,7 +54,48 @@ public sealed class PolicyAdminTests : IAsyncLifetime
         await _gateway.Admin.GetJsonAsync($"/admin/v1/policies/{id}/versions", HttpStatusCode.NotFound);
     }
 
+    [Fact]
+    public async Task OrganizationAdmin_ManagesItsOwnPoliciesAndLoosensNoOthers()
+    {
+        var organization = (await _gateway.Admin.GetJsonAsync("/admin/v1/projects/" + _gateway.ProjectId)).GetProperty("organization_id").GetString()!;
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"a","project_id":"{{_gateway.ProjectId}}","role":"organization_admin"}""");
+        using var admin = _gateway.MakeClient(key.GetProperty("secret").GetString());
+        var installed = (await CreateAsync("installed", Rule.Replace("redact", "block", StringComparison.Ordinal))).GetProperty("id").GetString();
+        Assert.Equal("installation", (await admin.GetJsonAsync($"/admin/v1/policies/{installed}")).GetProperty("managed_by").GetString());
+
+        // It sees and tries what the installation manages, and changes none of it.
+        await admin.PostForJsonAsync($"/admin/v1/policies/{installed}/try", """{"text":"a secret plan"}""", HttpStatusCode.OK);
+        foreach (var body in (string[])[$$"""{"rules":[{{Rule}}]}""", """{"name":"other"}""", """{"managed_by":"organization"}"""])
+            await AssertRefusedAsync(HttpMethod.Patch, $"/admin/v1/policies/{installed}", body);
+        await AssertRefusedAsync(HttpMethod.Delete, $"/admin/v1/policies/{installed}", "{}");
+
+        // Its own are managed by it, also beside a name of the installation or of the file.
+        foreach (var name in (string[])["installed", "from-file", "third"])
+        {
+            var own = await admin.PostForJsonAsync("/admin/v1/policies", $$"""{"name":"{{name}}","organization_id":"{{organization}}","rules":[{"id":"r","type":"words","words":["{{name}} word"],"action":"block"}]}""", HttpStatusCode.Created);
+            Assert.Equal((name, "organization"), (own.GetProperty("name").GetString(), own.GetProperty("managed_by").GetString()));
+            Assert.Equal(name, (await admin.GetJsonAsync($"/admin/v1/policies/{own.GetProperty("id").GetString()}")).GetProperty("name").GetString());
+        }
+        await admin.PostForJsonAsync("/admin/v1/policies", $$"""{"name":"third","organization_id":"{{organization}}","rules":[{{Rule}}]}""", HttpStatusCode.Conflict);
+        await AssertRefusedAsync(HttpMethod.Post, "/admin/v1/policies", $$"""{"name":"x","organization_id":"{{organization}}","managed_by":"installation","rules":[{{Rule}}]}""");
+        await AssertRefusedAsync(HttpMethod.Post, "/admin/v1/policies", $$"""{"name":"x","organization_id":"{{organization}}","rules":[{"id":"r","type":"remote","model":"sim-fast","action":"block"}]}""");
+        foreach (var word in (string[])["third word", "secret plan"])
+        {
+            using var blocked = await _gateway.Client.PostJsonAsync("/v1/chat/completions", $$"""{"model":"sim-fast","messages":[{"role":"user","content":"a {{word}}"}]}""");
+            Assert.Contains("content_blocked", await blocked.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        }
+
+        // The list has no policy of the whole installation.
+        var listed = (await admin.GetJsonAsync("/admin/v1/policies?limit=2")).GetProperty("data").EnumerateArray().Concat((await admin.GetJsonAsync("/admin/v1/policies")).GetProperty("data").EnumerateArray()).Select(one => one.GetProperty("name").GetString()).Distinct();
+        Assert.Equal(["from-file", "installed", "third"], listed.Order(StringComparer.Ordinal));
+        await admin.GetJsonAsync("/admin/v1/policies/pol_from-file", HttpStatusCode.NotFound);
+
+        async Task AssertRefusedAsync(HttpMethod method, string path, string body) =>
+            Assert.Equal("insufficient_scope", (await admin.SendForJsonAsync(method, path, body, HttpStatusCode.Forbidden)).GetProperty("code").GetString());
+    }
+
     [Theory]
+    [InlineData("""{"name":"a","project_id":"PROJECT","managed_by":"nobody","rules":[RULE]}""", "/managed_by", "invalid_parameter")]
     [InlineData("""{"project_id":"PROJECT","rules":[RULE]}""", "/name", "missing_parameter")]
     [InlineData("""{"name":"a","rules":[RULE]}""", "/organization_id", "missing_parameter")]
     [InlineData("""{"name":"a","project_id":"PROJECT","organization_id":"org_x","rules":[RULE]}""", "/organization_id", "invalid_parameter")]

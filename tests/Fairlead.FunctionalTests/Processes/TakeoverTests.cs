@@ -85,6 +85,49 @@ public sealed class TakeoverTests : IAsyncLifetime
         Assert.Equal("a stream", events[^1].GetProperty("generation").GetProperty("output_text").GetString());
     }
 
+    /// <summary>A stored call that ends with its client is not run again by the survivor: nobody waits for it. One that continues is.</summary>
+    [Fact]
+    public async Task TwoProcesses_StoredWholeResponses_SurvivorRunsOnlyThoseThatContinue()
+    {
+        var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var sent = new SemaphoreSlim(0);
+        _upstream.Answer = async context =>
+        {
+            await FakeUpstream.BeginAsync(context);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":"half"}"""));
+            sent.Release();
+            await held.Task.WaitAsync(context.RequestAborted);
+            await FakeUpstream.SendAsync(context, FakeUpstream.Chunk("""{"content":" whole"}"""), FakeUpstream.Chunk("{}", "stop"), FakeUpstream.UsageChunk(), "[DONE]");
+        };
+        await using var dying = await ServeAsync("a");
+        var key = await dying.ClientKeyAsync();
+        await using var living = await ServeAsync("b");
+        using var client = new HttpClient { Timeout = TimeSpan.FromSeconds(100) };
+        client.DefaultRequestHeaders.Authorization = new("Bearer", key);
+        string[] deliveries = ["\"cancel\"", "\"continue\""];
+        var waiting = deliveries.Select(leaving => client.PostAsync(
+            new Uri(dying.Address + "/v2/generations"),
+            Json($$$"""{"model":"m","input":"x","store":true,"metadata":{"leaving":{{{leaving}}}},"delivery":{"mode":"sync","on_disconnect":{{{leaving}}}}}"""), Cancel)).ToArray();
+        foreach (var _ in waiting) await sent.WaitAsync(Cancel);
+        await dying.KillAsync();
+        foreach (var one in waiting) await Assert.ThrowsAnyAsync<HttpRequestException>(() => one);
+        held.SetResult();
+
+        Assert.Equal(("failed", null), await EndAsync("cancel"));
+        Assert.Equal(("completed", "half whole"), await EndAsync("continue"));
+        Assert.Equal(3, _upstream.Received.Count);
+
+        async Task<(string?, string?)> EndAsync(string leaving)
+        {
+            var list = JsonDocument.Parse(await client.GetStringAsync(new Uri($"{living.Address}/v2/generations?metadata.leaving={leaving}"), Cancel)).RootElement;
+            var id = Assert.Single(list.GetProperty("data").EnumerateArray()).GetProperty("id").GetString();
+            JsonElement state;
+            do state = JsonDocument.Parse(await client.GetStringAsync(new Uri($"{living.Address}/v2/generations/{id}?wait=60"), Cancel)).RootElement;
+            while (state.GetProperty("status").GetString() is "queued" or "in_progress");
+            return (state.GetProperty("status").GetString(), state.GetProperty("output_text").GetString());
+        }
+    }
+
     private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
 
     private async Task<ServerProcess> ServeAsync(string name)

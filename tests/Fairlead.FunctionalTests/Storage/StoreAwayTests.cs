@@ -105,8 +105,11 @@ public abstract class StoreAwayTests : IAsyncLifetime
         foreach (var path in (string[])["/v2/generations", "/v1/files", "/v1/batches", "/v2/webhooks", "/v2/webhooks/deliveries", "/admin/v1/organizations", "/admin/v1/projects", "/admin/v1/keys"])
         {
             var list = await (path.StartsWith("/admin", StringComparison.Ordinal) ? _gateway.Admin : _gateway.Client).GetStringAsync(new Uri(path, UriKind.Relative), Cancel);
-            counts.Append(path).Append(' ').Append(JsonDocument.Parse(list).RootElement.GetProperty("data").GetArrayLength()).Append('\n');
+            counts.Append(path).Append(' ').Append(JsonDocument.Parse(list).RootElement.GetProperty("data").EnumerateArray().Count(IsStored)).Append('\n');
         }
         return counts.ToString();
+
+        // Calls that are not stored are in the list of generations too.
+        static bool IsStored(JsonElement row) => !row.TryGetProperty("content_stored", out var stored) || stored.GetBoolean();
     }
 }

@@ -489,11 +489,11 @@ public abstract class GenerationStoreTests : IDisposable
         for (var i = 0; i < 4; i++) ids.Add(await AddAsync());
         await _store.Inserter.AddAsync(Record() with { ProjectId = "proj_2" }, null, TimeSpan.Zero, Cancel);
         await LeaseAsync("a", 1);
-        var all = await _store.Records.ListAsync(new GenerationFilter("proj_1", null, null, null, 10), Cancel);
+        var all = await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10), Cancel);
         Assert.Equal(ids.AsEnumerable().Reverse(), all.Select(record => record.Id));
-        Assert.Equal(ids.Take(2).Reverse(), (await _store.Records.ListAsync(new GenerationFilter("proj_1", null, "m", ids[2], 10), Cancel)).Select(record => record.Id));
-        Assert.Equal(ids.Take(1), (await _store.Records.ListAsync(new GenerationFilter("proj_1", GenerationStatus.InProgress, null, null, 10), Cancel)).Select(record => record.Id));
-        Assert.Empty(await _store.Records.ListAsync(new GenerationFilter("proj_1", null, "other", null, 10), Cancel));
+        Assert.Equal(ids.Take(2).Reverse(), (await _store.Records.ListAsync(new GenerationFilter("proj_1", ids[2], 10) { Models = ["m", "other"] }, Cancel)).Select(record => record.Id));
+        Assert.Equal(ids.Take(1), (await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10) { Status = GenerationStatus.InProgress }, Cancel)).Select(record => record.Id));
+        Assert.Empty(await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10) { Models = ["other"] }, Cancel));
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using Fairlead.Dialects.OpenAiChat;
 using Fairlead.Http;
 using Fairlead.Pipeline;
 using Fairlead.Policies.Checking;
+using Fairlead.Policies.Moderation;
 using Fairlead.Responses;
 using Fairlead.StructuredOutput;
 using Fairlead.Tests.Dialects;
@@ -13,7 +14,7 @@ public sealed class RequestFactsTests
 {
     // The extension headers, and what a dialect's IRequestReader uses.
     private static readonly Type[] Readers =
-        [typeof(ExtensionHeaders), typeof(OutputCheck), typeof(ResponseKeeper), typeof(ResponseFiles), typeof(InputCheck), typeof(RequestFacts)];
+        [typeof(ExtensionHeaders), typeof(OutputCheck), typeof(ResponseKeeper), typeof(ResponseFiles), typeof(InputCheck), typeof(RequestFacts), typeof(ModerationDialect)];
 
     private const string Body = """{"model":"a","messages":[{"role":"user","content":"x"}],"stream":STREAM}""";
 

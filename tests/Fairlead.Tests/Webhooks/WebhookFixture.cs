@@ -49,7 +49,7 @@ internal sealed class WebhookFixture : IDisposable
     {
         Time.Advance(TimeSpan.FromMilliseconds(1));
         var webhook = New(url, project, events);
-        Assert.True(await Webhooks.AddAsync(webhook, Cancel));
+        Assert.True(await Webhooks.AddAsync(webhook, null, Cancel));
         return webhook;
     }
 

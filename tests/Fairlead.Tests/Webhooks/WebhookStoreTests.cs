@@ -23,23 +23,23 @@ public abstract class WebhookStoreTests : IDisposable
     public async Task Add_ThenFind_ReturnsAllFieldsToOwnProjectOnly()
     {
         var made = _fixture.New(Url, WebhookFixture.Project, WebhookEvents.Failed) with { Description = "Ops \u00e4" };
-        Assert.True(await _fixture.Webhooks.AddAsync(made, Cancel));
+        Assert.True(await _fixture.Webhooks.AddAsync(made, null, Cancel));
         var found = (await _fixture.Webhooks.FindAsync(WebhookFixture.Project, made.Id, Cancel))!;
         Assert.Equal((made.Url, made.Description, made.Key.ReceiverText, made.Enabled, made.CreatedAt), (found.Url, found.Description, found.Key.ReceiverText, found.Enabled, found.CreatedAt));
         Assert.Equal([WebhookEvents.Failed], found.Events);
         Assert.Null(await _fixture.Webhooks.FindAsync("proj_2", made.Id, Cancel));
         Assert.Null(await _fixture.Webhooks.FindAsync(WebhookFixture.Project, "whk_\0", Cancel));
-        Assert.False(await _fixture.Webhooks.DeleteAsync("proj_2", made.Id, Cancel));
-        Assert.Null(await _fixture.Webhooks.ChangeAsync("proj_2", made.Id, webhook => webhook, Cancel));
+        Assert.False(await _fixture.Webhooks.DeleteAsync("proj_2", made.Id, null, Cancel));
+        Assert.Null(await _fixture.Webhooks.ChangeAsync("proj_2", made.Id, webhook => webhook, null, Cancel));
     }
 
     [Fact]
     public async Task Add_AboveWebhookLimit_IsRefusedEvenConcurrently()
     {
         var made = Enumerable.Range(0, WebhookStore.MaxPerOwner + 5).Select(_ => _fixture.New(Url)).ToArray();
-        var added = await Task.WhenAll(made.Select(webhook => _fixture.Webhooks.AddAsync(webhook, Cancel)));
+        var added = await Task.WhenAll(made.Select(webhook => _fixture.Webhooks.AddAsync(webhook, null, Cancel)));
         Assert.Equal(WebhookStore.MaxPerOwner, added.Count(taken => taken));
-        Assert.True(await _fixture.Webhooks.AddAsync(_fixture.New(Url, "proj_2"), Cancel));
+        Assert.True(await _fixture.Webhooks.AddAsync(_fixture.New(Url, "proj_2"), null, Cancel));
     }
 
     [Fact]
@@ -57,7 +57,7 @@ public abstract class WebhookStoreTests : IDisposable
         await _fixture.AddWebhookAsync(Url, WebhookFixture.Project, WebhookEvents.Failed);
         await _fixture.AddWebhookAsync(Url, "proj_2");
         var off = await _fixture.AddWebhookAsync(Url);
-        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, off.Id, webhook => webhook with { Enabled = false }, Cancel);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, off.Id, webhook => webhook with { Enabled = false }, null, Cancel);
         Assert.Equal(2, await _fixture.HappenAsync(WebhookEvents.Completed, "https://example.com/once"));
 
         var deliveries = await _fixture.AllAsync();
@@ -107,7 +107,7 @@ public abstract class WebhookStoreTests : IDisposable
         for (var i = 0; i < 12; i++)
         {
             var failing = await _fixture.AddWebhookAsync(Url, "proj_2");
-            await _fixture.Webhooks.ChangeAsync("proj_2", failing.Id, known => known with { FailingSince = Now }, Cancel);
+            await _fixture.Webhooks.ChangeAsync("proj_2", failing.Id, known => known with { FailingSince = Now }, null, Cancel);
         }
         for (var i = 0; i < 5; i++) await _fixture.HappenAsync(project: "proj_2");
         await _fixture.AddWebhookAsync(Url);
@@ -218,7 +218,7 @@ public abstract class WebhookStoreTests : IDisposable
         var webhook = await _fixture.AddWebhookAsync(Url);
         await _fixture.HappenAsync();
         var (delivery, _) = Assert.Single(await _fixture.Deliveries.LeaseAsync("a", Now, Now + WebhookWorker.Lease, 1, 1, Cancel));
-        Assert.True(await _fixture.Webhooks.DeleteAsync(WebhookFixture.Project, webhook.Id, Cancel));
+        Assert.True(await _fixture.Webhooks.DeleteAsync(WebhookFixture.Project, webhook.Id, null, Cancel));
         Assert.Empty(await _fixture.AllAsync());
         Assert.Null((await _fixture.Deliveries.NoteAsync("a", delivery, webhook, Now, Now, new WebhookResult(200, null, null, TimeSpan.Zero), null, Cancel)).Status);
     }
@@ -233,6 +233,26 @@ public abstract class WebhookStoreTests : IDisposable
         Assert.Equal(0, await _fixture.Deliveries.ForgetAsync(Now - TimeSpan.FromMinutes(1), Cancel));
         Assert.Equal(1, await _fixture.Deliveries.ForgetAsync(Now + TimeSpan.FromMinutes(1), Cancel));
         Assert.Empty(await _fixture.Deliveries.HistoryAsync(delivery.Id, Cancel));
+    }
+
+    [Fact]
+    public async Task Change_WhoseRecordFails_IsNotMade()
+    {
+        var kept = _fixture.New(Url);
+        Assert.True(await _fixture.Webhooks.AddAsync(kept, null, Cancel));
+        var seen = new List<(string? Before, string? After)>();
+        WebhookRecord record = (_, before, after) =>
+        {
+            seen.Add((before?.Id, after?.Id));
+            throw new InvalidOperationException("no record");
+        };
+        var other = _fixture.New(Url);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _fixture.Webhooks.AddAsync(other, record, Cancel));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, kept.Id, webhook => webhook with { Enabled = false }, record, Cancel));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => _fixture.Webhooks.DeleteAsync(WebhookFixture.Project, kept.Id, record, Cancel));
+        Assert.Equal([(null, other.Id), (kept.Id, kept.Id), (kept.Id, null)], seen);
+        Assert.Null(await _fixture.Webhooks.FindAsync(WebhookFixture.Project, other.Id, Cancel));
+        Assert.True((await _fixture.Webhooks.FindAsync(WebhookFixture.Project, kept.Id, Cancel))!.Enabled);
     }
 
     [Fact]
@@ -269,8 +289,8 @@ public abstract class WebhookStoreTests : IDisposable
         Assert.Null(await _fixture.Webhooks.FindAsync(WebhookOwner.OrganizationOf(WebhookFixture.Project), ofProject.Id, Cancel));
         Assert.Equal(ofOrganization.Id, Assert.Single(await _fixture.Webhooks.ListAsync(WebhookOwner.OrganizationOf("org_1"), "", 10, Cancel)).Id);
         Assert.Equal(ofOrganization.Id, Assert.Single(await _fixture.Deliveries.ListAsync(WebhookOwner.AnyOrganization, null, null, "", 10, Cancel)).WebhookId);
-        Assert.False(await _fixture.Webhooks.DeleteAsync(WebhookOwner.AnyOrganization, ofProject.Id, Cancel));
-        Assert.True(await _fixture.Webhooks.DeleteAsync(WebhookOwner.AnyOrganization, ofOrganization.Id, Cancel));
+        Assert.False(await _fixture.Webhooks.DeleteAsync(WebhookOwner.AnyOrganization, ofProject.Id, null, Cancel));
+        Assert.True(await _fixture.Webhooks.DeleteAsync(WebhookOwner.AnyOrganization, ofOrganization.Id, null, Cancel));
     }
 
     [Fact]
@@ -301,7 +321,7 @@ public abstract class WebhookStoreTests : IDisposable
         await _fixture.AddWebhookAsync(Url, "org_2");
         Assert.True((await ReadAsync()).WantsOfProject("org_2", "proj_9"));
 
-        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Enabled = false }, Cancel);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Enabled = false }, null, Cancel);
         read = await ReadAsync();
         Assert.Equal((false, 2), (read.WantsOfOrganization("org_1", WebhookFixture.Project), read.Growth));
 

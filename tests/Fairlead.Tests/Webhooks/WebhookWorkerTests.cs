@@ -153,7 +153,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
         await _fixture.HappenAsync();
         var delivering = _fixture.Worker.DeliverDueAsync(Cancel);
         await _receiver.NextAsync(Cancel);
-        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Url = _receiver.Url + "/new" }, Cancel);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Url = _receiver.Url + "/new" }, null, Cancel);
         answer.SetResult();
         await delivering;
         var after = (await _fixture.Webhooks.FindAsync(WebhookFixture.Project, webhook.Id, Cancel))!;
@@ -169,7 +169,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
         await _fixture.Worker.DeliverDueAsync(Cancel);
         await _receiver.NextAsync(Cancel);
         _receiver.Answer = Status(204);
-        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Url = _receiver.Url + "/new" }, Cancel);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Url = _receiver.Url + "/new" }, null, Cancel);
         await _fixture.HappenAsync();
         await _fixture.Worker.DeliverDueAsync(Cancel);
         Assert.Equal("/new", (await _receiver.NextAsync(Cancel)).Path);
@@ -322,7 +322,7 @@ public abstract class WebhookWorkerTests : IAsyncLifetime
     {
         var webhook = await _fixture.AddWebhookAsync(Url);
         var newer = WebhookKey.New(WebhookSignature.Hmac);
-        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Key = newer, PreviousKey = known.Key, PreviousUntil = _fixture.Time.GetUtcNow() + TimeSpan.FromHours(1) }, Cancel);
+        await _fixture.Webhooks.ChangeAsync(WebhookFixture.Project, webhook.Id, known => known with { Key = newer, PreviousKey = known.Key, PreviousUntil = _fixture.Time.GetUtcNow() + TimeSpan.FromHours(1) }, null, Cancel);
         await _fixture.HappenAsync();
         await _fixture.Worker.DeliverDueAsync(Cancel);
         var during = await _receiver.NextAsync(Cancel);

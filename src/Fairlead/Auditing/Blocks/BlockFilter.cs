@@ -9,6 +9,8 @@ namespace Fairlead.Auditing.Blocks;
 internal sealed class BlockFilter
 {
     private readonly List<(BlockTerm Term, byte[] Value)> _terms = [];
+    private readonly byte[][]? _outcomes;
+    private readonly byte[]? _dialect;
     private readonly byte[]? _generation;
     private readonly byte[]? _request;
     private readonly byte[]? _user;
@@ -32,6 +34,8 @@ internal sealed class BlockFilter
         Add(BlockTerm.Provider, query.Provider);
         Add(BlockTerm.Outcome, query.Outcome);
         Add(BlockTerm.Code, query.Code);
+        _outcomes = query.AnyOutcome is { } outcomes ? [.. outcomes.Select(Encoding.UTF8.GetBytes)] : null;
+        _dialect = query.Dialect is { } dialect ? Encoding.UTF8.GetBytes(dialect) : null;
         _generation = query.GenerationId is { } generation ? Encoding.UTF8.GetBytes(generation) : null;
         _request = query.RequestId is { } request ? Encoding.UTF8.GetBytes(request) : null;
         _minCost = query.MinCostUsd is { } cost ? Money.ToPico(cost) : 0;
@@ -51,7 +55,7 @@ internal sealed class BlockFilter
     public long? MadeAt => UlidTimeOf(_generation ?? _request);
 
     /// <summary>Whether the index is not certain, so that <see cref="Accepts"/> decides.</summary>
-    public bool NeedsRecord => IsById || _labels.Length > 0;
+    public bool NeedsRecord(BlockTerms terms) => IsById || _labels.Length > 0 || (_dialect is not null && !HasDialects(terms));
 
     /// <summary>Whether at most a few records match, made at the time that their id says.</summary>
     public bool IsById => _generation is not null || _request is not null;
@@ -62,6 +66,8 @@ internal sealed class BlockFilter
         Span<bool> matches = stackalloc bool[terms.Count];
         matches.Fill(true);
         foreach (var (term, value) in _terms) terms.Require(term, value, matches);
+        if (_outcomes is not null) terms.RequireAny(BlockTerm.Outcome, _outcomes, matches);
+        if (_dialect is not null && HasDialects(terms)) terms.Require(BlockTerm.Dialect, _dialect, matches);
         if (_generation is not null) terms.RequireGeneration(BlockTerms.HashOf(_generation), matches);
         if (_request is not null) terms.RequireRequest(BlockTerms.HashOf(_request), matches);
         terms.RequireCost(_minCost, matches);
@@ -81,10 +87,14 @@ internal sealed class BlockFilter
     /// <summary>Whether the record matches what the index knows only by hashes.</summary>
     public bool Accepts(ShippedCall record) =>
         (_generation is null || record.GenerationId.Span.SequenceEqual(_generation))
+        && (_dialect is null || record.Dialect.Span.SequenceEqual(_dialect))
         && (_request is null || record.RequestId.Span.SequenceEqual(_request))
         && (_user is null || (record.EndUser is { } user && user.Span.SequenceEqual(_user)))
         && Array.TrueForAll(_metadata, pair => record.Metadata?.Exists(
             known => known.Key.Span.SequenceEqual(pair.Key) && known.Value.Span.SequenceEqual(pair.Value)) == true);
+
+    // The index of an earlier version has none.
+    private static bool HasDialects(BlockTerms terms) => terms.Columns > (int)BlockTerm.Dialect;
 
     // The first ten characters of a ULID are its time: 32 letters and digits without I, L, O and U.
     private static long? UlidTimeOf(byte[]? id)

@@ -13,4 +13,5 @@ internal enum BlockTerm : byte
     Outcome = 6,
     Code = 7,
     Class = 8,
+    Dialect = 9,
 }

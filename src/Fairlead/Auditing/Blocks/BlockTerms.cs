@@ -118,6 +118,21 @@ internal sealed class BlockTerms
         }
     }
 
+    /// <summary>Removes from <paramref name="matches"/> the records that have none of the values.</summary>
+    public void RequireAny(BlockTerm term, IReadOnlyList<byte[]> values, Span<bool> matches)
+    {
+        Span<bool> any = stackalloc bool[matches.Length];
+        Span<bool> one = stackalloc bool[matches.Length];
+        any.Clear();
+        foreach (var value in values)
+        {
+            one.Fill(true);
+            Require(term, value, one);
+            for (var i = 0; i < any.Length; i++) any[i] |= one[i];
+        }
+        for (var i = 0; i < matches.Length; i++) matches[i] &= any[i];
+    }
+
     /// <summary>Removes the records that certainly are not of the generation. A few others may remain.</summary>
     public void RequireGeneration(uint hash, Span<bool> matches)
     {

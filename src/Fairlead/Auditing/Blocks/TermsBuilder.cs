@@ -41,7 +41,7 @@ internal sealed class TermsBuilder
         foreach (var (key, value) in call.Metadata ?? []) _labels.Add((_count, LabelHash.OfMetadata(key.Span, value.Span)));
         Add(isGeneration ? BlockTerms.GenerationType : BlockTerms.AdministrationType, call.OrganizationId.Span, call.ProjectId.Span,
             call.KeyId.Span, Text(call.Model), Text(call.Provider), call.Outcome.Span, Text(call.ErrorCode),
-            isGeneration ? call.Class.Span : default);
+            isGeneration ? call.Class.Span : default, call.Dialect.Span);
     }
 
     /// <summary>Adds a record that was removed: only its time is known.</summary>
@@ -50,7 +50,7 @@ internal sealed class TermsBuilder
         _times[_count] = at;
         _generations[_count] = 0;
         _costs[_count] = 0;
-        Add(default, default, default, default, default, default, default, default, default);
+        Add(default, default, default, default, default, default, default, default, default, default);
     }
 
     public byte[] ToBytes() => ToBytes(Version, _columns.Length);
@@ -114,7 +114,7 @@ internal sealed class TermsBuilder
 
     private void Add(ReadOnlySpan<byte> type, ReadOnlySpan<byte> organization, ReadOnlySpan<byte> project, ReadOnlySpan<byte> key,
         ReadOnlySpan<byte> model, ReadOnlySpan<byte> provider, ReadOnlySpan<byte> outcome, ReadOnlySpan<byte> code,
-        ReadOnlySpan<byte> callClass)
+        ReadOnlySpan<byte> callClass, ReadOnlySpan<byte> dialect)
     {
         _columns[(int)BlockTerm.Type].Add(type);
         _columns[(int)BlockTerm.Organization].Add(organization);
@@ -125,6 +125,7 @@ internal sealed class TermsBuilder
         _columns[(int)BlockTerm.Outcome].Add(outcome);
         _columns[(int)BlockTerm.Code].Add(code);
         _columns[(int)BlockTerm.Class].Add(callClass);
+        _columns[(int)BlockTerm.Dialect].Add(dialect);
         _count++;
     }
 

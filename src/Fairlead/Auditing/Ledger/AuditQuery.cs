@@ -51,6 +51,12 @@ internal sealed record AuditQuery
 
     public string? Outcome { get; init; }
 
+    /// <summary>One of these outcomes; null for all.</summary>
+    public IReadOnlyList<string>? AnyOutcome { get; init; }
+
+    /// <summary>The dialect of the request.</summary>
+    public string? Dialect { get; init; }
+
     /// <summary>The calls (<c>generation</c>), the actions of administrators (<c>admin</c>), or null for all. Default: the calls.</summary>
     public string? Type { get; init; } = "generation";
 

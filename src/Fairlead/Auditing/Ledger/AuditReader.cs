@@ -14,6 +14,9 @@ internal sealed record StoredRecord(string Node, long Sequence, Records.AuditRec
     public required byte[] PreviousHash { get; init; }
 
     public required byte[] Hash { get; init; }
+
+    /// <summary>Its place in a list; null outside of lists.</summary>
+    public AuditCursor? Cursor { get; init; }
 }
 
 /// <param name="Records">At most the limit; fewer when the search stopped at its maximum of blocks.</param>
@@ -150,7 +153,8 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
             {
                 if (await BlockAsync(group.Key, cancellationToken) is not { } block) continue;
                 var indexes = group.ToDictionary(entry => entry.found.Place, entry => entry.index);
-                foreach (var (place, record) in RecordsOf(block, indexes.Keys)) records[indexes[place]] = record;
+                foreach (var (place, record) in RecordsOf(block, indexes.Keys))
+                    records[indexes[place]] = record with { Cursor = _page[indexes[place]].Cursor };
             }
             return [.. records.OfType<StoredRecord>()];
         }
@@ -187,7 +191,7 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
             }
             foreach (var place in places)
             {
-                if (filter.NeedsRecord)
+                if (filter.NeedsRecord(terms))
                 {
                     if (await BlockAsync(row.Number, cancellationToken) is not { } block || place >= block.Count) continue;
                     if (block.CallOf(place) is not { } record || !filter.Accepts(record)) continue;

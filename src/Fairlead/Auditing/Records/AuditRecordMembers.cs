@@ -18,6 +18,8 @@ internal static class AuditRecordMembers
 
     public static ReadOnlySpan<byte> OrganizationId => ",\"organization_id\":"u8;
 
+    public static ReadOnlySpan<byte> Dialect => ",\"dialect\":"u8;
+
     public static ReadOnlySpan<byte> ProjectId => ",\"project_id\":"u8;
 
     public static ReadOnlySpan<byte> KeyId => ",\"key_id\":"u8;

@@ -57,6 +57,7 @@ internal static class AuditRecordWriter
         if (call.Facts.Labels is { } labels) AppendLabels(ref json, labels);
         json.Raw(",\"status\":"u8);
         json.Number((long)status);
+        AppendRun(ref json, call);
         if (call.IsCoalesced) json.Raw(",\"coalesced\":true"u8);
         if (call.IsCached)
         {
@@ -87,6 +88,7 @@ internal static class AuditRecordWriter
         AppendParameters(ref json, call);
         AppendAttempts(ref json, call, except: attempt);
         if (call.Facts.Labels is { } labels) AppendLabels(ref json, labels);
+        AppendRun(ref json, call);
         json.Raw(",\"running\":"u8);
         json.Raw(AuditRecordMembers.Id);
         json.String(attempt.Id);
@@ -158,7 +160,7 @@ internal static class AuditRecordWriter
         AppendAddress(ref json, call.Address);
         json.Raw(",\"endpoint\":"u8);
         AppendText(ref json, call.Endpoint);
-        json.Raw(",\"dialect\":"u8);
+        json.Raw(AuditRecordMembers.Dialect);
         json.String(call.Dialect.Name);
         json.Raw(",\"model_requested\":"u8);
         AppendText(ref json, call.ModelRequested);
@@ -260,6 +262,14 @@ internal static class AuditRecordWriter
             json.String(labels.Metadata[i].Value);
         }
         json.Raw("}"u8);
+    }
+
+    // Of a stored generation: another run may follow, which has a record of its own.
+    private static void AppendRun(ref JsonAppender json, GatewayCall call)
+    {
+        if (call.RunLease is null) return;
+        json.Raw(",\"run\":"u8);
+        json.Number((long)call.Run);
     }
 
     private static void AppendAttempts(ref JsonAppender json, GatewayCall call, Attempt? except)

@@ -42,6 +42,9 @@ internal sealed class ShippedCall
 
     public ReadOnlyMemory<byte> KeyId { get; private set; }
 
+    /// <summary>The dialect of the request; empty for a record of administration.</summary>
+    public ReadOnlyMemory<byte> Dialect { get; private set; }
+
     public ReadOnlyMemory<byte>? Model { get; private set; }
 
     /// <summary>The provider of the response, or of the last attempt.</summary>
@@ -118,6 +121,8 @@ internal sealed class ShippedCall
         call.OrganizationId = frame.Text(AuditRecordMembers.OrganizationId);
         call.ProjectId = frame.Text(AuditRecordMembers.ProjectId);
         call.KeyId = frame.Text(AuditRecordMembers.KeyId);
+        frame.SkipTo(AuditRecordMembers.Dialect);
+        call.Dialect = frame.TextOrNull() ?? default;
         frame.SkipTo(AuditRecordMembers.Model);
         call.Model = frame.TextOrNull();
         frame.Skip(AuditRecordMembers.Provider);
@@ -231,6 +236,7 @@ internal sealed class ShippedCall
         else if (Is(reader, AuditRecordMembers.OrganizationId)) OrganizationId = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.ProjectId)) ProjectId = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.KeyId)) KeyId = Text(ref reader) ?? default;
+        else if (Is(reader, AuditRecordMembers.Dialect)) Dialect = Text(ref reader) ?? default;
         else if (Is(reader, AuditRecordMembers.Model)) Model = Text(ref reader);
         else if (Is(reader, AuditRecordMembers.Provider)) Provider = Text(ref reader);
         else if (Is(reader, AuditRecordMembers.CostUsd)) CostPicoUsd = Cost(ref reader);

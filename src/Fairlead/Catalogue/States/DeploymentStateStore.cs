@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Fairlead.Storage;
 
 namespace Fairlead.Catalogue.States;
@@ -31,8 +32,10 @@ internal sealed class DeploymentStateStore(IStorage storage, DeploymentStates st
     /// <param name="deployment">Its name.</param>
     /// <param name="state">One of <see cref="DeploymentStateNames"/>.</param>
     /// <param name="keyId">The key of the operator.</param>
+    /// <param name="record">Records the change in its transaction, with the state before; null for no record.</param>
     /// <param name="cancellationToken">Stops it before the change.</param>
-    public async Task<bool> SetAsync(string deployment, string state, string keyId, CancellationToken cancellationToken)
+    public async Task<bool> SetAsync(
+        string deployment, string state, string keyId, Func<DbConnection, string, Task>? record, CancellationToken cancellationToken)
     {
         // A deployment without a row is active.
         var sql = state == DeploymentStateNames.Active
@@ -45,8 +48,17 @@ internal sealed class DeploymentStateStore(IStorage storage, DeploymentStates st
               ON CONFLICT (deployment) DO UPDATE SET state = excluded.state, changed_at = excluded.changed_at, changed_by = excluded.changed_by
               WHERE deployment_states.state <> excluded.state
               """;
-        return await storage.ExecuteAsync(sql,
-            [("@deployment", deployment), ("@state", state), ("@now", time.GetUtcNow()), ("@key", keyId)], cancellationToken) > 0;
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        var before = await connection.TextAsync(
+            "SELECT state FROM deployment_states WHERE deployment = @deployment" + storage.Sql.ForUpdate, [("@deployment", deployment)],
+            cancellationToken) ?? DeploymentStateNames.Active;
+        var changed = await connection.ExecuteAsync(sql,
+            [("@deployment", deployment), ("@state", state), ("@now", time.GetUtcNow()), ("@key", keyId)], cancellationToken);
+        if (changed == 0) return false;
+        if (record is not null) await record(connection, before);
+        await transaction.CommitAsync(cancellationToken);
+        return true;
     }
 
     public void Dispose() => _gate.Dispose();

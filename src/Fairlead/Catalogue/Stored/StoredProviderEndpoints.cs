@@ -118,6 +118,8 @@ internal sealed class StoredProviderEndpoints(
             fields.ThrowIfInvalid();
             var keys = await StoredProviderTable.KeysAsync(change.Connection, row.Name, request.Cancellation);
             count = keys.Count;
+            // Also disabled ones: enabled again, they would be sent there.
+            if (count > 0 && OriginOf(row) != OriginOf(before)) throw KeysOfOtherServer(count);
             CheckInCatalogue(fields, row, keys);
             fields.ThrowIfInvalid();
             await StoredProviderTable.SaveAsync(change.Connection, row, request.Cancellation);
@@ -182,6 +184,18 @@ internal sealed class StoredProviderEndpoints(
         if (fault is not null) return fault.Replace("webhooks.allowedNetworks", "storedProviders.allowedNetworks", StringComparison.Ordinal);
         return url!.Query.Length > 0 ? "Must not have a query, which requests would lose." : null;
     }
+
+    /// <summary>The server to which the keys are sent; null for a kind without one.</summary>
+    private string? OriginOf(StoredProviderRow row)
+    {
+        var address = kinds.Find(row.Kind)?.AddressOf(new ProviderConfig { Kind = row.Kind, BaseUrl = row.BaseUrl });
+        return Uri.TryCreate(address, UriKind.Absolute, out var url) ? url.GetLeftPart(UriPartial.Authority) : null;
+    }
+
+    private static GatewayErrorException KeysOfOtherServer(int keys) => EndpointErrors.Conflict(
+        $"The provider has {(keys == 1 ? "a key" : $"{keys} keys")}, which would be sent to the new server.",
+        "Create a provider with the new address and its own keys, and delete this one; or delete the keys here first and add new ones after "
+        + "the change.");
 
     // What the configuration file would be told of the same provider.
     private void CheckInCatalogue(BodyFields fields, StoredProviderRow row, IReadOnlyList<StoredProviderKeyRow> keys)

@@ -19,6 +19,7 @@ internal sealed class StoredProviders : IDisposable
     private readonly IStorage _storage;
     private readonly SecretBox _box;
     private readonly IConfigurationSource _configuration;
+    private readonly StoredProviderNames _names;
     private readonly ILogger<StoredProviders> _logger;
     private readonly SemaphoreSlim _gate = new(1, 1);
     private readonly Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>> _connect;
@@ -27,10 +28,10 @@ internal sealed class StoredProviders : IDisposable
     private long _revision = -1;
 
     public StoredProviders(
-        IStorage storage, SecretBox box, IConfigurationSource configuration, IHostResolver resolver, TimeProvider time,
-        ILogger<StoredProviders> logger)
+        IStorage storage, SecretBox box, IConfigurationSource configuration, StoredProviderNames names, IHostResolver resolver,
+        TimeProvider time, ILogger<StoredProviders> logger)
     {
-        (_storage, _box, _configuration, _logger) = (storage, box, configuration, logger);
+        (_storage, _box, _configuration, _names, _logger) = (storage, box, configuration, names, logger);
         var connector = new GuardedConnector(resolver, () => Addresses, time);
         // One delegate for all, so that a provider whose settings did not change is recognised.
         _connect = async (context, cancellationToken) =>
@@ -56,7 +57,10 @@ internal sealed class StoredProviders : IDisposable
         }
     }
 
-    /// <summary>The configuration with these providers. A name that the configuration has too stays that of the configuration.</summary>
+    /// <summary>
+    /// The configuration with these providers. A name that the configuration has too stays that of the configuration: another node, whose
+    /// file does not have it, stored it while this one ran.
+    /// </summary>
     public GatewayConfiguration AddTo(GatewayConfiguration configuration)
     {
         var stored = _current;
@@ -79,6 +83,7 @@ internal sealed class StoredProviders : IDisposable
             var rows = await StoredProviderTable.ListAsync(connection, cancellationToken);
             var keys = await StoredProviderTable.KeysAsync(connection, null, cancellationToken);
             _box.Load(await StoredProviderTable.RingAsync(connection, cancellationToken));
+            _names.All = [.. rows.Select(row => row.Name)];
             _current = rows.Where(row => row.Enabled).ToDictionary(
                 row => row.Name, row => ConfigOf(row, keys.Where(key => key.Provider == row.Name)), StringComparer.Ordinal);
             _revision = revision;

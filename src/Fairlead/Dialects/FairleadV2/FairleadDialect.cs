@@ -42,7 +42,7 @@ internal sealed class FairleadDialect
             // The members of 'fairlead' are at the top here.
             FieldsWithoutEffect = FrozenSet.Create(StringComparer.Ordinal,
                 "model", "stream", "delivery", "class", "deadline_ms", "budget_usd", "task", "metadata",
-                "rescue", "cache"),
+                "rescue", "cache", "store", "user", "safety_identifier"),
             Requests = parts,
             Conversations = parts,
             Responses = parts,
@@ -69,7 +69,9 @@ internal sealed class FairleadDialect
 
     public DialectStreamWriter CreateWriter(GatewayCall call) => new V2StreamWriter(call);
 
-    public bool IsStored(GatewayCall call) => call.Streams && call.Facts.Extension.OnDisconnect == OnDisconnect.Continue;
+    public bool IsStored(GatewayCall call) => call.Streams && call.Facts.V2 is { Stores: true };
+
+    public bool EndsWithClient(GatewayCall call) => !call.ContinuesWithoutClient;
 
     public GenerationView CreateView(GatewayCall call, GenerationRecord record) => new TypedEventsView(call, record);
 
@@ -79,6 +81,8 @@ internal sealed class FairleadDialect
         { Delivery: V2Delivery.Auto, WaitSeconds: var seconds } => new Preference(true, seconds),
         _ => null,
     };
+
+    public bool Stores(GatewayCall call) => call.Facts.V2 is { Stores: true };
 
     /// <summary>A request that names no delivery is streamed, unless the header names one.</summary>
     public bool AllowsPreferHeader(GatewayCall call) => call.Facts.V2 is { ChoosesDelivery: false };

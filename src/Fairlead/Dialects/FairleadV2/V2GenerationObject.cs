@@ -16,12 +16,12 @@ internal static class V2GenerationObject
     /// <param name="output">Receives the object.</param>
     public static void WriteCreated(GatewayCall call, GenerationRecord? kept, IBufferWriter<byte> output) =>
         Write((kept ?? Record(call)) with { Status = GenerationStatus.Queued, Outcome = null, StartedAt = null, EndedAt = null,
-            ExpiresAt = null, Runs = 0, Details = null, Progress = null }, output);
+            ExpiresAt = null, Runs = 0, Details = null, Progress = null }, isStored: kept is not null, output);
 
     /// <summary>For one whose first run has started.</summary>
     public static void WriteStarted(GatewayCall call, GenerationRecord? kept, IBufferWriter<byte> output) =>
         Write((kept ?? Record(call)) with { Status = GenerationStatus.InProgress, Outcome = null, EndedAt = null, ExpiresAt = null,
-            Runs = 1, Details = null, Progress = null }, output);
+            Runs = 1, Details = null, Progress = null }, isStored: kept is not null, output);
 
     /// <summary>For a call whose ending is set.</summary>
     /// <param name="call">The call.</param>
@@ -38,13 +38,13 @@ internal static class V2GenerationObject
             EndedAt = JobCalls.Stored(call.Time.GetUtcNow()),
             Details = GenerationDetails.Of(call, answer, ending.Error is { } error ? call.Dialect.Requests.WithClientParameter(call, error)
                 : null),
-        }, output);
+        }, isStored: call.RunLease is not null, output);
     }
 
-    private static void Write(GenerationRecord record, IBufferWriter<byte> output)
+    private static void Write(GenerationRecord record, bool isStored, IBufferWriter<byte> output)
     {
         using var json = new Utf8JsonWriter(output, ErrorBodyWriter.WriterOptions);
-        GenerationWriter.WriteOne(json, record, null, null);
+        GenerationWriter.WriteOne(json, record, null, null, isStored);
     }
 
     private static GenerationRecord Record(GatewayCall call) =>

@@ -28,6 +28,12 @@ internal enum V2Delivery
 internal sealed record V2Request(
     ConversationRequest Conversation, V2Delivery Delivery, int WaitSeconds, IReadOnlyList<string> MessagePointers)
 {
+    /// <summary>
+    /// Whether the generation is stored from its start, so that its result and its events can be read again: as requested, or because it
+    /// continues without its client. Jobs are stored anyway.
+    /// </summary>
+    public bool Stores { get; init; }
+
     /// <summary>Whether the request itself chooses its delivery.</summary>
     public bool ChoosesDelivery { get; init; }
 }

@@ -15,6 +15,10 @@ internal sealed class V2RequestReader
 {
     private const int MaxModelLength = 256;
     private const int MaxPromptIdLength = 64;
+    private const int MaxUserLength = 256;
+
+    // OpenAI's own limit.
+    private const int MaxSafetyIdentifierLength = 64;
     private const int MaxTools = 512;
     private const int MaxMetadata = 16;
     private const int DefaultWait = 10;
@@ -22,7 +26,8 @@ internal sealed class V2RequestReader
     private static readonly string[] Known =
     [
         "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "output", "sampling", "reasoning",
-        "delivery", "stream", "metadata", "class", "deadline_ms", "task", "prompt", "budget_usd", "route", "rescue", "cache",
+        "delivery", "store", "stream", "metadata", "user", "safety_identifier", "class", "deadline_ms", "task",
+        "prompt", "budget_usd", "route", "rescue", "cache",
     ];
 
     private readonly RequestFacts _facts;
@@ -32,6 +37,7 @@ internal sealed class V2RequestReader
     private int? _wait;
     private bool _hasStreamOptions;
     private bool _saysDelivery;
+    private bool _stores;
     private V2Value? _onDisconnect;
 
     private V2RequestReader(RequestFacts facts, RequestBounds bounds, ReadOnlyMemory<byte> source)
@@ -94,8 +100,11 @@ internal sealed class V2RequestReader
                     _saysDelivery = true;
                     extension = Delivery(value, extension);
                     break;
+                case "store": _stores = value.Boolean(); break;
                 case "stream": extension = Stream(value, extension); break;
                 case "metadata": request = request with { Metadata = Metadata(value) }; break;
+                case "user": _facts.Label().User = value.Text(MaxUserLength); break;
+                case "safety_identifier": _facts.Label().SafetyIdentifier = value.Text(MaxSafetyIdentifierLength); break;
                 case "class": extension = extension with { Class = value.Word(CallClasses.All) }; break;
                 case "deadline_ms":
                     var deadline = value.Integer(ExtensionReader.MinDeadlineMs, ExtensionReader.MaxDeadlineMs);
@@ -125,8 +134,12 @@ internal sealed class V2RequestReader
             places.Add("instructions");
         }
         _input.Read(given, messages, places);
-        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens }, _delivery, _wait
-            ?? DefaultWait, places) { ChoosesDelivery = _saysDelivery };
+        return new V2Request(request with { Messages = messages, MaxOutputTokens = _facts.MaxOutputTokens, EndUser = _facts.Labels?.EndUser },
+            _delivery, _wait ?? DefaultWait, places)
+        {
+            Stores = _stores || extension.OnDisconnect == OnDisconnect.Continue,
+            ChoosesDelivery = _saysDelivery,
+        };
     }
 
     // Rules about more than one member.

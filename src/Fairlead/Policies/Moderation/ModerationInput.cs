@@ -44,7 +44,7 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
 
     private static List<ModerationItem> ItemsOf(JsonElement input)
     {
-        if (input.ValueKind == JsonValueKind.String) return [new ModerationItem([TextOf(input, "input")], HasImage: false)];
+        if (input.ValueKind == JsonValueKind.String) return [new ModerationItem([TextOf(input, "input")], Images: 0)];
         if (input.ValueKind != JsonValueKind.Array) throw Type("input", "a string or an array", input);
         var count = input.GetArrayLength();
         if (count is 0 or > MaxInputs)
@@ -63,7 +63,7 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
         {
             var path = string.Create(CultureInfo.InvariantCulture, $"input[{items.Count}]");
             if (text.ValueKind != JsonValueKind.String) throw Type(path, "a string", text);
-            items.Add(new ModerationItem([TextOf(text, path)], HasImage: false));
+            items.Add(new ModerationItem([TextOf(text, path)], Images: 0));
         }
         return items;
     }
@@ -72,7 +72,7 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
     private static ModerationItem PartsOf(JsonElement input)
     {
         var texts = new List<string>();
-        var hasImage = false;
+        var images = 0;
         var index = 0;
         foreach (var part in input.EnumerateArray())
         {
@@ -92,7 +92,7 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
                     {
                         throw new GatewayErrorException(GatewayError.Missing(path + ".image_url.url"));
                     }
-                    hasImage = true;
+                    images++;
                     break;
                 default:
                     throw Refuse(
@@ -100,7 +100,7 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
                         "invalid_value");
             }
         }
-        return new ModerationItem(texts, hasImage);
+        return new ModerationItem(texts, images);
     }
 
     private static string TextOf(JsonElement value, string path)
@@ -125,5 +125,5 @@ internal sealed record ModerationInput(string? Model, IReadOnlyList<ModerationIt
 
 /// <summary>What gets one result.</summary>
 /// <param name="Texts">Its texts.</param>
-/// <param name="HasImage">Whether it has an image too.</param>
-internal sealed record ModerationItem(IReadOnlyList<string> Texts, bool HasImage);
+/// <param name="Images">How many images it has too.</param>
+internal sealed record ModerationItem(IReadOnlyList<string> Texts, int Images);

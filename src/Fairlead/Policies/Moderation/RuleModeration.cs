@@ -16,7 +16,7 @@ internal static class RuleModeration
     public static async Task<EndpointResult> RunAsync(
         ModerationInput input, CompiledPolicies rules, IWindowJudge judge, TimeProvider time, string id, CancellationToken cancellationToken)
     {
-        if (input.Inputs.Any(item => item.HasImage))
+        if (input.Inputs.Any(item => item.Images > 0))
         {
             throw new GatewayErrorException(
                 new GatewayError(ErrorCode.IncompatibleInput, "The rules of content policies judge text, and the input has an image.")

@@ -10,13 +10,15 @@ internal static class PolicyFields
 {
     private const string Rules = "rules";
 
+    private const string Manager = "managed_by";
+
     private const string Stays = "A policy stays with its owner; create a new policy for the other one.";
 
     /// <summary>Fields of the body that creates one.</summary>
-    public static readonly FieldSet New = new(["name", "organization_id", "project_id", "key_id", Rules]);
+    public static readonly FieldSet New = new(["name", "organization_id", "project_id", "key_id", Manager, Rules]);
 
     /// <summary>Fields of the body that changes one.</summary>
-    public static readonly FieldSet Change = new(["name", Rules], new Dictionary<string, string>
+    public static readonly FieldSet Change = new(["name", Manager, Rules], new Dictionary<string, string>
     {
         ["organization_id"] = Stays,
         ["project_id"] = Stays,
@@ -42,6 +44,9 @@ internal static class PolicyFields
         }
         return owner;
     }
+
+    /// <summary>Who may change it; null if the body does not say.</summary>
+    public static string? ReadManager(BodyFields fields) => fields.HasValue(Manager) ? fields.OneOf(Manager, PolicyManager.Names) : null;
 
     /// <summary>The rules; null if the body has none. Everything that is wrong with them is among the errors.</summary>
     public static IReadOnlyList<PolicyRule>? ReadRules(BodyFields fields, bool isRequired, AddressRules addresses, bool allowHttp)

@@ -10,7 +10,7 @@ internal static class PolicyJson
     /// <summary>Writes a stored policy.</summary>
     public static void Write(Utf8JsonWriter json, PolicyRow row)
     {
-        Start(json, row.Id, row.Name, row.Owner, row.Version);
+        Start(json, row.Id, row.Name, row.Owner, row.ManagedBy, row.Version);
         json.WritePropertyName("rules");
         json.WriteRawValue(row.Content, skipInputValidation: true);
         json.WriteString("source", "database");
@@ -23,7 +23,7 @@ internal static class PolicyJson
     public static void Write(Utf8JsonWriter json, OwnedPolicy policy)
     {
         var definition = policy.Definition;
-        Start(json, definition.Id, definition.Name, policy.Owner, definition.Version);
+        Start(json, definition.Id, definition.Name, policy.Owner, PolicyManager.Installation, definition.Version);
         json.WritePropertyName("rules");
         PolicyContent.Write(json, definition.Rules);
         json.WriteString("source", "configuration");
@@ -68,7 +68,7 @@ internal static class PolicyJson
         json.WriteEndArray();
     }
 
-    private static void Start(Utf8JsonWriter json, string id, string name, PolicyOwner owner, long version)
+    private static void Start(Utf8JsonWriter json, string id, string name, PolicyOwner owner, string managedBy, long version)
     {
         json.WriteStartObject();
         json.WriteString("id", id);
@@ -77,6 +77,7 @@ internal static class PolicyJson
         if (owner.OrganizationId is not null) json.WriteString("organization_id", owner.OrganizationId);
         if (owner.ProjectId is not null) json.WriteString("project_id", owner.ProjectId);
         if (owner.KeyId is not null) json.WriteString("key_id", owner.KeyId);
+        json.WriteString("managed_by", managedBy);
         json.WriteNumber("version", version);
     }
 }

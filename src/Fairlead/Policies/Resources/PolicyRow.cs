@@ -6,10 +6,19 @@ internal sealed record PolicyRow
     /// <summary><c>pol_</c> and a ULID.</summary>
     public required string Id { get; init; }
 
-    /// <summary>Unique in the installation.</summary>
+    /// <summary>
+    /// Unique among the policies that the installation manages, and among those that one organization manages: a name must not tell an
+    /// organization of another one.
+    /// </summary>
     public required string Name { get; init; }
 
     public required PolicyOwner Owner { get; init; }
+
+    /// <summary>One of <see cref="PolicyManager"/>.</summary>
+    public string ManagedBy { get; init; } = PolicyManager.Installation;
+
+    /// <summary>Whether administrators of the organization may change it.</summary>
+    public bool IsOfOrganization => ManagedBy == PolicyManager.Organization;
 
     /// <summary>From 1; each change of name, rules or window makes the next one.</summary>
     public required long Version { get; init; }

@@ -68,14 +68,14 @@ internal sealed class ThresholdWorld : IDisposable
             Id = Ids.New("whk_", Time), OwnerId = owner, Url = url, Events = events.Length == 0 ? [WebhookEvents.LimitWarning] : events,
             Key = WebhookKey.New(WebhookSignature.Hmac), CreatedAt = Time.GetUtcNow(), UpdatedAt = Time.GetUtcNow(),
         };
-        Assert.True(await Webhooks.AddAsync(webhook, Cancel));
+        Assert.True(await Webhooks.AddAsync(webhook, null, Cancel));
         NoticeArrives();
         return webhook;
     }
 
     public async Task EnableAsync(string owner, Webhook webhook, bool enabled)
     {
-        Assert.NotNull(await Webhooks.ChangeAsync(owner, webhook.Id, known => known with { Enabled = enabled }, Cancel));
+        Assert.NotNull(await Webhooks.ChangeAsync(owner, webhook.Id, known => known with { Enabled = enabled }, null, Cancel));
         NoticeArrives();
     }
 
