@@ -55,7 +55,7 @@ public sealed class SpoolRenewalTests
 
         async Task<bool> HasMarkerAsync()
         {
-            foreach (var file in Directory.EnumerateFiles(spool.Folder.Path))
+            foreach (var file in Directory.EnumerateFiles(spool.Folder.Path).Where(file => Path.GetFileName(file) != "lock"))
             {
                 await using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
                 var bytes = new byte[stream.Length];
