@@ -30,7 +30,7 @@ internal sealed class ErasableCache(IStorage storage, CacheDeletions deletions, 
         foreach (var project in projects)
         {
             var here = cache.CountOf(project);
-            await deletions.AddAsync(project, null, cancellationToken);
+            await deletions.AddAsync(project, model: null, record: null, cancellationToken);
             var there = redis.IsConfigured
                 ? await redis.RemoveAllAsync(CacheKeys.PatternOf(project, null), isGone: null, cancellationToken) : 0;
             // An entry is mostly in both.
