@@ -1,6 +1,7 @@
 using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Conversation;
+using Fairlead.Dialects.AnthropicMessages;
 using Fairlead.Erasure;
 using Fairlead.Pipeline;
 using Fairlead.Storage;
@@ -15,8 +16,6 @@ namespace Fairlead.Generations;
 internal sealed class ErasableGenerations(IStorage storage, IGenerationStore store, GenerationEndFactory ends, TimeProvider time)
     : IErasureSource, IErasable
 {
-    private const string MessagesDialect = "anthropic.messages";
-
     private const int FindRows = 200;
 
     private const int EraseRows = 50;
@@ -66,7 +65,7 @@ internal sealed class ErasableGenerations(IStorage storage, IGenerationStore sto
             async row =>
             {
                 var (id, project) = (row.Text("id"), row.Text("project_id"));
-                var isMessages = row.Text("dialect") == MessagesDialect;
+                var isMessages = row.Text("dialect") == MessagesDialect.Name;
                 (last, rows) = (id, rows + 1);
                 if (!row.Bool("matches")) return true;
                 if (selector.Kind == ErasureKind.EndUser)

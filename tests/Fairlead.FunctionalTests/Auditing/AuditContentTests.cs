@@ -216,6 +216,32 @@ public abstract class AuditContentTests : IAsyncLifetime
         Assert.True(status == response.StatusCode, await response.Content.ReadAsStringAsync(Cancel));
     }
 
+    [Fact]
+    public async Task Erasure_OfContent_RemovesItAndKeepsTheRecord()
+    {
+        await SendAsync("chat", "words that go", stream: false);
+        await SendAsync("chat", "words that stay", stream: false);
+        var records = (await _gateway.Admin.GetJsonAsync("/admin/v1/audit?include=content")).GetProperty("data").EnumerateArray().ToList();
+        var gone = Assert.Single(records, record => record.GetRawText().Contains("words that go", StringComparison.Ordinal));
+        var id = gone.GetProperty("generation_id").GetString();
+        var erasure = await _gateway.Admin.PostForJsonAsync(
+            "/admin/v1/erasures", $$"""{"generation_id":"{{id}}","what":"content"}""", HttpStatusCode.Accepted);
+        while (erasure.GetProperty("status").GetString() != "completed")
+        {
+            Assert.NotEqual("failed", erasure.GetProperty("status").GetString());
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Cancel);
+            erasure = await _gateway.Admin.GetJsonAsync("/admin/v1/erasures/" + erasure.GetProperty("id").GetString());
+        }
+        Assert.Equal(1, erasure.GetProperty("counts").GetProperty("audit_content").GetInt32());
+
+        var after = (await _gateway.Admin.GetJsonAsync("/admin/v1/audit?include=content")).GetProperty("data").EnumerateArray().ToList();
+        Assert.Equal(2, after.Count);
+        var erased = Assert.Single(after, record => record.GetProperty("generation_id").GetString() == id);
+        Assert.Equal("removed_by_erasure", erased.GetProperty("content").GetProperty("unavailable").GetString());
+        Assert.Equal(gone.GetProperty("content").GetProperty("sha256").GetString(), erased.GetProperty("content").GetProperty("sha256").GetString());
+        Assert.Contains(after, record => record.GetRawText().Contains("words that stay", StringComparison.Ordinal));
+    }
+
     private async Task<JsonElement> OnlyAsync() => Assert.Single(await ContentsAsync());
 
     private async Task<List<JsonElement>> ContentsAsync()

@@ -137,7 +137,6 @@ public sealed class ConfigurationReaderTests
 
     [Theory]
     [InlineData("fairlead: { prompts: {} }", "fairlead.prompts")]
-    [InlineData("fairlead: { audit: { content: full } }", "fairlead.audit.content")]
     public void Read_SettingOfLaterVersion_IsRefusedAsNotAvailable(string yaml, string key)
     {
         var fault = Bad(yaml);

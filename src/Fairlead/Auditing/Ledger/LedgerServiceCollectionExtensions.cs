@@ -41,6 +41,7 @@ internal static class LedgerServiceCollectionExtensions
         services.AddSingleton<ErasableRecords>();
         services.AddSingleton<IErasureSource>(provider => provider.GetRequiredService<ErasableRecords>());
         services.AddSingleton<IErasable>(provider => provider.GetRequiredService<ErasableRecords>());
+        services.AddSingleton<IErasable, ErasableContents>();
         services.AddHostedService<LateRecords>();
         services.AddSingleton<UsageReader>();
         services.AddSingleton<ReconciliationReader>();

@@ -66,7 +66,6 @@ internal sealed class ErasableRecords(
 
     public async Task<ErasureStep> EraseAsync(ErasureTarget target, string cursor, CancellationToken cancellationToken)
     {
-        // Content that is kept beside the records goes here, whatever the erasure removes: it is found by the same generations.
         if (!target.RemovesRecords) return new ErasureStep(0, null);
         // This node counts what it removes itself, as the other nodes do.
         await removal.RunAsync(target.Id, cancellationToken);

@@ -14,6 +14,9 @@ namespace Fairlead.Dialects.AnthropicMessages;
 /// <summary>Anthropic's Messages API, <c>POST /v1/messages</c>.</summary>
 internal sealed class MessagesDialect : IRequestReader, IConversationDialect, IResponseWriter, IStreamResponses
 {
+    /// <summary>The name of the dialect in records.</summary>
+    public static readonly string Name = "anthropic.messages";
+
     private MessagesDialect()
     {
     }
@@ -25,7 +28,7 @@ internal sealed class MessagesDialect : IRequestReader, IConversationDialect, IR
         var parts = new MessagesDialect();
         return new Dialect
         {
-            Name = "anthropic.messages",
+            Name = Name,
             Path = "/v1/messages",
             Operation = Operation.Chat,
             ErrorShape = ErrorShape.Anthropic,
