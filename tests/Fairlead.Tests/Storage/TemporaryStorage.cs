@@ -11,7 +11,7 @@ namespace Fairlead.Tests.Storage;
 internal sealed class TemporaryStorage : IDisposable
 {
     /// <summary>Steps that every database here has.</summary>
-    public const long OwnSteps = 10;
+    public const long OwnSteps = 11;
 
     private readonly List<IStorage> _opened = [];
 
