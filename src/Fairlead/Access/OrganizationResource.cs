@@ -10,7 +10,8 @@ namespace Fairlead.Access;
 /// <c>/admin/v1/organizations</c>. One with projects is not deleted: the ledger refers to its projects, and their keys must not disappear
 /// unnoticed.
 /// </summary>
-internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("organization", "org_")
+/// <param name="recordings">What the configuration says about the content of audit records.</param>
+internal sealed class OrganizationResource(IContentRecordings? recordings = null) : AdminResource<OrganizationRow>("organization", "org_")
 {
     private const string WeightName = "weight";
     private const string ShareName = "share_across_organizations";
@@ -90,8 +91,11 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
             AdminRights.RequireInstallation(caller, $"Changing {RecordsName} of an organization");
         else if (before.AuditContentRetentionDays is { } days && !(after.AuditContentRetentionDays <= days))
             AdminRights.RequireInstallation(caller, $"Lengthening {ContentsName} of an organization");
-        else if (before.AuditContentRetentionDays is null && after.AuditContentRetentionDays is not null)
-            AdminRights.RequireInstallation(caller, $"Setting {ContentsName} of an organization");
+        else if (before.AuditContentRetentionDays is null && after.AuditContentRetentionDays is { } set
+            && TimeSpan.FromDays(set) > recordings?.Retention)
+        {
+            AdminRights.RequireInstallation(caller, $"Lengthening {ContentsName} of an organization");
+        }
     }
 
     public override async Task<GatewayErrorException?> FindUseAsync(

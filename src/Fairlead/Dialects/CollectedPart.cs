@@ -32,6 +32,9 @@ internal sealed class CollectedChoice
 {
     public List<CollectedPart> Parts { get; } = [];
 
+    /// <summary>The texts to which the next piece of their type belongs.</summary>
+    public Dictionary<string, CollectedPart> Open { get; } = new(StringComparer.Ordinal);
+
     /// <summary>The calls of tools, by their number.</summary>
     public Dictionary<long, CollectedPart> Calls { get; } = [];
 

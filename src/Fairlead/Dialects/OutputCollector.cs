@@ -7,13 +7,20 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Dialects;
 
+/// <summary>Makes the JSON of an item of a response.</summary>
+/// <param name="item">The item.</param>
+/// <param name="maxCharacters">Maximum characters of it.</param>
+/// <param name="isTruncated">Whether something was left out.</param>
+internal delegate string OutputItemWriter(JsonElement item, int maxCharacters, out bool isTruncated);
+
 /// <summary>
 /// Collects the output of a call as text, whatever form it comes in: text, reasoning, refusals and calls of tools of each choice. It keeps
 /// a limited number of characters, and counts them in the memory budget. One owner, who disposes it; not thread-safe.
 /// </summary>
 /// <param name="maxCharacters">Maximum of characters.</param>
 /// <param name="memory">Counts them; null to count nothing.</param>
-internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) : IDisposable
+/// <param name="items">Makes the JSON of an item; null to take it as it is.</param>
+internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, OutputItemWriter? items = null) : IDisposable
 {
     // A part without text has memory, too.
     private const int PartCharacters = 64;
@@ -68,23 +75,23 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
         }
     }
 
-    /// <summary>Adds a piece to a text, which starts if the part before is of another type.</summary>
+    /// <summary>Adds a piece to the open text of its type, which starts if there is none.</summary>
     public void Append(int choice, string type, string? text)
     {
         if (string.IsNullOrEmpty(text)) return;
-        var parts = Of(choice).Parts;
-        if (parts.Count == 0 || parts[^1].Type != type || parts[^1].Name is not null)
+        var found = Of(choice);
+        if (!found.Open.TryGetValue(type, out var part))
         {
             if (!Take(PartCharacters)) return;
-            parts.Add(new CollectedPart(type));
+            found.Parts.Add(found.Open[type] = part = new CollectedPart(type));
         }
-        Append(parts[^1], text);
+        Append(part, text);
     }
 
-    /// <summary>Ends the text: the next piece starts another.</summary>
+    /// <summary>Ends the texts: the next piece starts another.</summary>
     public void EndPart(int choice)
     {
-        if (_choices.TryGetValue(choice, out var known) && known.Parts is [.., { Name: null } last] && last.Content.Length > 0) last.Name = "";
+        if (_choices.TryGetValue(choice, out var known)) known.Open.Clear();
     }
 
     /// <summary>A call of a tool starts, or more of its start is known.</summary>
@@ -98,6 +105,7 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
         if (!found.Calls.TryGetValue(number, out var call))
         {
             if (!Take(PartCharacters)) return;
+            found.Open.Clear();
             found.Parts.Add(found.Calls[number] = call = new CollectedPart(CollectedPart.ToolCall) { Name = "" });
         }
         if (!string.IsNullOrEmpty(id) && call.Id is null && Take(id.Length)) call.Id = id;
@@ -116,9 +124,18 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
     public void AddItem(int choice, string type, JsonElement item)
     {
         if (!Take(PartCharacters + type.Length)) return;
-        var part = new CollectedPart(type) { Name = "" };
-        Of(choice).Parts.Add(part);
-        Append(part, item.GetRawText());
+        var part = new CollectedPart(type);
+        var found = Of(choice);
+        found.Open.Clear();
+        found.Parts.Add(part);
+        if (items is null)
+        {
+            Append(part, item.GetRawText());
+            return;
+        }
+        var text = items(item, Math.Max(0, maxCharacters - _characters), out var isTruncated);
+        Append(part, text);
+        if (isTruncated) part.IsCut = IsTruncated = true;
     }
 
     public void Finish(int choice, string? reason)

@@ -59,10 +59,10 @@ internal sealed class LedgerRetention(
             foreach (var block in blocks)
             {
                 (at, number) = (block.At, block.Number);
-                if (spool is not null && block.Node != spool.Folder.Node && (at >= periods.Earliest || !gone.Contains(block.Node))) continue;
-                if (!block.HasExpired) continue;
+                var isForeign = spool is not null && block.Node != spool.Folder.Node;
+                if (block.Expiry == BlockExpiry.None || (isForeign && (block.Expiry != BlockExpiry.All || !gone.Contains(block.Node)))) continue;
                 deleted += await _editor.RemoveAsync(
-                    block.Number, periods.HasExpired, RemovalReason.Retention, cancellationToken);
+                    block.Number, isForeign ? WholeBlock(periods) : periods.HasExpired, RemovalReason.Retention, cancellationToken);
             }
             if (blocks.Count < BatchBlocks) break;
             await Task.Delay(Pause, time, cancellationToken);
@@ -201,7 +201,7 @@ internal sealed class LedgerRetention(
     }
 
     // In the order of the index, which has both times. The records themselves are not read; their index only if times differ.
-    private async Task<List<(long At, long Number, string Node, bool HasExpired)>> OldBlocksAsync(
+    private async Task<List<(long At, long Number, string Node, BlockExpiry Expiry)>> OldBlocksAsync(
         RetentionPeriods periods, long afterAt, long afterNumber, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
@@ -212,20 +212,27 @@ internal sealed class LedgerRetention(
             ORDER BY last_at, number LIMIT @limit
             """,
             [("@before", periods.Latest), ("@at", afterAt), ("@number", afterNumber), ("@limit", (long)BatchBlocks)],
-            row => (row.Int64("last_at"), row.Int64("number"), row.Text("node"), !periods.HasOwn || MayHaveExpired(periods, row.Bytes("terms"))),
-            cancellationToken);
+            row => (row.Int64("last_at"), row.Int64("number"), row.Text("node"), ExpiryOf(periods, row)), cancellationToken);
     }
 
-    private static bool MayHaveExpired(RetentionPeriods periods, byte[] terms)
+    private static BlockExpiry ExpiryOf(RetentionPeriods periods, SqlRow row)
     {
+        if (!periods.HasOwn) return row.Int64("last_at") < periods.Default ? BlockExpiry.All : BlockExpiry.Some;
         try
         {
-            return periods.HasExpired(new BlockTerms(terms));
+            return periods.ExpiryOf(new BlockTerms(row.Bytes("terms")));
         }
         catch (BlockFormatException)
         {
             // The editor reads it too, and logs it.
-            return true;
+            return BlockExpiry.All;
         }
+    }
+
+    // All records of a block or none, by the records themselves: its index may have been changed.
+    private static Func<AuditBlock, int, bool> WholeBlock(RetentionPeriods periods)
+    {
+        bool? hasExpired = null;
+        return (block, _) => hasExpired ??= periods.HasExpired(block);
     }
 }
