@@ -23,6 +23,7 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, KeyRoleSchema>();
         services.AddSingleton<ISchemaStep, AuditContentSchema>();
         services.AddSingleton<ISchemaStep, OrganizationRetentionSchema>();
+        services.AddSingleton<ISchemaStep, DeletedOrganizationSchema>();
         services.AddSingleton<ISchemaStep, KeyUseSchema>();
         services.AddSingleton<ISchemaStep, KeyNoticeSchema>();
         services.AddSingleton(provider => new AdminKey(

@@ -23,6 +23,9 @@ internal sealed class CollectedPart(string type)
     /// <summary>The text; of a call its arguments, of another item its JSON.</summary>
     public StringBuilder Content { get; } = new();
 
+    /// <summary>The hash of the text, which then is not kept; null if it is.</summary>
+    public TextHash? Hash { get; set; }
+
     /// <summary>Whether the text ends before its end.</summary>
     public bool IsCut { get; set; }
 }

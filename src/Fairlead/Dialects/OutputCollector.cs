@@ -20,7 +20,10 @@ internal delegate string OutputItemWriter(JsonElement item, int maxCharacters, o
 /// <param name="maxCharacters">Maximum of characters.</param>
 /// <param name="memory">Counts them; null to count nothing.</param>
 /// <param name="items">Makes the JSON of an item; null to take it as it is.</param>
-internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, OutputItemWriter? items = null) : IDisposable
+/// <param name="isHashed">
+/// Only the hash is wanted: of the first text, which is nearly always the longest or the only one, no character is kept.
+/// </param>
+internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, OutputItemWriter? items = null, bool isHashed = false) : IDisposable
 {
     // A part without text has memory, too.
     private const int PartCharacters = 64;
@@ -29,6 +32,7 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, O
 
     private readonly MemoryLease _lease = new(memory);
     private readonly SortedDictionary<int, CollectedChoice> _choices = [];
+    private TextHash? _hash;
     private int _characters;
 
     /// <summary>By number.</summary>
@@ -84,6 +88,7 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, O
         {
             if (!Take(PartCharacters)) return;
             found.Parts.Add(found.Open[type] = part = new CollectedPart(type));
+            if (isHashed && choice == 0 && found.Parts.Count == 1 && _hash is null) part.Hash = _hash = new TextHash();
         }
         Append(part, text);
     }
@@ -143,6 +148,7 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, O
         if (reason is { Length: > 0 and <= 64 }) Of(choice).FinishReason = reason;
     }
 
+    // What was collected can still be read: the stream may end before its call does.
     public void Dispose() => _lease.Dispose();
 
     private void Add(GenerationEvent made)
@@ -213,6 +219,11 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, O
     private void Append(CollectedPart part, string text)
     {
         if (part.IsCut) return;
+        if (part.Hash is { } hash)
+        {
+            hash.Append(text);
+            return;
+        }
         var room = maxCharacters - _characters;
         if (text.Length > room)
         {
@@ -240,6 +251,8 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, O
     private void Clear()
     {
         _choices.Clear();
+        _hash?.Dispose();
+        _hash = null;
         _characters = 0;
         IsTruncated = false;
     }

@@ -21,7 +21,7 @@ internal sealed record CallContent(byte[] Member, byte[]? Stored)
     /// <summary>What the record says about hashes.</summary>
     private const int HashBytes = 512;
 
-    /// <summary>Characters of an output that are hashed at most.</summary>
+    /// <summary>Characters of an output that are hashed at most, beside its first text.</summary>
     private const int MaxHashedCharacters = 4 * 1024 * 1024;
 
     private const int SaltBytes = 16;

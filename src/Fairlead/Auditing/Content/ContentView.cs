@@ -40,7 +40,7 @@ internal sealed class ContentView(IStorage storage, ContentSealer sealer, ILogge
     /// <param name="organizationId">The organization whose content it reads; null for all.</param>
     public static AdminAction Reading(EndpointRequest request, string? organizationId)
     {
-        var filters = request.Query.Where(pair => pair.Key is not (Parameter or "cursor")).ToArray();
+        var filters = request.Query.Where(pair => pair.Key != "cursor").ToArray();
         return new AdminAction(request.Actor, AdminAction.ReadContent)
         {
             ResourceType = "audit",

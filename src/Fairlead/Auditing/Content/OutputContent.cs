@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using Fairlead.Dialects;
 using Fairlead.Policies.Matching;
@@ -45,24 +44,34 @@ internal static class OutputContent
     }
 
     /// <summary>
-    /// SHA-256 of all texts in their order, each on a line of its own: of a plain response the hash of its text. Null without any.
+    /// SHA-256 of all texts in their order, each on a line of its own: of a plain response the hash of its text. Null without any. Only once.
     /// </summary>
     public static byte[]? HashOf(OutputCollector output)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var any = false;
-        foreach (var part in output.Choices.Values.SelectMany(choice => choice.Parts))
+        CollectedPart[] parts = [.. output.Choices.Values.SelectMany(choice => choice.Parts)];
+        if (parts.Length == 0) return null;
+        // The first text may be in it already.
+        var first = Array.Find(parts, part => part.Hash is not null);
+        using var hash = first?.Hash ?? new TextHash();
+        var any = first is not null;
+        hash.EndText();
+        foreach (var part in parts)
         {
+            if (part == first) continue;
             if (part.Type == CollectedPart.ToolCall) Add(part.Name);
-            Add(part.Content.ToString());
+            if (any) hash.Append("\n"u8);
+            any = true;
+            foreach (var piece in part.Content.GetChunks()) hash.Append(piece.Span);
+            hash.EndText();
         }
-        return any ? hash.GetHashAndReset() : null;
+        return hash.Finish();
 
         void Add(string? text)
         {
-            if (any) hash.AppendData("\n"u8);
+            if (any) hash.Append("\n"u8);
             any = true;
-            hash.AppendData(Encoding.UTF8.GetBytes(text ?? ""));
+            hash.Append(text);
+            hash.EndText();
         }
     }
 

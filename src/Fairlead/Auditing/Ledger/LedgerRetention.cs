@@ -39,6 +39,8 @@ internal sealed class LedgerRetention(
 
     private const int BatchContents = 200;
 
+    private readonly AuditReader _reader = new(storage);
+
     private readonly BlockEditor _editor = new(storage, signer, time, logger);
 
     /// <summary>Deletes what is too old now; returns how many records.</summary>
@@ -68,6 +70,7 @@ internal sealed class LedgerRetention(
             await Task.Delay(Pause, time, cancellationToken);
         }
         if (config.Retention is not null) deleted += await DeleteRowsAsync(periods.Default, cancellationToken);
+        await ForgetOrganizationsAsync(cancellationToken);
         if (deleted > 0) logger.RetentionDeleted(deleted);
         return deleted;
     }
@@ -167,6 +170,33 @@ internal sealed class LedgerRetention(
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         return await OrganizationRetention.AllAsync(connection, cancellationToken);
+    }
+
+    // Their times are needed until their last record is gone.
+    private async Task ForgetOrganizationsAsync(CancellationToken cancellationToken)
+    {
+        List<string> deleted;
+        await using (var connection = await storage.OpenAsync(cancellationToken))
+            deleted = await OrganizationRetention.DeletedAsync(connection, time.GetUtcNow() - Stopped, cancellationToken);
+        foreach (var id in deleted)
+        {
+            if (await HasRecordsAsync(id, cancellationToken)) continue;
+            await using var connection = await storage.OpenAsync(cancellationToken);
+            await OrganizationRetention.ForgetAsync(connection, id, cancellationToken);
+        }
+    }
+
+    private async Task<bool> HasRecordsAsync(string organizationId, CancellationToken cancellationToken)
+    {
+        var query = new AuditQuery { OrganizationId = organizationId, Type = null, Limit = 1 };
+        do
+        {
+            var page = await _reader.ReadAsync(query, cancellationToken);
+            if (page.Records.Count > 0) return true;
+            query = query with { After = page.Next };
+        }
+        while (query.After is not null);
+        return false;
     }
 
     private async Task RemoveContentsAsync(RetentionPeriods periods, HashSet<string> gone, CancellationToken cancellationToken)

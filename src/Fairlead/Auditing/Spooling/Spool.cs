@@ -280,7 +280,7 @@ internal sealed class Spool : ISpool, IDisposable
         return own ?? SpoolFolder.Create(_options.Root, Ids.New("node_", time));
     }
 
-    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, int held, ref CallContent? content)
+    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, int held, scoped ref CallContent? content)
     {
         var record = WriteEnded(call, status, content, withOwnTimings: true);
         if (Fits(record, held)) return record;
