@@ -12,6 +12,9 @@ internal sealed record AdminAction(AdminActor Actor, string Name)
 
     public const string Refused = "admin.refused";
 
+    /// <summary>Recorded content of calls was asked for.</summary>
+    public const string ReadContent = "audit.read_content";
+
     /// <summary>The kind of the resource, such as <c>key</c>; null if the action has none.</summary>
     public string? ResourceType { get; init; }
 

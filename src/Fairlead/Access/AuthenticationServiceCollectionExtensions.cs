@@ -23,11 +23,14 @@ internal static class AuthenticationServiceCollectionExtensions
         services.AddSingleton<ISchemaStep, KeyRoleSchema>();
         services.AddSingleton<ISchemaStep, AuditContentSchema>();
         services.AddSingleton<ISchemaStep, OrganizationRetentionSchema>();
+        services.AddSingleton<ISchemaStep, DeletedOrganizationSchema>();
         services.AddSingleton<ISchemaStep, KeyUseSchema>();
         services.AddSingleton<ISchemaStep, KeyNoticeSchema>();
-        services.AddSingleton(provider => new AdminKey(provider.GetService<IConfiguration>()?[AdminKey.Variable]));
-        services.AddSingleton(provider =>
-            new ClientKey(provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>()));
+        services.AddSingleton(provider => new AdminKey(
+            provider.GetService<IConfiguration>()?[AdminKey.Variable], provider.GetService<IContentRecordings>()));
+        services.AddSingleton(provider => new ClientKey(
+            provider.GetService<IConfiguration>()?[ClientKey.Variable], provider.GetRequiredService<AdminKey>(),
+            provider.GetService<IContentRecordings>()));
         services.AddSingleton<ApplicationCallers>();
         services.AddSingleton<CallerSnapshotReader>();
         services.AddSingleton<CallerSnapshots>();

@@ -6,13 +6,12 @@ namespace Fairlead.Access;
 /// </summary>
 /// <param name="value">The value of the variable; null or empty when it is not set.</param>
 /// <param name="adminKey">The admin key, which must be different.</param>
+/// <param name="recordings">How the content of its calls is recorded; null for not at all.</param>
 /// <exception cref="ArgumentException">The value cannot be used as a key; the message says why and what to do.</exception>
-internal sealed class ClientKey(string? value, AdminKey? adminKey = null) : EnvironmentKey(value, ErrorOf(value, adminKey))
+internal sealed class ClientKey(string? value, AdminKey? adminKey = null, IContentRecordings? recordings = null) : EnvironmentKey(
+    value, ErrorOf(value, adminKey), recordings, recording => CallerOf("key_environment_client", Variable, Scopes.Default, recording))
 {
     public const string Variable = "FAIRLEAD_CLIENT_KEY";
-
-    /// <summary>The caller of this key: the operator's own project, without an organization in the store.</summary>
-    public Caller Caller { get; } = CallerOf("key_environment_client", Variable, Scopes.Default);
 
     /// <summary>Why <paramref name="value"/> cannot be used as the client key, or null. The text never contains the value.</summary>
     public static string? ErrorOf(string? value, AdminKey? adminKey) =>

@@ -17,4 +17,7 @@ internal interface IContentRecordings
     /// <summary>How the content of a caller is recorded; null for not at all.</summary>
     /// <param name="level">The strictest of its organization, project and key; null if none of them says anything.</param>
     ContentRecording? Of(AuditContent? level);
+
+    /// <summary>How long content is stored by the configuration; null for ever.</summary>
+    TimeSpan? Retention { get; }
 }

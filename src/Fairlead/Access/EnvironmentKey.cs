@@ -15,12 +15,20 @@ internal abstract class EnvironmentKey
     public const int MaxLength = 512;
 
     private readonly byte[]? _hash;
+    private readonly IContentRecordings? _recordings;
+    private readonly Func<ContentRecording?, Caller> _callerOf;
+    private Caller _caller;
 
     /// <param name="value">The value of the variable; null or empty when it is not set.</param>
     /// <param name="error">Why it cannot be used as a key; null if it can.</param>
+    /// <param name="recordings">How the content of its calls is recorded; null for not at all.</param>
+    /// <param name="callerOf">Makes the caller of the key.</param>
     /// <exception cref="ArgumentException">The value cannot be used as a key; the message says why and what to do.</exception>
-    protected EnvironmentKey(string? value, string? error)
+    protected EnvironmentKey(
+        string? value, string? error, IContentRecordings? recordings, Func<ContentRecording?, Caller> callerOf)
     {
+        (_recordings, _callerOf) = (recordings, callerOf);
+        _caller = callerOf(recordings?.Of(null));
         if (string.IsNullOrEmpty(value)) return;
         if (error is not null) throw new ArgumentException(error, nameof(value));
         _hash = new byte[ApiKeyText.HashLength];
@@ -28,6 +36,20 @@ internal abstract class EnvironmentKey
     }
 
     public bool IsSet => _hash is not null;
+
+    /// <summary>The caller of this key: another object after the configuration has changed how content is recorded.</summary>
+    public Caller Caller
+    {
+        get
+        {
+            var caller = Volatile.Read(ref _caller);
+            var recording = _recordings?.Of(null);
+            if (caller.Recording == recording) return caller;
+            caller = _callerOf(recording);
+            Volatile.Write(ref _caller, caller);
+            return caller;
+        }
+    }
 
     /// <summary>Whether <paramref name="text"/> is the key, in time that does not depend on how much of it is right.</summary>
     public bool Matches(ReadOnlySpan<char> text)
@@ -60,7 +82,8 @@ internal abstract class EnvironmentKey
     }
 
     /// <summary>The caller of such a key: the operator, without an organization in the store.</summary>
-    protected static Caller CallerOf(string keyId, string variable, IEnumerable<string> scopes, AdminGrant? admin = null) => new()
+    protected static Caller CallerOf(
+        string keyId, string variable, IEnumerable<string> scopes, ContentRecording? recording, AdminGrant? admin = null) => new()
     {
         OrganizationId = OperatorCaller.OrganizationId,
         OrganizationName = "operator",
@@ -70,5 +93,6 @@ internal abstract class EnvironmentKey
         KeyName = variable,
         Scopes = System.Collections.Frozen.FrozenSet.ToFrozenSet(scopes),
         Admin = admin,
+        Recording = recording,
     };
 }

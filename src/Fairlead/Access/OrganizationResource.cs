@@ -10,7 +10,9 @@ namespace Fairlead.Access;
 /// <c>/admin/v1/organizations</c>. One with projects is not deleted: the ledger refers to its projects, and their keys must not disappear
 /// unnoticed.
 /// </summary>
-internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("organization", "org_")
+/// <param name="time">Clock.</param>
+/// <param name="recordings">What the configuration says about the content of audit records.</param>
+internal sealed class OrganizationResource(TimeProvider time, IContentRecordings? recordings = null) : AdminResource<OrganizationRow>("organization", "org_")
 {
     private const string WeightName = "weight";
     private const string ShareName = "share_across_organizations";
@@ -90,8 +92,11 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
             AdminRights.RequireInstallation(caller, $"Changing {RecordsName} of an organization");
         else if (before.AuditContentRetentionDays is { } days && !(after.AuditContentRetentionDays <= days))
             AdminRights.RequireInstallation(caller, $"Lengthening {ContentsName} of an organization");
-        else if (before.AuditContentRetentionDays is null && after.AuditContentRetentionDays is not null)
-            AdminRights.RequireInstallation(caller, $"Setting {ContentsName} of an organization");
+        else if (before.AuditContentRetentionDays is null && after.AuditContentRetentionDays is { } set
+            && TimeSpan.FromDays(set) > recordings?.Retention)
+        {
+            AdminRights.RequireInstallation(caller, $"Lengthening {ContentsName} of an organization");
+        }
     }
 
     public override async Task<GatewayErrorException?> FindUseAsync(
@@ -122,8 +127,12 @@ internal sealed class OrganizationResource() : AdminResource<OrganizationRow>("o
     public override Task UpdateAsync(DbConnection connection, OrganizationRow row, CancellationToken cancellationToken) =>
         OrganizationTable.UpdateAsync(connection, row, cancellationToken);
 
-    public override Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
-        OrganizationTable.DeleteAsync(connection, id, cancellationToken);
+    public override async Task DeleteAsync(DbConnection connection, string id, CancellationToken cancellationToken)
+    {
+        // Its records are still there, and must go when it said.
+        await OrganizationRetention.KeepAsync(connection, id, time.GetUtcNow(), cancellationToken);
+        await OrganizationTable.DeleteAsync(connection, id, cancellationToken);
+    }
 
     protected override void WriteFields(Utf8JsonWriter json, OrganizationRow row)
     {

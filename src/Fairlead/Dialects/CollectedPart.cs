@@ -23,6 +23,9 @@ internal sealed class CollectedPart(string type)
     /// <summary>The text; of a call its arguments, of another item its JSON.</summary>
     public StringBuilder Content { get; } = new();
 
+    /// <summary>The hash of the text, which then is not kept; null if it is.</summary>
+    public TextHash? Hash { get; set; }
+
     /// <summary>Whether the text ends before its end.</summary>
     public bool IsCut { get; set; }
 }
@@ -31,6 +34,9 @@ internal sealed class CollectedPart(string type)
 internal sealed class CollectedChoice
 {
     public List<CollectedPart> Parts { get; } = [];
+
+    /// <summary>The texts to which the next piece of their type belongs.</summary>
+    public Dictionary<string, CollectedPart> Open { get; } = new(StringComparer.Ordinal);
 
     /// <summary>The calls of tools, by their number.</summary>
     public Dictionary<long, CollectedPart> Calls { get; } = [];

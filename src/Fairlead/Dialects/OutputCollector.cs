@@ -7,13 +7,23 @@ using Fairlead.Streaming;
 
 namespace Fairlead.Dialects;
 
+/// <summary>Makes the JSON of an item of a response.</summary>
+/// <param name="item">The item.</param>
+/// <param name="maxCharacters">Maximum characters of it.</param>
+/// <param name="isTruncated">Whether something was left out.</param>
+internal delegate string OutputItemWriter(JsonElement item, int maxCharacters, out bool isTruncated);
+
 /// <summary>
 /// Collects the output of a call as text, whatever form it comes in: text, reasoning, refusals and calls of tools of each choice. It keeps
 /// a limited number of characters, and counts them in the memory budget. One owner, who disposes it; not thread-safe.
 /// </summary>
 /// <param name="maxCharacters">Maximum of characters.</param>
 /// <param name="memory">Counts them; null to count nothing.</param>
-internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) : IDisposable
+/// <param name="items">Makes the JSON of an item; null to take it as it is.</param>
+/// <param name="isHashed">
+/// Only the hash is wanted: of the first text, which is nearly always the longest or the only one, no character is kept.
+/// </param>
+internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory, OutputItemWriter? items = null, bool isHashed = false) : IDisposable
 {
     // A part without text has memory, too.
     private const int PartCharacters = 64;
@@ -22,6 +32,7 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
 
     private readonly MemoryLease _lease = new(memory);
     private readonly SortedDictionary<int, CollectedChoice> _choices = [];
+    private TextHash? _hash;
     private int _characters;
 
     /// <summary>By number.</summary>
@@ -68,23 +79,24 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
         }
     }
 
-    /// <summary>Adds a piece to a text, which starts if the part before is of another type.</summary>
+    /// <summary>Adds a piece to the open text of its type, which starts if there is none.</summary>
     public void Append(int choice, string type, string? text)
     {
         if (string.IsNullOrEmpty(text)) return;
-        var parts = Of(choice).Parts;
-        if (parts.Count == 0 || parts[^1].Type != type || parts[^1].Name is not null)
+        var found = Of(choice);
+        if (!found.Open.TryGetValue(type, out var part))
         {
             if (!Take(PartCharacters)) return;
-            parts.Add(new CollectedPart(type));
+            found.Parts.Add(found.Open[type] = part = new CollectedPart(type));
+            if (isHashed && choice == 0 && found.Parts.Count == 1 && _hash is null) part.Hash = _hash = new TextHash();
         }
-        Append(parts[^1], text);
+        Append(part, text);
     }
 
-    /// <summary>Ends the text: the next piece starts another.</summary>
+    /// <summary>Ends the texts: the next piece starts another.</summary>
     public void EndPart(int choice)
     {
-        if (_choices.TryGetValue(choice, out var known) && known.Parts is [.., { Name: null } last] && last.Content.Length > 0) last.Name = "";
+        if (_choices.TryGetValue(choice, out var known)) known.Open.Clear();
     }
 
     /// <summary>A call of a tool starts, or more of its start is known.</summary>
@@ -98,6 +110,7 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
         if (!found.Calls.TryGetValue(number, out var call))
         {
             if (!Take(PartCharacters)) return;
+            found.Open.Clear();
             found.Parts.Add(found.Calls[number] = call = new CollectedPart(CollectedPart.ToolCall) { Name = "" });
         }
         if (!string.IsNullOrEmpty(id) && call.Id is null && Take(id.Length)) call.Id = id;
@@ -116,9 +129,18 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
     public void AddItem(int choice, string type, JsonElement item)
     {
         if (!Take(PartCharacters + type.Length)) return;
-        var part = new CollectedPart(type) { Name = "" };
-        Of(choice).Parts.Add(part);
-        Append(part, item.GetRawText());
+        var part = new CollectedPart(type);
+        var found = Of(choice);
+        found.Open.Clear();
+        found.Parts.Add(part);
+        if (items is null)
+        {
+            Append(part, item.GetRawText());
+            return;
+        }
+        var text = items(item, Math.Max(0, maxCharacters - _characters), out var isTruncated);
+        Append(part, text);
+        if (isTruncated) part.IsCut = IsTruncated = true;
     }
 
     public void Finish(int choice, string? reason)
@@ -126,6 +148,7 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
         if (reason is { Length: > 0 and <= 64 }) Of(choice).FinishReason = reason;
     }
 
+    // What was collected can still be read: the stream may end before its call does.
     public void Dispose() => _lease.Dispose();
 
     private void Add(GenerationEvent made)
@@ -196,6 +219,11 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
     private void Append(CollectedPart part, string text)
     {
         if (part.IsCut) return;
+        if (part.Hash is { } hash)
+        {
+            hash.Append(text);
+            return;
+        }
         var room = maxCharacters - _characters;
         if (text.Length > room)
         {
@@ -223,6 +251,8 @@ internal sealed class OutputCollector(int maxCharacters, MemoryBudget? memory) :
     private void Clear()
     {
         _choices.Clear();
+        _hash?.Dispose();
+        _hash = null;
         _characters = 0;
         IsTruncated = false;
     }

@@ -172,6 +172,39 @@ public abstract class AuditContentTests : IAsyncLifetime
         }
     }
 
+    /// <summary>Who reads content leaves a record, one for each request; who does not get it leaves none.</summary>
+    [Fact]
+    public async Task Read_Content_LeavesARecord()
+    {
+        var project = await _gateway.Admin.GetJsonAsync("/admin/v1/projects/" + _gateway.ProjectId);
+        var organization = project.GetProperty("organization_id").GetString();
+        var (secret, id) = await _gateway.MakeKeyAsync($"\"role\":\"organization_admin\",\"organization_id\":\"{organization}\"");
+        using var client = _gateway.MakeClient(secret);
+        foreach (var path in (string[])["/admin/v1/audit", "/admin/v1/audit?include=content&user=u-7", "/admin/v1/audit/export?include=content&format=csv", "/admin/v1/audit?include=content&limit=0"])
+        {
+            using var response = await client.GetAsync(new Uri(path, UriKind.Relative), Cancel);
+            await response.Content.ReadAsStringAsync(Cancel);
+        }
+        var page = await _gateway.Admin.GetJsonAsync("/admin/v1/audit?type=admin");
+        JsonElement[] reads = [.. page.GetProperty("data").EnumerateArray().Where(record => record.GetProperty("action").GetString() == "audit.read_content")];
+        Assert.Equal(2, reads.Length);
+        Assert.All(reads, read => Assert.Equal((id, organization), (read.GetProperty("key_id").GetString(), read.GetProperty("organization_id").GetString())));
+        Assert.Contains(reads, read => read.GetProperty("after").GetProperty("include").GetString() == "content" && read.GetProperty("after").TryGetProperty("user", out var user) && user.GetString() == "u-7");
+    }
+
+    /// <summary>An organization may always have its content for less long than the configuration says.</summary>
+    [Fact]
+    public async Task Retention_OrganizationAdmin_SetsNoMoreThanTheConfiguration()
+    {
+        var project = await _gateway.Admin.GetJsonAsync("/admin/v1/projects/" + _gateway.ProjectId);
+        var organization = project.GetProperty("organization_id").GetString();
+        var (secret, _) = await _gateway.MakeKeyAsync($"\"role\":\"organization_admin\",\"organization_id\":\"{organization}\"");
+        using var client = _gateway.MakeClient(secret);
+        // The configuration says nothing about content, and 90 days for records.
+        foreach (var (days, status) in ((string, HttpStatusCode)[])[("91", HttpStatusCode.Forbidden), ("90", HttpStatusCode.OK), ("91", HttpStatusCode.Forbidden), ("7", HttpStatusCode.OK), ("8", HttpStatusCode.Forbidden), ("null", HttpStatusCode.Forbidden)])
+            await client.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/organizations/" + organization, $$"""{"audit_content_retention_days":{{days}}}""", status);
+    }
+
     [Theory]
     [InlineData("include=everything", "include")]
     [InlineData("include=content&limit=101", "limit")]

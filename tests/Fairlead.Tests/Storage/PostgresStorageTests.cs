@@ -98,7 +98,7 @@ public sealed class PostgresStorageTests : IDisposable
     {
         var keywords = new NpgsqlConnectionStringBuilder(_temporary.ConnectionString);
         change(keywords);
-        await using var storage = new PostgresStorage(new FixedConfiguration("unused", keywords.ConnectionString), new SchemaMigrator([new AccessSchema(), new KeyBatchingSchema(), new LimitsSchema(), new OrganizationSharingSchema(), new KeyRescueSchema(), new CacheModeSchema(), new KeyRoleSchema(), new AuditContentSchema(), new KeyUseSchema(), new KeyNoticeSchema(), new OrganizationRetentionSchema()], TimeProvider.System), TimeProvider.System, NullLogger<PostgresStorage>.Instance);
+        await using var storage = new PostgresStorage(new FixedConfiguration("unused", keywords.ConnectionString), new SchemaMigrator([new AccessSchema(), new KeyBatchingSchema(), new LimitsSchema(), new OrganizationSharingSchema(), new KeyRescueSchema(), new CacheModeSchema(), new KeyRoleSchema(), new AuditContentSchema(), new KeyUseSchema(), new KeyNoticeSchema(), new OrganizationRetentionSchema(), new DeletedOrganizationSchema()], TimeProvider.System), TimeProvider.System, NullLogger<PostgresStorage>.Instance);
         var fault = await Assert.ThrowsAsync<StorageException>(() => storage.EnsureReadyAsync(Cancellation));
         Assert.DoesNotContain(keywords.Password!, fault.ToString(), StringComparison.Ordinal);
         return fault;

@@ -11,7 +11,7 @@ namespace Fairlead.Tests.Storage;
 internal sealed class TemporaryStorage : IDisposable
 {
     /// <summary>Steps that every database here has.</summary>
-    public const long OwnSteps = 11;
+    public const long OwnSteps = 12;
 
     private readonly List<IStorage> _opened = [];
 
@@ -38,7 +38,7 @@ internal sealed class TemporaryStorage : IDisposable
     /// <summary>What one more process on the same database would have.</summary>
     public IStorage Open(params ISchemaStep[] further)
     {
-        var migrator = new SchemaMigrator([new AccessSchema(), new KeyBatchingSchema(), new LimitsSchema(), new OrganizationSharingSchema(), new KeyRescueSchema(), new CacheModeSchema(), new KeyRoleSchema(), new AuditContentSchema(), new KeyUseSchema(), new KeyNoticeSchema(), new OrganizationRetentionSchema(), .. further], TimeProvider.System);
+        var migrator = new SchemaMigrator([new AccessSchema(), new KeyBatchingSchema(), new LimitsSchema(), new OrganizationSharingSchema(), new KeyRescueSchema(), new CacheModeSchema(), new KeyRoleSchema(), new AuditContentSchema(), new KeyUseSchema(), new KeyNoticeSchema(), new OrganizationRetentionSchema(), new DeletedOrganizationSchema(), .. further], TimeProvider.System);
         IStorage storage = ConnectionString is null ? new SqliteStorage(Configuration, migrator, TimeProvider.System) : new PostgresStorage(Configuration, migrator, TimeProvider.System, NullLogger<PostgresStorage>.Instance);
         _opened.Add(storage);
         return storage;

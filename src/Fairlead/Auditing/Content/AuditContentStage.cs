@@ -22,7 +22,10 @@ internal sealed class AuditContentStage : IGatewayStage
         if (reply is not (GatewayReply.Streaming or GatewayReply.Complete or GatewayReply.NativeBody)) return reply;
         // A stage that runs another attempt may pass here again: the last output is what counts.
         call.Output?.Dispose();
-        var output = call.Output = new OutputCollector(CallContent.MaxCharactersOf(recording), call.Memory);
+        var isHashed = recording.Level == AuditContent.Hash;
+        // The hash of an item is that of the item itself.
+        OutputItemWriter? items = isHashed ? null : InputContent.OfItem;
+        var output = call.Output = new OutputCollector(CallContent.MaxCharactersOf(recording), call.Memory, items, isHashed);
         switch (reply)
         {
             case GatewayReply.Streaming streaming:

@@ -12,13 +12,16 @@ namespace Fairlead.Auditing.Content;
 
 /// <summary>What the audit records of the content of one call: what its record says, and what is stored beside it. Immutable.</summary>
 /// <param name="Member">The value of the record's member <c>content</c>, as JSON.</param>
-/// <param name="Stored">The content; null at the level hash.</param>
+/// <param name="Stored">The content; null at the level hash, and if nothing but the reason is recorded.</param>
 internal sealed record CallContent(byte[] Member, byte[]? Stored)
 {
-    /// <summary>How much longer than the maximum content can be: its frame, and what closes cut objects.</summary>
+    /// <summary>How much longer than the maximum content can be: its frame, and what the record says about it.</summary>
     public const int FrameBytes = 4096;
 
-    /// <summary>Characters of an output that are hashed at most.</summary>
+    /// <summary>What the record says about hashes.</summary>
+    private const int HashBytes = 512;
+
+    /// <summary>Characters of an output that are hashed at most, beside its first text.</summary>
     private const int MaxHashedCharacters = 4 * 1024 * 1024;
 
     private const int SaltBytes = 16;
@@ -32,8 +35,15 @@ internal sealed record CallContent(byte[] Member, byte[]? Stored)
         _ => recording.MaxBytes,
     };
 
+    /// <summary>Bytes that the content of a call can add to its record.</summary>
+    public static int RoomOf(ContentRecording recording) =>
+        recording.Level == AuditContent.Hash ? HashBytes : recording.MaxBytes + FrameBytes;
+
     /// <summary>The content of a call that has ended; null if it has none.</summary>
-    public static CallContent? Of(GatewayCall call, ContentRecording recording)
+    /// <param name="call">The call.</param>
+    /// <param name="recording">How it is recorded.</param>
+    /// <param name="isStored">Whether something may be stored beside the record. Otherwise hashes are recorded at most.</param>
+    public static CallContent? Of(GatewayCall call, ContentRecording recording, bool isStored = true)
     {
         var output = call.Output;
         try
@@ -41,13 +51,17 @@ internal sealed record CallContent(byte[] Member, byte[]? Stored)
             var withheld = WhyWithheld(call);
             var body = withheld is null && call.Body is { Length: > 0 } own ? own : null;
             if (body is null && output is null && withheld is null) return null;
-            return recording.Level == AuditContent.Hash ? Hashes(call, body, withheld) : Texts(call, recording, body, withheld);
+            return recording.Level == AuditContent.Hash || !isStored
+                ? Hashes(call, body, withheld) : Texts(call, recording, body, withheld);
         }
         finally
         {
             output?.Dispose();
         }
     }
+
+    /// <summary>What the record says when its content does not fit beside it.</summary>
+    public static CallContent TooLarge(AuditContent level) => new(WithoutContent(level, "size"), null);
 
     /// <summary>Why the request must not be recorded; null if it may.</summary>
     private static string? WhyWithheld(GatewayCall call)
@@ -88,7 +102,8 @@ internal sealed record CallContent(byte[] Member, byte[]? Stored)
             var left = recording.MaxBytes - (request?.Written.Length ?? 0);
             using var shorter = outputBytes > left ? Write(call.Output!, redaction, left) : null;
             var response = shorter ?? output;
-            if (request is null && response is null && withheld is null) return null;
+            if (input is not null && request is null) withheld = "invalid";
+            if (request is null && response is null) return withheld is null ? null : new CallContent(WithoutContent(recording.Level, withheld), null);
             var isTruncated = request is { IsTruncated: true } || response is { IsTruncated: true } || call.Output is { IsTruncated: true };
             return Made(recording.Level, request, response, withheld, isTruncated);
         }
@@ -148,6 +163,9 @@ internal sealed record CallContent(byte[] Member, byte[]? Stored)
         if (isTruncated) member.Append(",\"truncated\":true");
         return new CallContent(Encoding.UTF8.GetBytes(member.Append('}').ToString()), stored.WrittenSpan.ToArray());
     }
+
+    private static byte[] WithoutContent(AuditContent level, string withheld) =>
+        Encoding.UTF8.GetBytes($"{{\"level\":\"{AuditContents.Names[(int)level]}\",\"sha256\":null,\"input_withheld\":\"{withheld}\"}}");
 
     private static void Append(StringBuilder member, byte[]? hash)
     {

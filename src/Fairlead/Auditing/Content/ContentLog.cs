@@ -8,7 +8,7 @@ internal static partial class ContentLog
     public static partial void ContentLost(this ILogger logger, Exception exception, string generationId);
 
     [LoggerMessage(25002, LogLevel.Warning,
-        "Recorded content is in the database, but could not be erased from the spool; it stays there until its segment is used again")]
+        "Recorded content is in the database, but could not be erased from the spool; it is tried again until its file is deleted")]
     public static partial void ContentNotErased(this ILogger logger, Exception exception);
 
     [LoggerMessage(25003, LogLevel.Error,

@@ -10,6 +10,16 @@ internal sealed class ContentRecordings(IConfigurationSource configuration) : IC
 
     public object Version => configuration.Current.Audit;
 
+    public TimeSpan? Retention
+    {
+        get
+        {
+            var audit = configuration.Current.Audit;
+            // Content goes with its record at the latest.
+            return audit.ContentRetention is { } own && !(own > audit.Retention) ? own : audit.Retention;
+        }
+    }
+
     public ContentRecording? Of(AuditContent? level)
     {
         var audit = configuration.Current.Audit;

@@ -42,6 +42,16 @@ internal sealed class ContentRedaction : IDisposable
     /// <summary>The text without what is redacted.</summary>
     public string Apply(string text, ChannelKind kind = ChannelKind.Text) => _check.Check(text, kind, isOwn: true).NewText ?? text;
 
+    /// <summary>
+    /// The texts without what reaches from one into another. A placeholder is where its value starts.
+    /// </summary>
+    /// <param name="texts">Redacted texts that are one text to a reader.</param>
+    public string[] ApplyJoined(string[] texts)
+    {
+        if (texts.Length < 2 || _check.CheckJoined(texts, []).Parts is not { } joined) return texts;
+        return [.. Enumerable.Range(0, texts.Length).Select(joined.PartAt)];
+    }
+
     /// <summary>The same for the name of a member.</summary>
     public string ApplyToName(string name) =>
         name.Length <= LongestPlainName && !name.AsSpan().ContainsAnyExcept(PlainName) ? name : Apply(name);

@@ -93,7 +93,8 @@ internal sealed class ContentSealer(IStorage storage, IConfigurationSource? conf
         try
         {
             _box ??= new SecretBox(configuration);
-            await LoadAsync(_box, cancellationToken);
+            // Of most contents the key is known: the ring is read once for many.
+            if (!_box.HasKeyOf(data)) await LoadAsync(_box, cancellationToken);
             if (!_box.HasKeyOf(data)) return (null, ContentProblem.KeyMissing);
             return (_box.Unprotect(data, Purpose), ContentProblem.None);
         }

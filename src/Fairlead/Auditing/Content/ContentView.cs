@@ -3,6 +3,7 @@ using System.Data.Common;
 using System.Text.Json;
 using Fairlead.Access;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Records;
 using Fairlead.Errors;
 using Fairlead.Http;
 using Fairlead.Storage;
@@ -34,6 +35,25 @@ internal sealed class ContentView(IStorage storage, ContentSealer sealer, ILogge
         return true;
     }
 
+    /// <summary>The action of a request that reads content: with it, the audit shows who may have seen what.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="organizationId">The organization whose content it reads; null for all.</param>
+    public static AdminAction Reading(EndpointRequest request, string? organizationId)
+    {
+        var filters = request.Query.Where(pair => pair.Key != "cursor").ToArray();
+        return new AdminAction(request.Actor, AdminAction.ReadContent)
+        {
+            ResourceType = "audit",
+            OrganizationId = organizationId,
+            After = AdminAction.Keep(json =>
+            {
+                json.WriteStartObject();
+                foreach (var (name, value) in filters) json.WriteString(name, value.ToString());
+                json.WriteEndObject();
+            }),
+        };
+    }
+
     /// <summary>The records with their content.</summary>
     public async Task<IReadOnlyList<StoredRecord>> AddToAsync(IReadOnlyList<StoredRecord> records, CancellationToken cancellationToken)
     {
@@ -55,10 +75,25 @@ internal sealed class ContentView(IStorage storage, ContentSealer sealer, ILogge
             _ when !row.Hash.AsSpan().SequenceEqual(hash) => (null, ContentProblem.Damaged),
             _ => await sealer.OpenAsync(row, cancellationToken),
         };
+        if (content is not null && TryJoin(record.Json, content) is { } joined) return record with { Json = joined };
+        if (content is not null) problem = ContentProblem.Damaged;
         if (problem is ContentProblem.Missing or ContentProblem.Damaged or ContentProblem.KeyMissing)
             _logger.ContentUnreadable(record.Node, record.Sequence, NameOf(problem));
         var why = problem == ContentProblem.Removed ? $"removed_by_{ContentRemoval.Parse(row!.Removal)?.Reason ?? "unknown"}" : NameOf(problem);
-        return record with { Json = Join(record.Json, content, why) };
+        return record with { Json = Join(record.Json, null, why) };
+    }
+
+    // One record that cannot be shown must not hide the others.
+    private static ReadOnlyMemory<byte>? TryJoin(ReadOnlyMemory<byte> record, byte[] content)
+    {
+        try
+        {
+            return Join(record, content, "");
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            return null;
+        }
     }
 
     private static string NameOf(ContentProblem problem) => problem switch
@@ -72,7 +107,7 @@ internal sealed class ContentView(IStorage storage, ContentSealer sealer, ILogge
     private static ReadOnlyMemory<byte> Join(ReadOnlyMemory<byte> record, byte[]? content, string why)
     {
         var joined = new ArrayBufferWriter<byte>(record.Length + (content?.Length ?? 64) + 64);
-        using (var document = JsonDocument.Parse(record, new JsonDocumentOptions { MaxDepth = 64 }))
+        using (var document = JsonDocument.Parse(record, RecordJson.Reading))
         using (var json = new Utf8JsonWriter(joined, ErrorBodyWriter.WriterOptions))
         {
             json.WriteStartObject();
@@ -96,7 +131,7 @@ internal sealed class ContentView(IStorage storage, ContentSealer sealer, ILogge
 
     private static void WriteContent(Utf8JsonWriter json, byte[] content)
     {
-        using var document = JsonDocument.Parse(content, new JsonDocumentOptions { MaxDepth = 1200 });
+        using var document = JsonDocument.Parse(content, RecordJson.Reading);
         foreach (var member in document.RootElement.EnumerateObject())
         {
             if (!member.NameEquals("salt"u8)) member.WriteTo(json);

@@ -1,6 +1,6 @@
-using System.Buffers.Text;
 using System.Collections.Frozen;
-using System.Security.Cryptography;
+using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Fairlead.Policies.Checking;
 
@@ -8,12 +8,14 @@ namespace Fairlead.Auditing.Content;
 
 /// <summary>
 /// Writes the content of a request in the form of its dialect: messages, instructions, tools with their calls and results, inputs of
-/// embeddings. Settings, credentials and sealed reasoning are left out. Of files in base64, only type, size and hash are written.
+/// embeddings. Settings, credentials and what a vendor has sealed are left out. Of files, only type, size and hash are written.
 /// </summary>
 internal static class InputContent
 {
     private const int MaxDepth = 1024;
-    private const int ShortestFile = 16;
+
+    /// <summary>The object of the API that contains the items of a response.</summary>
+    private const string ItemContainer = "output";
 
     /// <summary>Texts of the body that are no content, and in the record where they matter.</summary>
     private static readonly FrozenSet<string> Settings = FrozenSet.Create(StringComparer.Ordinal,
@@ -25,13 +27,28 @@ internal static class InputContent
     /// <param name="redaction">Redacts texts; null to write them as they are.</param>
     /// <param name="json">Receives the content.</param>
     /// <returns>False if the body is not valid JSON; something was written then.</returns>
-    public static bool TryWrite(ReadOnlySpan<byte> body, ContentRedaction? redaction, BoundedJson json)
+    public static bool TryWrite(ReadOnlySpan<byte> body, ContentRedaction? redaction, BoundedJson json) =>
+        TryWrite(body, redaction, json, isItem: false);
+
+    /// <summary>An item of a response, by the same rules, as JSON.</summary>
+    /// <param name="item">Valid JSON.</param>
+    /// <param name="maxCharacters">More is left out.</param>
+    /// <param name="isTruncated">Whether something was.</param>
+    public static string OfItem(JsonElement item, int maxCharacters, out bool isTruncated)
+    {
+        using var json = new BoundedJson(maxCharacters);
+        var isWhole = TryWrite(System.Runtime.InteropServices.JsonMarshal.GetRawUtf8Value(item), null, json, isItem: true);
+        isTruncated = !isWhole || json.IsTruncated;
+        return isWhole ? Encoding.UTF8.GetString(json.Written) : "";
+    }
+
+    private static bool TryWrite(ReadOnlySpan<byte> body, ContentRedaction? redaction, BoundedJson json, bool isItem)
     {
         try
         {
             var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = MaxDepth });
             var containers = new Stack<(string Name, bool IsArray)>();
-            var name = "";
+            var name = isItem ? ItemContainer : "";
             while (reader.Read())
             {
                 var (container, isArray) = containers.Count > 0 ? containers.Peek() : ("", false);
@@ -39,7 +56,7 @@ internal static class InputContent
                 {
                     case JsonTokenType.PropertyName:
                         name = ContentReader.TextOf(ref reader);
-                        if (IsLeftOut(name, container, containers.Count == 1, ref reader)) break;
+                        if (IsLeftOut(name, container, !isItem && containers.Count == 1, ref reader)) break;
                         if (!json.Name(redaction?.ApplyToName(name) ?? name)) reader.Skip();
                         break;
                     case JsonTokenType.EndObject:
@@ -55,12 +72,12 @@ internal static class InputContent
                         reader.Skip();
                         break;
                     case JsonTokenType.StartObject:
-                        containers.Push((isArray ? container : name, false));
-                        json.StartObject();
+                        if (json.StartObject()) containers.Push((isArray ? container : name, false));
+                        else reader.Skip();
                         break;
                     case JsonTokenType.StartArray:
-                        containers.Push((isArray ? container : name, true));
-                        json.StartArray();
+                        if (json.StartArray()) containers.Push((isArray ? container : name, true));
+                        else reader.Skip();
                         break;
                     case JsonTokenType.String:
                         Write(ContentReader.TextOf(ref reader), isArray ? container : name, redaction, json);
@@ -81,7 +98,7 @@ internal static class InputContent
     // The reader is at the name; a value that is left out is skipped.
     private static bool IsLeftOut(string name, string container, bool isTop, ref Utf8JsonReader reader)
     {
-        var isLeftOut = ContentFields.IsSetting(name, container, isTop) || ContentFields.IsSealed(name) || (isTop && Settings.Contains(name))
+        var isLeftOut = ContentFields.IsSetting(name, container, isTop) || IsSealed(name) || (isTop && Settings.Contains(name))
             || (name is "authorization" or "authorization_token" && container is "tools" or "mcp_servers");
         if (!isLeftOut && isTop)
         {
@@ -94,36 +111,20 @@ internal static class InputContent
         return isLeftOut;
     }
 
+    // Vendors seal results of searches and of code under names like encrypted_index and encrypted_stdout.
+    private static bool IsSealed(string name) => ContentFields.IsSealed(name) || name.StartsWith("encrypted_", StringComparison.Ordinal);
+
     private static void Write(string text, string name, ContentRedaction? redaction, BoundedJson json)
     {
-        if (EncodedFile.IsPlace(name) && FileOf(text, name) is var (type, hash, bytes))
+        if (!EncodedFile.IsPlace(name) || FileDigest.Of(text, name) is not { } file)
         {
-            json.StartObject();
-            if (type is not null && json.Name("media_type")) json.Text(redaction?.Apply(type) ?? type);
-            if (json.Name("bytes")) json.Raw(System.Text.Encoding.ASCII.GetBytes(bytes.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-            if (json.Name("sha256")) json.Text(hash);
-            json.EndObject();
+            json.Text(redaction?.Apply(text) ?? text);
             return;
         }
-        json.Text(redaction?.Apply(text) ?? text);
-    }
-
-    private static (string? MediaType, string Hash, int Bytes)? FileOf(string text, string name)
-    {
-        var (type, start) = ((string?)null, 0);
-        if (text.StartsWith("data:", StringComparison.OrdinalIgnoreCase))
-        {
-            var comma = text.IndexOf(',', StringComparison.Ordinal);
-            if (comma < 0 || !text.AsSpan(0, comma).EndsWith(";base64", StringComparison.OrdinalIgnoreCase)) return null;
-            type = text[5..comma].Split(';')[0];
-            start = comma + 1;
-        }
-        else if (name is not ("data" or "file_data" or "bytes" or "b64_json") || text.Length < ShortestFile)
-        {
-            return null;
-        }
-        if (!Base64.IsValid(text.AsSpan(start))) return null;
-        var bytes = Convert.FromBase64String(text[start..]);
-        return (type, Convert.ToHexStringLower(SHA256.HashData(bytes)), bytes.Length);
+        if (!json.StartObject()) return;
+        if (file.MediaType is { } type && json.Name("media_type")) json.Text(redaction?.Apply(type) ?? type);
+        if (json.Name("bytes")) json.Raw(Encoding.ASCII.GetBytes(file.Bytes.ToString(CultureInfo.InvariantCulture)));
+        if (json.Name("sha256")) json.Text(file.Hash);
+        json.EndObject();
     }
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using Fairlead.Dialects;
 using Fairlead.Policies.Matching;
@@ -17,25 +16,25 @@ internal static class OutputContent
         json.StartArray();
         foreach (var (index, choice) in output.Choices)
         {
-            if (json.IsFull)
+            if (json.IsFull || !json.StartObject())
             {
                 json.Omit();
                 break;
             }
-            json.StartObject();
             if (json.Name("index")) json.Raw(Encoding.ASCII.GetBytes(index.ToString(CultureInfo.InvariantCulture)));
             if (json.Name("finish_reason")) json.Text(choice.FinishReason);
-            if (json.Name("parts"))
+            if (json.Name("parts") && json.StartArray())
             {
-                json.StartArray();
+                var texts = redaction is null ? null : Redact(choice, redaction);
                 foreach (var part in choice.Parts)
                 {
-                    if (json.IsFull)
+                    if (json.IsFull || !json.StartObject())
                     {
                         json.Omit();
                         break;
                     }
-                    Write(part, redaction, json);
+                    Write(part, texts?.GetValueOrDefault(part), redaction, json);
+                    json.EndObject();
                 }
                 json.EndArray();
             }
@@ -45,47 +44,76 @@ internal static class OutputContent
     }
 
     /// <summary>
-    /// SHA-256 of all texts in their order, each on a line of its own: of a plain response the hash of its text. Null without any.
+    /// SHA-256 of all texts in their order, each on a line of its own: of a plain response the hash of its text. Null without any. Only once.
     /// </summary>
     public static byte[]? HashOf(OutputCollector output)
     {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var any = false;
-        foreach (var part in output.Choices.Values.SelectMany(choice => choice.Parts))
+        CollectedPart[] parts = [.. output.Choices.Values.SelectMany(choice => choice.Parts)];
+        if (parts.Length == 0) return null;
+        // The first text may be in it already.
+        var first = Array.Find(parts, part => part.Hash is not null);
+        using var hash = first?.Hash ?? new TextHash();
+        var any = first is not null;
+        hash.EndText();
+        foreach (var part in parts)
         {
+            if (part == first) continue;
             if (part.Type == CollectedPart.ToolCall) Add(part.Name);
-            Add(part.Content.ToString());
+            if (any) hash.Append("\n"u8);
+            any = true;
+            foreach (var piece in part.Content.GetChunks()) hash.Append(piece.Span);
+            hash.EndText();
         }
-        return any ? hash.GetHashAndReset() : null;
+        return hash.Finish();
 
         void Add(string? text)
         {
-            if (any) hash.AppendData("\n"u8);
+            if (any) hash.Append("\n"u8);
             any = true;
-            hash.AppendData(Encoding.UTF8.GetBytes(text ?? ""));
+            hash.Append(text);
+            hash.EndText();
         }
     }
 
-    private static void Write(CollectedPart part, ContentRedaction? redaction, BoundedJson json)
+    private static void Write(CollectedPart part, string? redacted, ContentRedaction? redaction, BoundedJson json)
     {
-        json.StartObject();
         if (json.Name("type")) json.Text(part.Type);
         var isCall = part.Type == CollectedPart.ToolCall;
         if (isCall && json.Name("id")) json.Text(Redact(part.Id, redaction));
         if (isCall && json.Name("name")) json.Text(Redact(part.Name, redaction));
-        var isText = !isCall && part.Type is CollectedPart.Text or CollectedPart.Reasoning or CollectedPart.Refusal or CollectedPart.Transcript;
-        if (json.Name(isCall ? "arguments" : isText ? "text" : "item"))
-            json.Text(TextOf(part, redaction, isText ? ChannelKind.Text : ChannelKind.Json));
-        json.EndObject();
+        if (json.Name(isCall ? "arguments" : IsText(part) ? "text" : "item")) json.Text(redacted ?? TextOf(part, redaction));
     }
 
-    private static string TextOf(CollectedPart part, ContentRedaction? redaction, ChannelKind kind)
+    // Texts of one type are one text to a reader, also if others came between: what reaches from one into the next is found, too.
+    private static Dictionary<CollectedPart, string> Redact(CollectedChoice choice, ContentRedaction redaction)
+    {
+        var redacted = new Dictionary<CollectedPart, string>();
+        foreach (var channel in choice.Parts.Where(IsText).GroupBy(part => part.Type, StringComparer.Ordinal))
+        {
+            CollectedPart[] parts = [.. channel];
+            var texts = redaction.ApplyJoined([.. parts.Select(part => redaction.Apply(part.Content.ToString()))]);
+            for (var i = 0; i < parts.Length; i++) redacted[parts[i]] = WithoutEnd(parts[i], texts[i]);
+        }
+        return redacted;
+    }
+
+    private static bool IsText(CollectedPart part) =>
+        part.Type is CollectedPart.Text or CollectedPart.Reasoning or CollectedPart.Refusal or CollectedPart.Transcript;
+
+    private static string TextOf(CollectedPart part, ContentRedaction? redaction)
     {
         var text = part.Content.ToString();
-        if (redaction is null) return text;
-        text = redaction.Apply(text, kind);
-        // The rest of what begins there may have been left out, so that it was not recognised.
-        return part.IsCut ? text[..Math.Max(0, text.Length - ContentRedaction.LongestMatch)] : text;
+        return redaction is null ? text : WithoutEnd(part, redaction.Apply(text, IsText(part) ? ChannelKind.Text : ChannelKind.Json));
+    }
+
+    // The rest of what begins there may have been left out, so that it was not recognised.
+    private static string WithoutEnd(CollectedPart part, string text)
+    {
+        if (!part.IsCut) return text;
+        var length = Math.Max(0, text.Length - ContentRedaction.LongestMatch);
+        // Half of a surrogate pair is no character.
+        if (length > 0 && char.IsHighSurrogate(text[length - 1])) length--;
+        return text[..length];
     }
 
     private static string? Redact(string? text, ContentRedaction? redaction) => text is null ? null : redaction?.Apply(text) ?? text;

@@ -1,3 +1,4 @@
+using Fairlead.Access;
 using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Ledger;
 using Fairlead.Http;
@@ -5,7 +6,7 @@ using Fairlead.Http;
 namespace Fairlead.Auditing.Exports;
 
 /// <summary><c>GET /admin/v1/audit/export</c>: all records that match, as one file. Thread-safe.</summary>
-internal sealed class AuditExportEndpoints(LedgerShipper shipper, AuditExporter exporter)
+internal sealed class AuditExportEndpoints(LedgerShipper shipper, AuditExporter exporter, IAdminAudit? actions = null)
 {
     private static readonly TimeSpan MaxCatchUp = TimeSpan.FromSeconds(2);
 
@@ -17,6 +18,7 @@ internal sealed class AuditExportEndpoints(LedgerShipper shipper, AuditExporter 
         var hasContent = ContentView.IsAsked(reader, request.Caller);
         if (reader.Error is { } error) return error;
         query = query with { OrganizationId = request.Caller.Reach.Narrow(query.OrganizationId) };
+        if (hasContent) actions?.Record(ContentView.Reading(request, query.OrganizationId));
         await shipper.CatchUpAsync(MaxCatchUp, request.Cancellation);
         var first = await exporter.FirstAsync(query, request.Cancellation);
         return EndpointResult.Body(format.ContentType(), length: null, async (output, cancellationToken) =>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Records;
 
 namespace Fairlead.Auditing.Exports;
 
@@ -21,7 +22,7 @@ internal sealed class CsvRecordWriter(Stream output) : IRecordWriter
     public async Task WriteAsync(StoredRecord record, CancellationToken cancellationToken)
     {
         await WriteNamesAsync(cancellationToken);
-        using (var document = JsonDocument.Parse(record.Json))
+        using (var document = JsonDocument.Parse(record.Json, RecordJson.Reading))
         {
             foreach (var column in RecordColumn.All) Append(column, document.RootElement, record);
         }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Fairlead.Auditing.Ledger;
+using Fairlead.Auditing.Records;
 using Parquet;
 using Parquet.Schema;
 
@@ -54,7 +55,7 @@ internal sealed class ParquetRecordWriter : IRecordWriter
 
     public async Task WriteAsync(StoredRecord record, CancellationToken cancellationToken)
     {
-        using (var document = JsonDocument.Parse(record.Json))
+        using (var document = JsonDocument.Parse(record.Json, RecordJson.Reading))
         {
             for (var i = 0; i < _values.Length; i++) Set(i, RecordColumn.All[i], document.RootElement, record);
         }

@@ -1,5 +1,7 @@
 using System.Text.Json;
+using Fairlead.Access;
 using Fairlead.Auditing.Content;
+using Fairlead.Auditing.Records;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
@@ -12,7 +14,7 @@ namespace Fairlead.Auditing.Ledger;
 /// </summary>
 internal sealed class LedgerEndpoints(
     LedgerShipper shipper, AuditReader audit, UsageReader usage, ReconciliationReader reconciliation, TimeProvider time,
-    IReservedAmounts? reserved = null, ContentView? contents = null)
+    IReservedAmounts? reserved = null, ContentView? contents = null, IAdminAudit? actions = null)
 {
     private static readonly TimeSpan MaxCatchUp = TimeSpan.FromSeconds(2);
 
@@ -24,6 +26,7 @@ internal sealed class LedgerEndpoints(
             parameters.AddError("limit", $"Must be at most {ContentView.MaxRecords} with include=content.");
         if (parameters.Error is { } error) return error;
         query = query with { OrganizationId = request.Caller.Reach.Narrow(query.OrganizationId) };
+        if (hasContent) actions?.Record(ContentView.Reading(request, query.OrganizationId));
         await shipper.CatchUpAsync(MaxCatchUp, request.Cancellation);
         var page = await audit.ReadAsync(query, request.Cancellation);
         if (hasContent && contents is not null)
@@ -84,7 +87,7 @@ internal sealed class LedgerEndpoints(
     /// </summary>
     internal static void WriteRecord(Utf8JsonWriter json, StoredRecord record)
     {
-        using var document = JsonDocument.Parse(record.Json);
+        using var document = JsonDocument.Parse(record.Json, RecordJson.Reading);
         json.WriteStartObject();
         var first = true;
         foreach (var member in document.RootElement.EnumerateObject())

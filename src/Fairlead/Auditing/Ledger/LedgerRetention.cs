@@ -39,6 +39,8 @@ internal sealed class LedgerRetention(
 
     private const int BatchContents = 200;
 
+    private readonly AuditReader _reader = new(storage);
+
     private readonly BlockEditor _editor = new(storage, signer, time, logger);
 
     /// <summary>Deletes what is too old now; returns how many records.</summary>
@@ -59,15 +61,16 @@ internal sealed class LedgerRetention(
             foreach (var block in blocks)
             {
                 (at, number) = (block.At, block.Number);
-                if (spool is not null && block.Node != spool.Folder.Node && (at >= periods.Earliest || !gone.Contains(block.Node))) continue;
-                if (!block.HasExpired) continue;
+                var isForeign = spool is not null && block.Node != spool.Folder.Node;
+                if (block.Expiry == BlockExpiry.None || (isForeign && (block.Expiry != BlockExpiry.All || !gone.Contains(block.Node)))) continue;
                 deleted += await _editor.RemoveAsync(
-                    block.Number, periods.HasExpired, RemovalReason.Retention, cancellationToken);
+                    block.Number, isForeign ? WholeBlock(periods) : periods.HasExpired, RemovalReason.Retention, cancellationToken);
             }
             if (blocks.Count < BatchBlocks) break;
             await Task.Delay(Pause, time, cancellationToken);
         }
         if (config.Retention is not null) deleted += await DeleteRowsAsync(periods.Default, cancellationToken);
+        await ForgetOrganizationsAsync(cancellationToken);
         if (deleted > 0) logger.RetentionDeleted(deleted);
         return deleted;
     }
@@ -169,6 +172,33 @@ internal sealed class LedgerRetention(
         return await OrganizationRetention.AllAsync(connection, cancellationToken);
     }
 
+    // Their times are needed until their last record is gone.
+    private async Task ForgetOrganizationsAsync(CancellationToken cancellationToken)
+    {
+        List<string> deleted;
+        await using (var connection = await storage.OpenAsync(cancellationToken))
+            deleted = await OrganizationRetention.DeletedAsync(connection, time.GetUtcNow() - Stopped, cancellationToken);
+        foreach (var id in deleted)
+        {
+            if (await HasRecordsAsync(id, cancellationToken)) continue;
+            await using var connection = await storage.OpenAsync(cancellationToken);
+            await OrganizationRetention.ForgetAsync(connection, id, cancellationToken);
+        }
+    }
+
+    private async Task<bool> HasRecordsAsync(string organizationId, CancellationToken cancellationToken)
+    {
+        var query = new AuditQuery { OrganizationId = organizationId, Type = null, Limit = 1 };
+        do
+        {
+            var page = await _reader.ReadAsync(query, cancellationToken);
+            if (page.Records.Count > 0) return true;
+            query = query with { After = page.Next };
+        }
+        while (query.After is not null);
+        return false;
+    }
+
     private async Task RemoveContentsAsync(RetentionPeriods periods, HashSet<string> gone, CancellationToken cancellationToken)
     {
         if (contents is null || periods.Latest == long.MinValue) return;
@@ -201,7 +231,7 @@ internal sealed class LedgerRetention(
     }
 
     // In the order of the index, which has both times. The records themselves are not read; their index only if times differ.
-    private async Task<List<(long At, long Number, string Node, bool HasExpired)>> OldBlocksAsync(
+    private async Task<List<(long At, long Number, string Node, BlockExpiry Expiry)>> OldBlocksAsync(
         RetentionPeriods periods, long afterAt, long afterNumber, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
@@ -212,20 +242,27 @@ internal sealed class LedgerRetention(
             ORDER BY last_at, number LIMIT @limit
             """,
             [("@before", periods.Latest), ("@at", afterAt), ("@number", afterNumber), ("@limit", (long)BatchBlocks)],
-            row => (row.Int64("last_at"), row.Int64("number"), row.Text("node"), !periods.HasOwn || MayHaveExpired(periods, row.Bytes("terms"))),
-            cancellationToken);
+            row => (row.Int64("last_at"), row.Int64("number"), row.Text("node"), ExpiryOf(periods, row)), cancellationToken);
     }
 
-    private static bool MayHaveExpired(RetentionPeriods periods, byte[] terms)
+    private static BlockExpiry ExpiryOf(RetentionPeriods periods, SqlRow row)
     {
+        if (!periods.HasOwn) return row.Int64("last_at") < periods.Default ? BlockExpiry.All : BlockExpiry.Some;
         try
         {
-            return periods.HasExpired(new BlockTerms(terms));
+            return periods.ExpiryOf(new BlockTerms(row.Bytes("terms")));
         }
         catch (BlockFormatException)
         {
             // The editor reads it too, and logs it.
-            return true;
+            return BlockExpiry.All;
         }
+    }
+
+    // All records of a block or none, by the records themselves: its index may have been changed.
+    private static Func<AuditBlock, int, bool> WholeBlock(RetentionPeriods periods)
+    {
+        bool? hasExpired = null;
+        return (block, _) => hasExpired ??= periods.HasExpired(block);
     }
 }

@@ -61,6 +61,9 @@ internal sealed class LedgerShipper : BackgroundService
     // Records that the recovery appended are always written first, so that an operator sees the lost calls after a crash.
     private SpoolPosition _recovered;
 
+    // The spool has content that could not be erased, and that is logged.
+    private bool _isErasureLate;
+
     // Calls of an earlier process may be missing in the ledger for ever.
     private bool _isReplayIncomplete;
 
@@ -187,15 +190,17 @@ internal sealed class LedgerShipper : BackgroundService
 
         var count = source.Read(_window, out var isEnd, out var isClosed);
         var at = 0;
-        var (calls, read) = Collect(source, count, isEnd, ref at);
+        var contents = new List<SpooledContent>();
+        var (calls, read) = Collect(source, count, isEnd, contents, ref at);
         if (calls.Count > 0)
         {
             var after = source.Position with { Offset = source.Position.Offset + at };
-            var contents = calls.FindAll(call => call.Content is not null);
-            if (contents.Count > 0) await _contents.SealAsync(contents, cancellationToken);
+            if (calls.FindAll(call => call.Content is not null) is { Count: > 0 } withContent)
+                await _contents.SealAsync(withContent, cancellationToken);
             await WriteAsync(new LedgerBatch(source.Folder.Node, calls) { Position = after }, cancellationToken);
-            if (contents.Count > 0) await EraseAsync(source, contents, cancellationToken);
         }
+        source.OweErasure(contents);
+        if (source.OwesErasure) await EraseAsync(source, cancellationToken);
         source.Advance(at);
         if (read != SpoolRead.End || !isClosed) return at > 0;
 
@@ -227,7 +232,8 @@ internal sealed class LedgerShipper : BackgroundService
         return false;
     }
 
-    private (List<ShippedCall> Calls, SpoolRead Read) Collect(SpoolSource source, int count, bool isEnd, ref int at)
+    private (List<ShippedCall> Calls, SpoolRead Read) Collect(
+        SpoolSource source, int count, bool isEnd, List<SpooledContent> contents, ref int at)
     {
         var calls = new List<ShippedCall>();
         var start = source.Position;
@@ -237,19 +243,29 @@ internal sealed class LedgerShipper : BackgroundService
         {
             if (!source.Open.Observe(record.Type, record.Payload, start.Segment)) NoteUnreadable(source, start.Segment);
             var end = start with { Offset = start.Offset + record.End };
-            if (KindOf(record.Type) is not { } kind || end <= source.Known!.Value) continue;
+            if (KindOf(record.Type) is not { } kind) continue;
             var payload = _window.AsMemory(record.PayloadStart, record.Payload.Length);
             var content = (ReadOnlyMemory<byte>?)null;
+            var place = default(SpooledContent);
             if (record.Type == SpoolRecordType.CallEndedWithContent && payload.Span.IndexOf((byte)'\n') is >= 0 and var border)
+            {
                 (payload, content) = (payload[..border], payload[(border + 1)..]);
+                place = new SpooledContent(
+                    start.Offset + record.PayloadStart - SpoolFormat.RecordHeaderBytes, record.Payload.Length, payload.Length,
+                    record.Sequence, Crc32C.Append(0, payload.Span));
+            }
+            // The database has it. The process that wrote it there may have been killed before it erased the content.
+            if (end <= source.Known!.Value)
+            {
+                if (content is not null) contents.Add(place);
+                continue;
+            }
             if (ShippedCall.Read(payload, record.Sequence, kind) is { } call)
             {
                 if (content is not null)
                 {
                     call.Content = content;
-                    call.ContentPlace = new SpooledContent(
-                        start.Offset + record.PayloadStart - SpoolFormat.RecordHeaderBytes, record.Payload.Length, payload.Length,
-                        record.Sequence, Crc32C.Append(0, payload.Span));
+                    contents.Add(place);
                 }
                 call.EndedHere = source.IsLive && source.AtEndOfEarlier && IsEnd(record.Type);
                 call.IsRecovered = record.Type == SpoolRecordType.CallRecovered;
@@ -275,17 +291,20 @@ internal sealed class LedgerShipper : BackgroundService
     };
 
     // Content stays on the spool only until the database has it.
-    private async Task EraseAsync(SpoolSource source, List<ShippedCall> contents, CancellationToken cancellationToken)
+    private async Task EraseAsync(SpoolSource source, CancellationToken cancellationToken)
     {
         // Otherwise a power failure could take both. A commit at that durability has waited for the disk.
         if (!_spool.WaitsForDatabase) await SyncAsync(cancellationToken);
         try
         {
-            source.EraseContents(contents.Select(call => call.ContentPlace));
+            source.EraseContents();
+            _isErasureLate = false;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            _logger.ContentNotErased(e);
+            // The next pass tries again, four times a second.
+            if (!_isErasureLate) _logger.ContentNotErased(e);
+            _isErasureLate = true;
         }
     }
 

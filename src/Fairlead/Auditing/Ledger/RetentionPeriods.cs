@@ -42,28 +42,29 @@ internal sealed class RetentionPeriods
 
     public bool HasOwnOf(string organizationId) => Array.Exists(_own, one => one.OrganizationId == organizationId);
 
-    /// <summary>Whether a record of the block has expired.</summary>
-    public bool HasExpired(BlockTerms terms)
+    /// <summary>How much of a block has expired, as far as its index says.</summary>
+    public BlockExpiry ExpiryOf(BlockTerms terms)
     {
-        var isDefault = new bool[terms.Count];
-        Array.Fill(isDefault, true);
+        var before = new long[terms.Count];
+        Array.Fill(before, Default);
         var matches = new bool[terms.Count];
-        foreach (var (_, name, before) in _own)
+        foreach (var (_, name, own) in _own)
         {
             Array.Fill(matches, true);
             terms.Require(BlockTerm.Organization, name, matches);
             for (var i = 0; i < matches.Length; i++)
             {
-                if (!matches[i]) continue;
-                isDefault[i] = false;
-                if (terms.TimeOf(i) < before && !terms.IsRemoved(i)) return true;
+                if (matches[i]) before[i] = own;
             }
         }
-        for (var i = 0; i < isDefault.Length; i++)
+        var (expired, left) = (0, 0);
+        for (var i = 0; i < before.Length; i++)
         {
-            if (isDefault[i] && terms.TimeOf(i) < Default && !terms.IsRemoved(i)) return true;
+            if (terms.IsRemoved(i)) continue;
+            if (terms.TimeOf(i) < before[i]) expired++;
+            else left++;
         }
-        return false;
+        return expired == 0 ? BlockExpiry.None : left == 0 ? BlockExpiry.All : BlockExpiry.Some;
     }
 
     /// <summary>Whether a record that is still there has expired.</summary>
@@ -74,6 +75,10 @@ internal sealed class RetentionPeriods
         if (_own.Length == 0 || at < Earliest) return true;
         return block.CallOf(place) is { } call && at < BeforeOf(call);
     }
+
+    /// <summary>Whether every record of the block that is still there has expired.</summary>
+    public bool HasExpired(AuditBlock block) =>
+        Enumerable.Range(0, block.Count).All(place => block.RemovedFor(place) is not null || HasExpired(block, place));
 
     private long BeforeOf(ShippedCall call)
     {
@@ -87,4 +92,12 @@ internal sealed class RetentionPeriods
     // Without a time, nothing expires.
     private static long BeforeOf(TimeSpan? time, DateTimeOffset now) =>
         time is { } period && now - DateTimeOffset.UnixEpoch > period ? (now - period).ToUnixTimeMilliseconds() : long.MinValue;
+}
+
+/// <summary>How many records of a block have expired.</summary>
+internal enum BlockExpiry
+{
+    None,
+    Some,
+    All,
 }

@@ -72,9 +72,6 @@ internal sealed class ShippedCall
     /// <summary>The content of the call, which is stored beside its record; null for none.</summary>
     public ReadOnlyMemory<byte>? Content { get; set; }
 
-    /// <summary>Where the content is in its segment of the spool.</summary>
-    public SpooledContent ContentPlace { get; set; }
-
     /// <summary>The content as it is stored; null until it was made ready.</summary>
     public SealedContent? SealedContent { get; set; }
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Fairlead.Access;
 using Fairlead.Auditing.Content;
 using Fairlead.Auditing.Records;
 using Fairlead.Auditing.Removal;
@@ -187,9 +188,9 @@ internal sealed class Spool : ISpool, IDisposable
         var type = SpoolRecordType.CallEnded;
         try
         {
-            var content = call.Caller.Recording is null ? null : ContentOf(call);
+            var content = call.Caller.Recording is { } recording ? ContentOf(call, recording, held) : null;
+            record = WriteEnded(call, status, held, ref content);
             if (content?.Stored is not null) type = SpoolRecordType.CallEndedWithContent;
-            record = WriteEnded(call, status, held, content);
         }
         catch when (held > 0)
         {
@@ -235,6 +236,9 @@ internal sealed class Spool : ISpool, IDisposable
     /// <summary>Erases content that is in the database; false if its segment is not open here.</summary>
     public bool EraseContent(long segment, in SpooledContent content) => _segments.EraseContent(segment, content);
 
+    /// <summary>As <see cref="Remove"/>; its file is deleted and not reused, because it still has content.</summary>
+    public void Delete(long segment) => _segments.Remove(segment, mayReuse: false);
+
     /// <summary>
     /// Deletes all files that have records, as soon as the records are in the database: some of them were erased there.
     /// </summary>
@@ -276,13 +280,20 @@ internal sealed class Spool : ISpool, IDisposable
         return own ?? SpoolFolder.Create(_options.Root, Ids.New("node_", time));
     }
 
-    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, int held, CallContent? content)
+    private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, int held, scoped ref CallContent? content)
     {
         var record = WriteEnded(call, status, content, withOwnTimings: true);
-        if (held == 0 || SpoolFormat.SizeOf(record.Length) <= held) return record;
+        if (Fits(record, held)) return record;
         // Only timings of a builder's own pipeline can have made it longer than was reserved.
+        record = WriteEnded(call, status, content, withOwnTimings: false);
+        if (content?.Stored is null || Fits(record, held)) return record;
+        // The record, and with it the charge, must not be lost for its content.
+        content = CallContent.TooLarge(call.Caller.Recording!.Level);
         return WriteEnded(call, status, content, withOwnTimings: false);
     }
+
+    private static bool Fits(ReadOnlySpan<byte> record, int held) =>
+        record.Length <= SpoolFormat.MaxPayloadBytes && (held == 0 || SpoolFormat.SizeOf(record.Length) <= held);
 
     private static ReadOnlySpan<byte> WriteEnded(GatewayCall call, int status, CallContent? content, bool withOwnTimings)
     {
@@ -298,15 +309,15 @@ internal sealed class Spool : ISpool, IDisposable
 
     // Space for the content of the call, beside that for its record.
     private static int ContentRoomOf(GatewayCall call) =>
-        call.Caller.Recording is { } recording ? recording.MaxBytes + CallContent.FrameBytes : 0;
+        call.Caller.Recording is { } recording ? CallContent.RoomOf(recording) : 0;
 
-    private CallContent? ContentOf(GatewayCall call)
+    private CallContent? ContentOf(GatewayCall call, ContentRecording recording, int held)
     {
         try
         {
-            var recording = call.Caller.Recording!;
             if (ContentRoomOf(call) > (_options.SegmentBytes - SpoolFormat.FileHeaderBytes) / 2) return null;
-            return CallContent.Of(call, recording);
+            // Anyone with a key can cause refused calls: they have no space for content.
+            return CallContent.Of(call, recording, isStored: held > 0);
         }
         catch (Exception e)
         {
@@ -333,6 +344,11 @@ internal sealed class Spool : ISpool, IDisposable
                 _waitingBytes += record.Length;
                 _logger.EndWaits(generationId, _waiting.Count, _waitingBytes);
                 return false;
+            }
+            catch
+            {
+                _reservations.Release(held);
+                throw;
             }
             _reservations.Release(held);
             return true;

@@ -130,12 +130,14 @@ internal sealed class SpoolSegments
     /// Removes a segment whose records are all in the database. It becomes a spare if there is none; otherwise it is deleted, so that the
     /// spool takes no more of the disk than it needs. Takes the lock itself.
     /// </summary>
-    public void Remove(long number)
+    /// <param name="number">The segment.</param>
+    /// <param name="mayReuse">Whether its file may become a spare, with its bytes.</param>
+    public void Remove(long number, bool mayReuse = true)
     {
         SpoolSegment? segment;
         lock (_gate)
         {
-            if (_full.Remove(number, out segment) && !_closed && !segment.FlushFailed && number > _lastOld && (_spares.Count == 0 || NeedsSpare)
+            if (_full.Remove(number, out segment) && mayReuse && !_closed && !segment.FlushFailed && number > _lastOld && (_spares.Count == 0 || NeedsSpare)
                 && TryReuse(segment))
             {
                 return;

@@ -9,6 +9,7 @@ namespace Fairlead.Auditing.Spooling;
 internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
 {
     private readonly List<long> _earlier = Earlier(folder, live);
+    private readonly Dictionary<long, HashSet<SpooledContent>> _owed = [];
     private int _index;
     private long _liveSegment = live?.FirstSegment ?? 0;
     private int _offset = SpoolFormat.FileHeaderBytes;
@@ -86,17 +87,32 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
         return count;
     }
 
-    /// <summary>Erases contents of the current segment, which are in the database.</summary>
-    /// <exception cref="IOException">The file cannot be written.</exception>
-    /// <exception cref="UnauthorizedAccessException">The file may not be written.</exception>
-    public void EraseContents(IEnumerable<SpooledContent> contents)
+    /// <summary>Whether a file still has content that is in the database.</summary>
+    public bool OwesErasure => _owed.Count > 0;
+
+    /// <summary>Contents of the current segment that are in the database must be erased.</summary>
+    public void OweErasure(IReadOnlyList<SpooledContent> contents)
     {
-        List<SpooledContent>? closed = null;
-        foreach (var content in contents)
+        if (contents.Count == 0) return;
+        if (!_owed.TryGetValue(Segment, out var owed)) _owed[Segment] = owed = [];
+        owed.UnionWith(contents);
+    }
+
+    /// <summary>Erases the contents that are owed. Those that could not be erased stay owed.</summary>
+    /// <exception cref="IOException">A file cannot be written.</exception>
+    /// <exception cref="UnauthorizedAccessException">A file may not be written.</exception>
+    public void EraseContents()
+    {
+        foreach (var (segment, owed) in _owed.ToArray())
         {
-            if (live?.EraseContent(Segment, content) != true) (closed ??= []).Add(content);
+            List<SpooledContent>? closed = null;
+            foreach (var content in owed)
+            {
+                if (live?.EraseContent(segment, content) != true) (closed ??= []).Add(content);
+            }
+            if (closed is not null) SpoolFile.EraseContents(Folder.PathOf(segment), segment, closed);
+            _owed.Remove(segment);
         }
-        if (closed is not null) SpoolFile.EraseContents(Folder.PathOf(Segment), Segment, closed);
     }
 
     /// <summary>Advances within the segment.</summary>
@@ -119,6 +135,7 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
     /// </summary>
     public void Discard(long segment)
     {
+        var hasContent = _owed.Remove(segment);
         if (Unreadable.Remove(segment))
         {
             live?.Close(segment);
@@ -126,7 +143,8 @@ internal sealed class SpoolSource(SpoolFolder folder, Spool? live) : IDisposable
         }
         else if (live is not null)
         {
-            live.Remove(segment);
+            if (hasContent) live.Delete(segment);
+            else live.Remove(segment);
         }
         else
         {

@@ -193,6 +193,190 @@ public sealed class CallContentTests
         }
     }
 
+    /// <summary>Values without a character of their own take room, too.</summary>
+    [Theory]
+    [InlineData("[]")]
+    [InlineData("{}")]
+    [InlineData("\"\"")]
+    [InlineData("1")]
+    [InlineData("null")]
+    [InlineData("{\"a\":{\"b\":[[],\"\"]}}")]
+    public void Full_ManySmallValues_StayWithinTheMaximum(string value)
+    {
+        foreach (var max in (int[])[1024, 1025, 1026, 1027, 4096])
+        {
+            var recording = new ContentRecording(AuditContent.Full, max);
+            var call = CallOf($$"""{"input":[{{string.Join(',', Enumerable.Repeat(value, 50_000))}}]}""", recording);
+            var content = CallContent.Of(call, recording)!;
+            // The salt and the names around it.
+            Assert.InRange(content.Stored!.Length, max / 2, max + 128);
+            Assert.True(Stored(content).GetProperty("input").GetProperty("input").GetArrayLength() > 10);
+            Assert.True(Member(content).GetProperty("truncated").GetBoolean());
+        }
+    }
+
+    [Theory]
+    [InlineData("[", "]")]
+    [InlineData("{\"a\":", "}")]
+    public void Full_DeepRequest_IsCutSoThatAllReadersCanReadIt(string start, string end)
+    {
+        var deep = string.Concat(Enumerable.Repeat(start, 500)) + "1" + string.Concat(Enumerable.Repeat(end, 500));
+        var content = CallContent.Of(CallOf($$"""{"input":[{{deep}},"after"]}""", Full), Full)!;
+        Assert.True(Member(content).GetProperty("truncated").GetBoolean());
+        using var document = JsonDocument.Parse(content.Stored!, new JsonDocumentOptions { MaxDepth = 50 });
+        Assert.Equal("after", document.RootElement.GetProperty("input").GetProperty("input")[1].GetString());
+    }
+
+    [Fact]
+    public void Full_HalvesOfSurrogatePairs_AreReplaced()
+    {
+        var call = CallOf("""{"messages":[{"role":"user","content":"a\ud83dz","\udc00":"\ud83d\ude00"}]}""", Full, "b\ud83d");
+        var content = Stored(call);
+        var message = content.GetProperty("input").GetProperty("messages")[0];
+        Assert.Equal(("a\uFFFDz", "😀"), (message.GetProperty("content").GetString(), message.GetProperty("\uFFFD").GetString()));
+        Assert.Equal("b\uFFFD", content.GetProperty("output")[0].GetProperty("parts")[0].GetProperty("text").GetString());
+    }
+
+    [Fact]
+    public void Redacted_OutputCutBetweenPairs_IsRecorded()
+    {
+        var recording = new ContentRecording(AuditContent.Redacted, 4096);
+        for (var start = 0; start < 2; start++)
+        {
+            var call = CallOf("""{"messages":[]}""", recording);
+            call.Output = new OutputCollector(CallContent.MaxCharactersOf(recording), null);
+            var text = new string('x', start) + string.Concat(Enumerable.Repeat("😀", CallContent.MaxCharactersOf(recording)));
+            call.Output.Add(new ModelResponse([new OutputChoice(0, [new TextPart(text)], FinishReason.Stop)]));
+            var said = Stored(call).GetProperty("output")[0].GetProperty("parts")[0].GetProperty("text").GetString()!;
+            Assert.StartsWith(said, text, StringComparison.Ordinal);
+            Assert.NotEqual("", said);
+        }
+    }
+
+    /// <summary>Whatever its form: a file is never recorded as text.</summary>
+    [Theory]
+    [InlineData("file_data", "{base64}", true)]
+    [InlineData("file_data", "{unpadded}", true)]
+    [InlineData("data", "{base64url}", true)]
+    [InlineData("data", "{lines}", true)]
+    [InlineData("url", "data:image/png;base64,{unpadded}", true)]
+    [InlineData("url", "DATA:image/png;charset=x;base64,{base64url}", true)]
+    [InlineData("image_url", "{base64}", true)]
+    [InlineData("url", "data:image/png,{percent}", false)]
+    [InlineData("url", "data:image/png;base64,{base64}*", false)]
+    [InlineData("url", "data:image/png;base64,{base64}A", false)]
+    public void Full_FileInAnyForm_IsRecordedByItsHash(string name, string form, bool isDecoded)
+    {
+        byte[] file = [.. Enumerable.Range(0, 40_001).Select(i => (byte)(i * 31 ^ (i >> 3)))];
+        var base64 = Convert.ToBase64String(file);
+        var text = form.Replace("{base64}", base64, StringComparison.Ordinal)
+            .Replace("{unpadded}", base64.TrimEnd('='), StringComparison.Ordinal)
+            .Replace("{base64url}", base64.TrimEnd('=').Replace('+', '-').Replace('/', '_'), StringComparison.Ordinal)
+            .Replace("{lines}", Convert.ToBase64String(file, Base64FormattingOptions.InsertLineBreaks), StringComparison.Ordinal)
+            .Replace("{percent}", string.Concat(file.Select(one => $"%{one:X2}")), StringComparison.Ordinal);
+        var call = CallOf(JsonSerializer.Serialize(new { messages = new[] { new { content = new[] { new Dictionary<string, string> { ["type"] = "x", [name] = text } } } } }), Full);
+        var found = Stored(call).GetProperty("input").GetProperty("messages")[0].GetProperty("content")[0].GetProperty(name);
+        Assert.Equal(JsonValueKind.Object, found.ValueKind);
+        var expected = isDecoded ? file : Encoding.UTF8.GetBytes(text[(text.IndexOf(',', StringComparison.Ordinal) + 1)..]);
+        Assert.Equal((expected.Length, Convert.ToHexStringLower(SHA256.HashData(expected))), (found.GetProperty("bytes").GetInt32(), found.GetProperty("sha256").GetString()));
+        Assert.Equal(text.StartsWith("data", StringComparison.OrdinalIgnoreCase), found.TryGetProperty("media_type", out var type));
+        if (type.ValueKind == JsonValueKind.String) Assert.Equal("image/png", type.GetString());
+    }
+
+    [Fact]
+    public void Full_AddressesAndShortTexts_AreRecordedAsTheyAre()
+    {
+        var call = CallOf("""{"messages":[{"content":[{"url":"https://example.org/a.png"},{"data":"short"},{"data":"A plain text, as a document."},{"uri":"files/abc-123"}]}]}""", Full);
+        var parts = Stored(call).GetProperty("input").GetProperty("messages")[0].GetProperty("content");
+        Assert.Equal(["https://example.org/a.png", "short", "A plain text, as a document.", "files/abc-123"], parts.EnumerateArray().Select(part => part.EnumerateObject().Single().Value.GetString()));
+    }
+
+    [Fact]
+    public async Task Stage_ItemsOfOneDialect_HaveNoFilesAndNothingSealed()
+    {
+        var call = RecordedCalls.New(recording: Full);
+        var file = Convert.ToBase64String(RandomNumberGenerator.GetBytes(600));
+        using var items = new OutputCollector(10_000, null, InputContent.OfItem);
+        items.Add(Encoding.UTF8.GetBytes($$"""{"output":[{"type":"code_interpreter_call","code":"x = 1","outputs":[{"type":"image","url":"data:image/png;base64,{{file}}"}]}]}"""), ResponsesOutput.Instance);
+        items.Add(Encoding.UTF8.GetBytes("""{"content":[{"type":"web_search_tool_result","content":[{"title":"A title","encrypted_content":"SEALED-1","encrypted_index":"SEALED-2"}]}]}"""), MessagesOutput.Instance);
+        var text = Text(items);
+        Assert.Contains("x = 1", text, StringComparison.Ordinal);
+        Assert.Contains("A title", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("SEALED", text, StringComparison.Ordinal);
+        Assert.DoesNotContain(file[..40], text, StringComparison.Ordinal);
+        Assert.False(items.IsTruncated);
+
+        var reply = new GatewayReply.Complete(new ModelResponse([new OutputChoice(0, [new TextPart("Hi")], FinishReason.Stop)]));
+        await new AuditContentStage().InvokeAsync(call, (_, _) => new ValueTask<GatewayReply>(reply), default);
+        Assert.Contains("Hi", Text(call.Output!), StringComparison.Ordinal);
+    }
+
+    /// <summary>Pieces of other parts between two pieces of a text do not hide what is in both.</summary>
+    [Fact]
+    public void Redacted_InterleavedParts_AreReadAsOneText()
+    {
+        var recording = new ContentRecording(AuditContent.Redacted, 64 * 1024);
+        var call = CallOf("""{"messages":[]}""", recording);
+        call.Output = new OutputCollector(CallContent.MaxCharactersOf(recording), null);
+        using var batch = new EventBatch();
+        batch.Add(new TextDelta("Pay 4111 1111"));
+        batch.Add(new ReasoningDelta("ada.love"));
+        batch.Add(new TextDelta(" 11"));
+        batch.Add(new ToolCallStarted(0, "c", "f"));
+        batch.Add(new ReasoningDelta("lace@example.org"));
+        batch.Add(new TextDelta("11 1111 now"));
+        call.Output.Add(batch, null);
+        var said = Stored(call).GetProperty("output").GetRawText();
+        foreach (var planted in (string[])["4111", "1111", "ada", "lace@", "example.org"]) Assert.DoesNotContain(planted, said, StringComparison.Ordinal);
+        Assert.Contains(" now", said, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Refused_Call_HasHashesAtMost()
+    {
+        var call = CallOf("""{"messages":[{"role":"user","content":"refused"}]}""", Full);
+        call.Output = null;
+        var content = CallContent.Of(call, Full, isStored: false)!;
+        Assert.Null(content.Stored);
+        Assert.Equal(Hex("""{"messages":[{"role":"user","content":"refused"}]}"""), Member(content).GetProperty("input_sha256").GetString());
+    }
+
+    [Theory]
+    [InlineData("b<|>z")]
+    [InlineData("only one")]
+    [InlineData("<|x")]
+    public void Hash_OutputInPieces_IsThatOfTheTextAndKeepsNone(string pieces)
+    {
+        // Halves of a pair.
+        pieces = pieces.Replace('<', '\ud83d').Replace('>', '\ude00');
+        using var output = new OutputCollector(1000, null, isHashed: true);
+        using var batch = new EventBatch();
+        foreach (var piece in pieces.Split('|')) batch.Add(new TextDelta(piece));
+        output.Add(batch, null);
+        Assert.Equal(0, output.Choices[0].Parts[0].Content.Length);
+        output.Append(0, CollectedPart.Reasoning, "Hm");
+        Assert.Equal(Hex(pieces.Replace("|", "", StringComparison.Ordinal) + "\nHm"), Convert.ToHexStringLower(OutputContent.HashOf(output)!));
+    }
+
+    /// <summary>Keys from the environment are callers like others, also after the configuration was read again.</summary>
+    [Fact]
+    public void EnvironmentKeys_Content_IsRecordedAsTheConfigurationSays()
+    {
+        var configuration = new SettableConfiguration();
+        var recordings = new ContentRecordings(configuration);
+        var admin = new AdminKey("a-key-of-the-environment", recordings);
+        var client = new ClientKey("another-key-of-the-environment", admin, recordings);
+        foreach (var level in (AuditContent[])[AuditContent.None, AuditContent.Full, AuditContent.Hash, AuditContent.Redacted])
+        {
+            configuration.Set(new AuditConfig { Content = level });
+            foreach (var key in (EnvironmentKey[])[admin, client])
+            {
+                Assert.Equal(level, key.Caller.Recording?.Level ?? AuditContent.None);
+                Assert.Same(key.Caller, key.Caller);
+            }
+        }
+    }
+
     [Theory]
     [InlineData((int)AuditContent.Hash)]
     [InlineData((int)AuditContent.Redacted)]
@@ -204,6 +388,7 @@ public sealed class CallContentTests
         call.Output = null;
         call.Ending = new CallEnding(Outcome.Failed, default, default) { Error = new GatewayError(ErrorCode.ContentBlocked, "No.") };
         var content = CallContent.Of(call, recording)!;
+        Assert.Null(content.Stored);
         Assert.DoesNotContain("forbidden", Encoding.UTF8.GetString(content.Stored ?? content.Member), StringComparison.Ordinal);
         Assert.Contains("content_blocked", Encoding.UTF8.GetString(content.Stored ?? content.Member), StringComparison.Ordinal);
         Assert.DoesNotContain(Hex("""{"messages":[{"role":"user","content":"forbidden"}]}"""), Encoding.UTF8.GetString(content.Member), StringComparison.Ordinal);

@@ -99,6 +99,102 @@ public abstract class StoredContentTests : IAsyncLifetime
         await VerifyAsync(contents: 1);
     }
 
+    /// <summary>The database has it, but the process was killed before it erased the spool: the next one does.</summary>
+    [Fact]
+    public async Task Restart_BeforeErasing_ErasesWhatTheDatabaseHas()
+    {
+        await CallAsync(Marker);
+        var path = _spool.Folder.PathOf(_spool.FirstSegment);
+        byte[] before;
+        await using (var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete))
+        {
+            before = new byte[file.Length];
+            await file.ReadExactlyAsync(before, Cancel);
+        }
+        await LedgerFixture.ShipAllAsync(_shipper);
+        _spool.Dispose();
+        await File.WriteAllBytesAsync(path, before, Cancel);
+        Assert.Contains(Marker, await File.ReadAllTextAsync(path, Encoding.Latin1, Cancel), StringComparison.Ordinal);
+
+        using var next = _fixture.Spools.Open(segmentBytes: 1024 * 1024, time: _time);
+        var shipper = _fixture.ShipSigned(next, _signer, _time);
+        Assert.True(await shipper.ShipAsync(Cancel));
+        Assert.DoesNotContain(Marker, await File.ReadAllTextAsync(path, Encoding.Latin1, Cancel), StringComparison.Ordinal);
+        await LedgerFixture.ShipAllAsync(shipper);
+        Assert.Equal(1, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_contents"));
+    }
+
+    /// <summary>A call whose content is larger than what was reserved for it keeps its record and its charge.</summary>
+    [Fact]
+    public async Task End_ContentLargerThanItsRoom_IsRecordedWithoutIt()
+    {
+        var call = CallContentTests.CallOf($$"""{"messages":[{"role":"user","content":"{{new string('x', 50_000)}}"}]}""", Full);
+        await _spool.AttemptStartedAsync(call, call.Try());
+        call.RecordRoom -= 40_000;
+        await _spool.CallEndedAsync(call.End(), 200);
+        call.RecordRoom = 0;
+        await LedgerFixture.ShipAllAsync(_shipper);
+        var content = Assert.Single(await ContentsAsync());
+        Assert.Equal(("full", "size"), (content.GetProperty("level").GetString(), content.GetProperty("input_withheld").GetString()));
+        await VerifyAsync(contents: 0);
+    }
+
+    /// <summary>Another organization that keeps its records for longer does not keep those of a node that is gone.</summary>
+    [Fact]
+    public async Task Retention_NodeThatIsGone_LosesBlocksWhoseRecordsHaveAllExpired()
+    {
+        _fixture.Settings.Set(new AuditConfig { Retention = TimeSpan.FromDays(30) });
+        await OrganizationAsync("org_of_long", records: 1000, contents: null);
+        await CallAsync("text", "plain");
+        await LedgerFixture.ShipAllAsync(_shipper);
+        using var other = _fixture.Spools.Open(segmentBytes: 1024 * 1024, time: _time);
+        Assert.NotEqual(_spool.Folder.Node, other.Folder.Node);
+        using var retention = new LedgerRetention(
+            _fixture.Storage, _fixture.Settings, _time, NullLogger<LedgerRetention>.Instance, _signer, other, _remover);
+        _time.Advance(TimeSpan.FromDays(40));
+        Assert.Equal(1, await retention.DeleteAsync(Cancel));
+        Assert.Equal(0, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_blocks"));
+        Assert.Equal(0, await _fixture.CountAsync("SELECT COUNT(*) FROM audit_contents"));
+    }
+
+    /// <summary>A block with records of both stays whole.</summary>
+    [Fact]
+    public async Task Retention_NodeThatIsGone_KeepsBlocksOfWhichSomeRecordsHaveNotExpired()
+    {
+        _fixture.Settings.Set(new AuditConfig { Retention = TimeSpan.FromDays(30) });
+        await OrganizationAsync("org_of_long", records: 1000, contents: null);
+        await CallAsync("text", "plain");
+        await CallAsync("text", "long");
+        await LedgerFixture.ShipAllAsync(_shipper);
+        using var other = _fixture.Spools.Open(segmentBytes: 1024 * 1024, time: _time);
+        using var retention = new LedgerRetention(
+            _fixture.Storage, _fixture.Settings, _time, NullLogger<LedgerRetention>.Instance, _signer, other, _remover);
+        _time.Advance(TimeSpan.FromDays(40));
+        Assert.Equal(0, await retention.DeleteAsync(Cancel));
+        await VerifyAsync(contents: 2);
+    }
+
+    /// <summary>Its records go when it said, and then nothing is left of it.</summary>
+    [Fact]
+    public async Task Retention_DeletedOrganization_KeepsItsTimesUntilItsLastRecordIsGone()
+    {
+        _fixture.Settings.Set(new AuditConfig { Retention = TimeSpan.FromDays(30) });
+        await OrganizationAsync("org_of_long", records: 100, contents: 50);
+        await CallAsync("text", "long");
+        await LedgerFixture.ShipAllAsync(_shipper);
+        await using (var connection = await _fixture.Storage.OpenAsync(Cancel))
+            await new OrganizationResource(_time).DeleteAsync(connection, "org_of_long", Cancel);
+        using var retention = new LedgerRetention(
+            _fixture.Storage, _fixture.Settings, _time, NullLogger<LedgerRetention>.Instance, _signer, _spool, _remover);
+        foreach (var (days, records, kept) in ((int, int, int)[])[(40, 1, 1), (90, 1, 1), (101, 0, 0)])
+        {
+            _time.SetUtcNow(new DateTimeOffset(2026, 11, 23, 12, 0, 1, TimeSpan.Zero).AddDays(days));
+            await retention.DeleteAsync(Cancel);
+            Assert.Equal(records, (await _reader.ReadAsync(new AuditQuery(), Cancel)).Records.Count);
+            Assert.Equal(kept, await _fixture.CountAsync("SELECT COUNT(*) FROM deleted_organizations"));
+        }
+    }
+
     [Theory]
     [InlineData("UPDATE audit_contents SET data = {other} WHERE sequence = 2", 2, "was changed")]
     [InlineData("UPDATE audit_contents SET data = {other}, hash = {hash} WHERE sequence = 2", 2, "does not have the content that it states")]
