@@ -32,6 +32,7 @@ internal static class FairleadCommand
         root.Subcommands.Add(ServeCommand.Build());
         root.Subcommands.Add(ConfigCommand.Build());
         root.Subcommands.Add(KeysCommand.Build());
+        root.Subcommands.Add(ProvidersCommand.Build());
         root.Subcommands.Add(AuditCommand.Build());
         root.Subcommands.Add(TestCommand.Build());
         root.Subcommands.Add(DocsCommand.Build());

@@ -2,13 +2,10 @@ using System.CommandLine;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Fairlead.Access;
-using Fairlead.Configuration;
 using Fairlead.Conversation;
 using Fairlead.Errors;
 using Fairlead.Http;
-using Fairlead.Server.Hosting;
 using Fairlead.Storage;
-using IConfigurationSource = Fairlead.Configuration.IConfigurationSource;
 
 namespace Fairlead.Server.Commands;
 
@@ -19,13 +16,7 @@ internal static class KeysCommand
 {
     public static Command Build()
     {
-        var config = new Option<string>("--config")
-        {
-            Description = "Configuration file that names the data folder. Default FAIRLEAD_CONFIG, else fairlead.yaml in the working "
-                + "directory.",
-            HelpName = "path",
-            Recursive = true,
-        };
+        var config = StoreCommand.ConfigOption();
         var name = new Argument<string>("name") { Description = "What the key is for, such as 'ci' or 'chat-app'." };
         var scopes = new Option<string[]>("--scope")
         {
@@ -46,58 +37,20 @@ internal static class KeysCommand
         };
         var project = new Option<string?>("--project") { Description = "Id of its project. Default: the first project.", HelpName = "id" };
         var create = new Command("create", "Create a key and print it once.") { name, scopes, role, models, project };
-        create.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
+        create.SetAction((parsed, cancellationToken) => StoreCommand.RunAsync(parsed, config, (services, output, error) =>
             CreateAsync(services, output, error, parsed.GetValue(name)!, parsed.GetValue(scopes) ?? [], parsed.GetValue(role),
                 parsed.GetValue(models), parsed.GetValue(project), cancellationToken), cancellationToken));
 
         var list = new Command("list", "List the keys. Secrets are not stored.");
-        list.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, _) =>
+        list.SetAction((parsed, cancellationToken) => StoreCommand.RunAsync(parsed, config, (services, output, _) =>
             ListAsync(services, output, cancellationToken), cancellationToken));
 
         var id = new Argument<string>("id") { Description = "Id of the key (key_…), as 'keys list' shows it." };
         var revoke = new Command("revoke", "Revoke a key permanently.") { id };
-        revoke.SetAction((parsed, cancellationToken) => RunAsync(parsed, config, (services, output, error) =>
+        revoke.SetAction((parsed, cancellationToken) => StoreCommand.RunAsync(parsed, config, (services, output, error) =>
             RevokeAsync(services, output, error, parsed.GetValue(id)!, cancellationToken), cancellationToken));
 
         return new Command("keys", "Create, list and revoke keys in the store of this machine.") { config, create, list, revoke };
-    }
-
-    private static async Task<int> RunAsync(
-        ParseResult parsed, Option<string> config, Func<IServiceProvider, TextWriter, TextWriter, Task<int>> work,
-        CancellationToken cancellationToken)
-    {
-        var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
-        try
-        {
-            // Only the store is read: other settings may be invalid here.
-            await using var app = GatewayServer.CreateForInspection(
-                ConfigurationInput.FromProcess() with { Path = parsed.GetValue(config), StoreOnly = true });
-            var configuration = app.Services.GetRequiredService<IConfigurationSource>().Current;
-            var folder = Path.GetFullPath(configuration.DataDirectory);
-            if (configuration.Storage.Provider == StorageConfig.Postgres)
-            {
-                await error.WriteLineAsync("Database: PostgreSQL, by the configuration's storage.connectionString");
-            }
-            else
-            {
-                await error.WriteLineAsync($"Data folder: {folder}");
-                if (!File.Exists(Path.Combine(folder, "fairlead.db")))
-                {
-                    throw new StartException(
-                        $"There is no database in {folder}. Run this where the server runs, name its folder with FAIRLEAD_DATA or "
-                        + "--config, or start the server there once.");
-                }
-                DataDirectory.Prepare(folder);
-            }
-            await app.Services.GetRequiredService<IStorage>().EnsureReadyAsync(cancellationToken);
-            return await work(app.Services, output, error);
-        }
-        catch (Exception failure)
-            when (failure is ConfigurationException or StartException or StorageException or System.Data.Common.DbException)
-        {
-            StartFailure.Write(error, failure, null, start: false);
-            return 1;
-        }
     }
 
     private static async Task<int> CreateAsync(

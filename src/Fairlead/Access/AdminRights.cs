@@ -57,6 +57,14 @@ internal static class AdminRights
         throw Refused($"{action} concerns the whole installation. An organization_admin administers its organization.");
     }
 
+    /// <summary>Refuses those who may not cause costs of the installation: administrators of one organization, and auditors, who only read.</summary>
+    /// <exception cref="GatewayErrorException">The caller's role does not allow it.</exception>
+    public static void RequireSpending(Caller caller, string action)
+    {
+        RequireInstallation(caller, action);
+        if (caller.Admin?.Role == AdminRole.Auditor) throw Refused($"{action} costs money. An auditor reads only.");
+    }
+
     /// <summary>Operators run the installation and need no content. Owners, auditors and administrators of an organization read it.</summary>
     /// <exception cref="GatewayErrorException">The caller's role does not allow it.</exception>
     public static void RequireContent(Caller caller)

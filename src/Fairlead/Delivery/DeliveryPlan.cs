@@ -41,7 +41,7 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
     /// <summary>Whether the <c>Prefer</c> header chose the delivery. The response must confirm that (RFC 7240).</summary>
     public bool IsPreferred { get; private init; }
 
-    /// <summary>Whether a stored generation ends when its client leaves.</summary>
+    /// <summary>Whether a stored generation ends when its client leaves, or leaves before it has a 202.</summary>
     public bool EndsWithClient { get; private init; }
 
     /// <summary>The part of the dialect that shows a stored stream; null unless it is a <see cref="DeliveryKind.KeptStream"/>.</summary>
@@ -87,10 +87,10 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
 
         // 3.
         var stores = dialect.Delivery?.Stores(call) == true;
-        if (dialect.Delivery?.Of(call) is { } chosen) return (JobOf(chosen, stores), null);
+        if (dialect.Delivery?.Of(call) is { } chosen) return (JobOf(call, chosen, stores), null);
 
         // 4.
-        if (preferred is not null) return (JobOf(preferred.Value, stores) with { IsPreferred = true }, null);
+        if (preferred is not null) return (JobOf(call, preferred.Value, stores) with { IsPreferred = true }, null);
 
         // 5.
         if (stores && !call.Streams)
@@ -112,8 +112,12 @@ internal readonly record struct DeliveryPlan(DeliveryKind Kind)
             && Preference.Of(prefer) is { RespondAsync: true } preferred ? preferred : null;
     }
 
-    private static DeliveryPlan JobOf(Preference preference, bool stores) => preference.Wait is > 0 and var seconds
-        ? new DeliveryPlan(stores ? DeliveryKind.Stored : DeliveryKind.Hybrid) { Wait = TimeSpan.FromSeconds(seconds) }
+    private static DeliveryPlan JobOf(GatewayCall call, Preference preference, bool stores) => preference.Wait is > 0 and var seconds
+        ? new DeliveryPlan(stores ? DeliveryKind.Stored : DeliveryKind.Hybrid)
+        {
+            Wait = TimeSpan.FromSeconds(seconds),
+            EndsWithClient = stores && !call.ContinuesWithoutClient,
+        }
         : new DeliveryPlan(DeliveryKind.Queued);
 
     private static GatewayError NoWebhook() => GatewayError.Unsupported(

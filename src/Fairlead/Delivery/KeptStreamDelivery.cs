@@ -57,8 +57,15 @@ internal sealed class KeptStreamDelivery(
         response.Headers["Api-Version"] = call.Caller.ApiVersion;
         ReplyHeaders.WriteNotices(response.Headers, call);
         var events = EventWriters.ViewOf(view, record, plan.StoredStreams!, response.Events.Format);
-        await streams.RelayAsync(response, call, record, events, after: -1);
-        if (plan.EndsWithClient && response.Aborted.IsCancellationRequested) run.Stop(CancellationReason.ClientLeft);
+        try
+        {
+            await streams.RelayAsync(response, call, record, events, after: -1);
+        }
+        finally
+        {
+            // Its client left, or cannot be served any more. A run whose end was sent has completed.
+            if (plan.EndsWithClient && !run.Completion.IsCompleted) run.Stop(CancellationReason.ClientLeft);
+        }
         return null;
     }
 }

@@ -7,9 +7,10 @@ namespace Fairlead.Delivery;
 
 /// <summary>
 /// Delivers the whole response of a generation that is stored from its start, so that its result and its events can be read again. 1. Admit
-/// the call, 2. store the generation, 3. hand the call over and start the run, 4. wait, 5. return 202 if the wait was too short, 6. give it
-/// to another process if this one stops and it continues without its client, 7. else store its end and write its result.
+/// the call, 2. store the generation, 3. hand the call over and start the run, 4. wait, 5. return 202 if the wait was too short, 6. return
+/// 202 too if another run replaces this one, because this process stops or lost its lease, 7. else store its end and write its result.
 /// </summary>
+/// <remarks>A run that ends with its client does so until that has the 202. With a 202, it is a job.</remarks>
 internal sealed class StoredDelivery(
     JobAdmission admission,
     AcceptedJobs jobs,
@@ -28,7 +29,7 @@ internal sealed class StoredDelivery(
         if (!admitted.IsAdmitted) return admitted.Error;
 
         // 2.
-        var record = JobCalls.RunningOf(call, plan.Wait, plan.EndsWithClient);
+        var record = JobCalls.RunningOf(call, plan.Wait, IsNeverJob(plan));
         var (made, error) = calls.RunOf(record, call.Dialect, call.Caller);
         if (made is not { } run) return error;
         var isStarted = false;
@@ -48,21 +49,26 @@ internal sealed class StoredDelivery(
         }
 
         // 4.
-        if (!await EndsInTimeAsync(response, run, plan))
+        using (plan.EndsWithClient ? StopWithClient(response, run) : default)
         {
-            // 5.
-            _ = jobs.FinishInStoreAsync(run, record);
-            await accepted.WriteAsync(response, call, record);
-            return null;
+            if (!await EndsInTimeAsync(response, run, plan))
+            {
+                // 5.
+                _ = jobs.FinishInStoreAsync(run, record);
+                await accepted.WriteAsync(response, call, record);
+                return null;
+            }
         }
         await WriteEndAsync(response, call, run, record, plan);
         return null;
     }
 
+    // Without a maximum of the wait, there is no 202.
+    private static bool IsNeverJob(DeliveryPlan plan) => plan.EndsWithClient && plan.Wait == Timeout.InfiniteTimeSpan;
+
     /// <summary>Whether the run has ended, or its client has left and nobody waits for a 202.</summary>
     private async Task<bool> EndsInTimeAsync(IClientResponse response, GenerationRun run, DeliveryPlan plan)
     {
-        using var leaving = plan.EndsWithClient ? StopWithClient(response, run) : default;
         // Without a maximum, there is no 202 for which a client that has left could not wait.
         var left = plan.Wait == Timeout.InfiniteTimeSpan ? CancellationToken.None : response.Aborted;
         try
@@ -83,7 +89,15 @@ internal sealed class StoredDelivery(
     }
 
     private static CancellationTokenRegistration StopWithClient(IClientResponse response, GenerationRun run) =>
-        response.Aborted.UnsafeRegister(static state => ((GenerationRun)state!).Stop(CancellationReason.ClientLeft), run);
+        response.Aborted.UnsafeRegister(
+            static state =>
+            {
+                var run = (GenerationRun)state!;
+                // Nobody waits for another run.
+                run.IsAwaited = true;
+                run.Stop(CancellationReason.ClientLeft);
+            },
+            run);
 
     private async Task WriteEndAsync(
         IClientResponse response, GatewayCall call, GenerationRun run, GenerationRecord record, DeliveryPlan plan)
@@ -91,7 +105,7 @@ internal sealed class StoredDelivery(
         var result = await run.Completion;
 
         // 6.
-        if (result.Stopped == CancellationReason.Shutdown && !plan.EndsWithClient)
+        if (result.Stopped is (CancellationReason.Shutdown or CancellationReason.LeaseLost) && !IsNeverJob(plan))
         {
             await jobs.FinishInStoreAsync(run, record);
             await accepted.WriteAsync(response, call, record with { Status = GenerationStatus.Queued });

@@ -189,8 +189,10 @@ internal sealed class GenerationEndpoints(
         : audited.FindAsync(request.Caller.ProjectId, request.Id, request.Cancellation);
 
     // The database may not have a call yet that this server has ended: then nobody can say that there is none.
-    private static GatewayError Missing(string id, AuditedLookup lookup) => lookup.IsCertain ? NotFound(id)
-        : new GatewayError(ErrorCode.StoreUnavailable, "The database is slow and does not have the latest calls of this server yet.")
+    private static GatewayError Missing(string id, AuditedLookup lookup) => lookup.IsCertain ? NotFound(id) : NotUpToDate();
+
+    internal static GatewayError NotUpToDate() =>
+        new(ErrorCode.StoreUnavailable, "The database is slow and does not have the latest calls of this server yet.")
         {
             RetryAfter = TimeSpan.FromSeconds(5),
         };

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Text.Json;
 using Fairlead.Catalogue;
 using Fairlead.Conversation;
@@ -17,7 +18,8 @@ namespace Fairlead.Generations;
 /// the other source can have a newer one.
 /// </remarks>
 internal sealed class GenerationListing(
-    IGenerationStore store, GenerationWriter writer, ICatalogue catalogue, DialectRegistry dialects, IAuditedCalls? audited = null)
+    IGenerationStore store, GenerationWriter writer, ICatalogue catalogue, DialectRegistry dialects, TimeProvider time,
+    IAuditedCalls? audited = null)
 {
     public const int MaxLimit = 100;
 
@@ -38,13 +40,27 @@ internal sealed class GenerationListing(
         var limit = query.Integer("limit", 1, MaxLimit, DefaultLimit);
         var filter = GenerationListFilter.Read(query, catalogue.Current, _dialects);
         GenerationListPosition? position = GenerationListPosition.Start;
-        if (query.Text("cursor") is { } cursor && (position = GenerationListPosition.Parse(cursor)) is null)
+        if (query.Text("cursor") is { } cursor
+            && ((position = GenerationListPosition.Parse(cursor)) is null || (position.Audited is { } last && audited?.IsCursor(last) != true)))
+        {
             query.AddError("cursor", "Must be a next_cursor of this list.");
+        }
         if (query.Error is { } error) return error;
 
-        var page = new Page(request.Caller.ProjectId, filter, limit);
         var at = position;
-        for (var pieces = 0; at is not null && page.Entries.Count < limit && pieces < MaxPieces; pieces++)
+        if (audited is not null && filter.Outcomes is not { Count: 0 } && !await audited.CatchUpAsync(request.Cancellation)
+            && at == GenerationListPosition.Start)
+        {
+            // Later pages are of older calls.
+            return GenerationEndpoints.NotUpToDate();
+        }
+        var page = new Page(request.Caller.ProjectId, filter, limit, time.GetUtcNow())
+        {
+            // Otherwise the newest run of a generation is listed first.
+            MayMissNewest = at != GenerationListPosition.Start || filter.Outcomes is not null || filter.CreatedBefore is not null
+                || filter.Model is not null,
+        };
+        for (var pieces = 0; at is not null && page.Entries.Count < limit && pieces < MaxPieces && page.Work.ListBlocks > 0; pieces++)
             at = await AddPieceAsync(page, at, request.Cancellation);
         return EndpointResult.LargeJson(json =>
         {
@@ -71,7 +87,8 @@ internal sealed class GenerationListing(
         var (stored, lastStored) = await StoredAsync(page, position, wanted, cancellationToken);
         var records = await AuditedAsync(page, position, wanted, cancellationToken);
         var known = await store.KnownAsync(
-            page.ProjectId, records.Calls.Select(call => call.GenerationId).Distinct().ToArray(), cancellationToken);
+            page.ProjectId, records.Calls.Select(call => call.GenerationId).Distinct().ToArray(), page.Now, cancellationToken);
+        var repeated = await RanAgainAsync(page, records.Calls, known, cancellationToken);
         // Entries that are older than this may have newer ones of the other source before them.
         var storedTo = lastStored is null ? DateTimeOffset.MinValue : TimeOf(lastStored);
         var auditedTo = records.SearchedTo ?? DateTimeOffset.MinValue;
@@ -84,13 +101,13 @@ internal sealed class GenerationListing(
             {
                 i++;
                 position = position with { At = TimeOf(row.Id), Stored = row.Id };
-                page.Entries.Add(new Entry(row, null));
+                if (!page.Seen.Contains(row.Id)) page.Entries.Add(new Entry(row, null));
             }
             else if (call is not null && (row is not null || call.At >= storedTo))
             {
                 j++;
                 position = position with { At = call.At, Audited = call.Cursor };
-                if (!known.Contains(call.GenerationId) && await IsNewestAsync(page, call, cancellationToken))
+                if (!page.IsStored(call, known) && page.Seen.Add(call.GenerationId) && !repeated.Contains(call.Id))
                     page.Entries.Add(new Entry(null, call));
             }
             else
@@ -112,9 +129,10 @@ internal sealed class GenerationListing(
     {
         var filter = page.Filter;
         var limit = filter.HasLabels ? Math.Max(LabelRows, wanted) : wanted;
-        var rows = await store.ListAsync(
+        var (rows, last) = await store.ListAsync(
             new GenerationFilter(page.ProjectId, position.StoredBefore, limit)
             {
+                Now = page.Now,
                 Status = filter.Status,
                 Outcome = filter.Outcome,
                 Models = filter.ModelNames,
@@ -124,8 +142,8 @@ internal sealed class GenerationListing(
             },
             cancellationToken);
         var matching = rows.Where(filter.AcceptsLabels).Take(wanted).ToList();
-        if (matching.Count == wanted) return (matching, matching[^1].Id);
-        return (matching, rows.Count == limit ? rows[^1].Id : null);
+        page.Stored.UnionWith(rows.Select(row => row.Id));
+        return (matching, matching.Count == wanted ? matching[^1].Id : last);
     }
 
     private async Task<AuditedCallPage> AuditedAsync(
@@ -146,25 +164,43 @@ internal sealed class GenerationListing(
                 Metadata = filter.Metadata,
                 After = position.Audited,
             },
-            cancellationToken);
+            page.Work, cancellationToken);
     }
 
-    // Of several runs, the last one shows how the generation ended. That one may not match the filters.
-    private async ValueTask<bool> IsNewestAsync(Page page, AuditedCall call, CancellationToken cancellationToken)
+    // Of several runs, the last one shows how the generation ended. That one may not match the filters, or is on an earlier page.
+    private async ValueTask<IReadOnlySet<string>> RanAgainAsync(
+        Page page, IReadOnlyList<AuditedCall> calls, IReadOnlySet<string> known, CancellationToken cancellationToken)
     {
-        if (!page.Seen.Add(call.GenerationId)) return false;
-        if (!call.MayHaveRunAgain) return true;
-        var newest = await audited!.FindAsync(page.ProjectId, call.GenerationId, cancellationToken);
-        return newest.Call is not { } known || known.Id == call.Id;
+        if (!page.MayMissNewest) return FrozenSet<string>.Empty;
+        var unsure = calls.Where(
+            call => call.MayHaveRunAgain && !page.IsStored(call, known) && !page.Seen.Contains(call.GenerationId)).ToList();
+        return unsure.Count == 0 ? FrozenSet<string>.Empty
+            : await audited!.RanAgainAsync(page.ProjectId, unsure, page.Work, cancellationToken);
     }
 
     private static DateTimeOffset TimeOf(string id) => Ids.TimeOf("gen_", id) ?? DateTimeOffset.MinValue;
 
-    private sealed record Page(string ProjectId, GenerationListFilter Filter, int Limit)
+    /// <param name="ProjectId">The project.</param>
+    /// <param name="Filter">What is listed.</param>
+    /// <param name="Limit">Maximum number of entries.</param>
+    /// <param name="Now">What has expired now is not stored any more, for all pieces alike.</param>
+    private sealed record Page(string ProjectId, GenerationListFilter Filter, int Limit, DateTimeOffset Now)
     {
         public List<Entry> Entries { get; } = [];
 
+        /// <summary>What is left of the work of the request.</summary>
+        public AuditedWork Work { get; } = new();
+
+        /// <summary>Generations of which a record was met.</summary>
         public HashSet<string> Seen { get; } = new(StringComparer.Ordinal);
+
+        /// <summary>Generations that were stored when their row was read; one may be deleted before its records are.</summary>
+        public HashSet<string> Stored { get; } = new(StringComparer.Ordinal);
+
+        public required bool MayMissNewest { get; init; }
+
+        public bool IsStored(AuditedCall call, IReadOnlySet<string> known) =>
+            known.Contains(call.GenerationId) || Stored.Contains(call.GenerationId);
     }
 
     private readonly record struct Entry(GenerationRecord? Stored, AuditedCall? Audited);

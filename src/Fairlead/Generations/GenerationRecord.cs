@@ -178,6 +178,17 @@ internal sealed record GenerationEnd(
 /// <param name="Limit">Maximum number of rows.</param>
 internal sealed record GenerationFilter(string ProjectId, string? Before, int Limit)
 {
+    /// <summary>Those that have expired at this time are not listed; null for now.</summary>
+    public DateTimeOffset? Now { get; init; }
+
+    /// <summary>Rows that a list with conditions looks at.</summary>
+    public int Window { get; init; } = 4096;
+
+    /// <summary>Whether rows may be looked at that do not match.</summary>
+    public bool IsSelective =>
+        Status is not null || Outcome is not null || Models is not null || Dialect is not null || CreatedAfter is not null
+        || CreatedBefore is not null;
+
     /// <summary>Only this status, or null.</summary>
     public GenerationStatus? Status { get; init; }
 

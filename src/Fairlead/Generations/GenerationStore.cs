@@ -8,6 +8,13 @@ namespace Fairlead.Generations;
 /// <inheritdoc cref="IGenerationStore"/>
 internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, TimeProvider time) : IGenerationStore
 {
+    /// <summary>An id is made a moment before or after the time at which its generation was created; clocks may be set meanwhile.</summary>
+    private static readonly TimeSpan MaxIdDifference = TimeSpan.FromHours(1);
+
+    // Ids have no earlier and no later times.
+    private static readonly DateTimeOffset Earliest = DateTimeOffset.UnixEpoch + MaxIdDifference;
+    private static readonly DateTimeOffset Latest = DateTimeOffset.MaxValue - MaxIdDifference;
+
     public Task<GenerationRecord?> FindAsync(
         string projectId, string id, GenerationBodies bodies, Action<long>? count, CancellationToken cancellationToken) =>
         FindAsync(projectId, id, bodies, count, "(expires_at IS NULL OR expires_at > @now)", cancellationToken);
@@ -57,27 +64,39 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
         _ => ", request, result, details, progress",
     };
 
-    public async Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken)
+    public async Task<GenerationRows> ListAsync(GenerationFilter filter, CancellationToken cancellationToken)
     {
-        var where = "project_id = @project AND (expires_at IS NULL OR expires_at > @now)";
-        var values = new List<(string, SqlValue)> { ("@project", filter.ProjectId), ("@now", time.GetUtcNow()) };
+        var where = "project_id = @project";
+        var values = new List<(string, SqlValue)> { ("@project", filter.ProjectId), ("@now", filter.Now ?? time.GetUtcNow()) };
+        // By the order of the index, first the ids of the time.
+        if (filter.CreatedAfter is { } from && from > Earliest)
+            Add("id >= @first", "@first", storage.Sql.Storable(Ids.FirstAt("gen_", from - MaxIdDifference)));
+        var before = filter.CreatedBefore is { } to && to > Earliest && to < Latest ? Ids.FirstAt("gen_", to + MaxIdDifference) : null;
+        if (filter.Before is { } position && (before is null || string.CompareOrdinal(position, before) < 0)) before = position;
+        if (before is not null) Add("id < @before", "@before", storage.Sql.Storable(before));
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        string? windowEnd = null;
+        var skipped = (filter.Window - 1).ToString(CultureInfo.InvariantCulture);
+        if (filter.IsSelective)
+        {
+            windowEnd = await connection.TextAsync(
+                $"SELECT id FROM generations WHERE {where} ORDER BY id DESC LIMIT 1 OFFSET {skipped}", [.. values],
+                cancellationToken);
+            if (windowEnd is not null) Add("id >= @window", "@window", storage.Sql.Storable(windowEnd));
+        }
+
+        where += " AND (expires_at IS NULL OR expires_at > @now)";
         if (filter.Status is { } status) Add("status = @status", "@status", status.ToWire());
         if (filter.Outcome is { } outcome) Add("outcome = @outcome", "@outcome", outcome.ToWire());
         if (filter.Dialect is { } dialect) Add("dialect = @dialect", "@dialect", storage.Sql.Storable(dialect));
-        if (filter.Models is { } models) AddAny("model", models);
+        if (filter.Models is { } models) where += " AND " + AnyOf("model", models, values);
         if (filter.CreatedAfter is { } since) Add("created_at >= @since", "@since", since);
         if (filter.CreatedBefore is { } until) Add("created_at < @until", "@until", until);
-        if (filter.Before is { } before) Add("id < @before", "@before", storage.Sql.Storable(before));
         var limit = filter.Limit.ToString(CultureInfo.InvariantCulture);
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        return await connection.QueryAsync(
+        var rows = await connection.QueryAsync(
             $"SELECT {GenerationSql.Columns} FROM generations WHERE {where} ORDER BY id DESC LIMIT {limit}",
             [.. values], GenerationSql.Read, cancellationToken);
-
-        void AddAny(string column, IReadOnlyList<string> wanted)
-        {
-            where += " AND " + AnyOf(column, wanted, values);
-        }
+        return new GenerationRows(rows, rows.Count == filter.Limit ? rows[^1].Id : windowEnd);
 
         void Add(string condition, string name, SqlValue value)
         {
@@ -87,10 +106,10 @@ internal sealed class GenerationStore(IStorage storage, IWebhookOutbox outbox, T
     }
 
     public async Task<IReadOnlySet<string>> KnownAsync(
-        string projectId, IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
+        string projectId, IReadOnlyCollection<string> ids, DateTimeOffset now, CancellationToken cancellationToken)
     {
         if (ids.Count == 0) return new HashSet<string>();
-        var values = new List<(string, SqlValue)> { ("@project", projectId), ("@now", time.GetUtcNow()) };
+        var values = new List<(string, SqlValue)> { ("@project", projectId), ("@now", now) };
         var condition = AnyOf("id", ids, values);
         await using var connection = await storage.OpenAsync(cancellationToken);
         var known = await connection.QueryAsync(

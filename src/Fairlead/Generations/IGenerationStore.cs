@@ -32,11 +32,14 @@ internal interface IGenerationStore
     Task<GenerationRecord?> FindExpiredAsync(
         string projectId, string id, GenerationBodies bodies, Action<long>? count, CancellationToken cancellationToken);
 
-    /// <summary>Which of these generations the project has. Those that have expired are not among them.</summary>
-    Task<IReadOnlySet<string>> KnownAsync(string projectId, IReadOnlyCollection<string> ids, CancellationToken cancellationToken);
+    /// <summary>Which of these generations the project has. Those that have expired at that time are not among them.</summary>
+    Task<IReadOnlySet<string>> KnownAsync(
+        string projectId, IReadOnlyCollection<string> ids, DateTimeOffset now, CancellationToken cancellationToken);
 
-    /// <summary>Newest first, without bodies.</summary>
-    Task<IReadOnlyList<GenerationRecord>> ListAsync(GenerationFilter filter, CancellationToken cancellationToken);
+    /// <summary>
+    /// Newest first, without bodies. Looks at a limited number of rows, so that a filter that few of them match costs no more than others.
+    /// </summary>
+    Task<GenerationRows> ListAsync(GenerationFilter filter, CancellationToken cancellationToken);
 
     /// <summary>Number of generations in the queue before this one.</summary>
     Task<int> PositionAsync(GenerationRecord record, CancellationToken cancellationToken);
@@ -47,6 +50,10 @@ internal interface IGenerationStore
     /// </summary>
     Task<GenerationStatus?> CancelAsync(string projectId, string id, GenerationEnd end, CancellationToken cancellationToken);
 }
+
+/// <param name="Rows">Those that match; fewer than the limit when the search stopped at its maximum of rows.</param>
+/// <param name="Last">Id of the last row that was looked at; null if there are no more.</param>
+internal sealed record GenerationRows(IReadOnlyList<GenerationRecord> Rows, string? Last);
 
 /// <summary>Which bodies of a generation are read with it.</summary>
 [Flags]

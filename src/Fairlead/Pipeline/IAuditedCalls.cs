@@ -9,8 +9,33 @@ internal interface IAuditedCalls
     /// <summary>The newest record of a generation of the project.</summary>
     Task<AuditedLookup> FindAsync(string projectId, string generationId, CancellationToken cancellationToken);
 
-    /// <summary>Newest first. A generation with several runs has a record of each.</summary>
-    Task<AuditedCallPage> ListAsync(AuditedCallFilter filter, CancellationToken cancellationToken);
+    /// <summary>
+    /// Waits until the database has every call that this node has ended, once before the calls are listed. False if it does not in time:
+    /// then calls may be missing in the list.
+    /// </summary>
+    Task<bool> CatchUpAsync(CancellationToken cancellationToken);
+
+    /// <summary>Newest first. A generation with several runs has a record of each. Looks only at what the database has.</summary>
+    Task<AuditedCallPage> ListAsync(AuditedCallFilter filter, AuditedWork work, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The ids of those records after which their generation ran again. If the work is used up, a later run may not be noticed.
+    /// </summary>
+    Task<IReadOnlySet<string>> RanAgainAsync(
+        string projectId, IReadOnlyCollection<AuditedCall> calls, AuditedWork work, CancellationToken cancellationToken);
+
+    /// <summary>Whether a text may be the <see cref="AuditedCall.Cursor"/> of a record.</summary>
+    bool IsCursor(string text);
+}
+
+/// <summary>How much one request may still search, in blocks of up to 512 records. For one thread.</summary>
+internal sealed class AuditedWork
+{
+    /// <summary>For the records of a list: four million, about 0.2 s.</summary>
+    public int ListBlocks { get; set; } = 8192;
+
+    /// <summary>For later runs of their generations.</summary>
+    public int RunBlocks { get; set; } = 4096;
 }
 
 /// <summary>One record.</summary>

@@ -23,6 +23,7 @@ internal static class PoliciesServiceCollectionExtensions
         services.AddMetrics();
         services.AddSingleton<ISchemaStep, PolicySchema>();
         services.AddSingleton<ISchemaStep, PolicyManagerSchema>();
+        services.AddSingleton<ISchemaStep, PolicyVersionManagerSchema>();
         services.AddSingleton<VerdictCache>();
         services.AddSingleton<EndpointJudge>();
         services.AddSingleton<ModelJudge>();

@@ -72,11 +72,15 @@ internal abstract class Provider(string name, string kind)
     public virtual ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         throw new NotSupportedException($"The provider {Name} has no address.");
 
-    /// <summary>Has a moderation model judge a request in OpenAI's form, with one try. Null if the provider has no such API.</summary>
+    /// <summary>
+    /// Has a moderation model judge a request in OpenAI's form, with one try: a body or a failure. Null if the provider has no such API.
+    /// </summary>
+    /// <param name="call">The call.</param>
+    /// <param name="attempt">Gets what happens to the request, as an attempt of any call does.</param>
     /// <param name="body">The request, which names the model as the provider does.</param>
-    /// <param name="timeout">For the whole response.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    public virtual ValueTask<ModerationReply?> ModerateAsync(byte[] body, TimeSpan timeout, CancellationToken cancellationToken) => default;
+    public virtual ValueTask<GatewayReply?> ModerateAsync(
+        GatewayCall call, Attempt attempt, ReadOnlyMemory<byte> body, CancellationToken cancellationToken) => default;
 
     /// <summary>
     /// Whether its server is known to continue a turn of the assistant at the end of a conversation, unless the catalogue says otherwise of

@@ -43,14 +43,16 @@ internal sealed class DeploymentTrial(
             return null;
         }
         var (retries, otherKeys) = (visit.Retries, 0);
-        // A count is no test of what other calls need, and many servers have none.
-        var mayTest = call.Operation != Operation.CountTokens;
+        // A count or a moderation says nothing about what other calls need, and many servers have neither. A moderation may go to an open
+        // deployment when a test is due, which leaves that test to another call: no other call may come.
+        var mayTest = call.Operation is not (Operation.CountTokens or Operation.Moderation);
+        var mayVisit = call.Operation != Operation.CountTokens;
         for (var hasSlot = visit.HasWaited; ; retries++, hasSlot = false)
         {
             // 1.
-            if (availability.IsClosed(deployment, search, mayTest))
+            if (availability.IsClosed(deployment, search, mayVisit))
             {
-                if (hasSlot) LoseSlot(call, deployment, search, retries, mayTest);
+                if (hasSlot) LoseSlot(call, deployment, search, retries, mayVisit);
                 return null;
             }
 
@@ -106,7 +108,7 @@ internal sealed class DeploymentTrial(
             if (reply is not null)
             {
                 if (!kept && attempt.TryReport()) attempt.Health.Succeeded();
-                if (call.Model.Deployments.Count > 1) attempt.Health.Took(call.Time.GetElapsedTime(attempt.StartedAt), kept);
+                if (mayTest && call.Model.Deployments.Count > 1) attempt.Health.Took(call.Time.GetElapsedTime(attempt.StartedAt), kept);
                 return reply;
             }
 

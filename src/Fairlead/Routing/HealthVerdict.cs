@@ -28,6 +28,8 @@ internal static class HealthVerdicts
     {
         // Another attempt of the same request reports it.
         _ when !attempt.TryReport() => HealthVerdict.None,
+        // Many servers have no moderations, and these may have limits of their own: other calls do not suffer for them.
+        _ when call.Operation == Operation.Moderation => HealthVerdict.None,
         // The fault was ordered by the client, for itself only.
         _ when attempt.Deployment.Provider.IsFaultRequested(call) => HealthVerdict.None,
         // It is the key's fault, and another one is used from now on.

@@ -10,6 +10,12 @@ namespace Fairlead.Storage;
 /// </summary>
 internal static class SqlExtensions
 {
+    /// <summary>Starts a transaction that only reads, and whose statements see the same state.</summary>
+    public static async Task<DbTransaction> BeginSnapshotAsync(this DbConnection connection, CancellationToken cancellationToken) =>
+        connection is Microsoft.Data.Sqlite.SqliteConnection sqlite
+            ? sqlite.BeginTransaction(deferred: true)
+            : await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
+
     /// <summary>Runs one writing statement on a connection of its own, outside of a transaction.</summary>
     /// <returns>Number of rows that it changed.</returns>
     public static async Task<int> ExecuteAsync(

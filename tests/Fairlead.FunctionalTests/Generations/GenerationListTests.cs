@@ -109,6 +109,8 @@ public abstract class GenerationListTests : IAsyncLifetime
     [InlineData("cursor=x", "cursor")]
     [InlineData("cursor=gen_01ARZ3NDEKTSV4RRFFQ69G5FAV", "cursor")]
     [InlineData("cursor=OTk5OTk5OTk5OTk5OTk5OTk5Li4", "cursor")]
+    [InlineData("cursor=Li54IQ", "cursor")]
+    [InlineData("cursor=MTcwMDAwMDAwMDAwMC4uZUhn", "cursor")]
     [InlineData("metadata.=x", "metadata.")]
     [InlineData("created_after=now", "created_after")]
     [InlineData("created_after=2026-01-02&created_before=2026-01-01", "created_before")]
@@ -136,6 +138,9 @@ public abstract class GenerationListTests : IAsyncLifetime
         foreach (var limit in (int[])[1, 2, 50]) Assert.Equal([job, id], await ListAsync("limit=" + limit));
         await AssertListAsync("status=completed&model=m", job);
         await AssertListAsync("status=failed");
+        await AssertListAsync("model=m", job);
+        var failed = await CallAsync("/v1/chat/completions", "{\"model\":\"nothing\"," + Messages + "}");
+        await AssertListAsync("status=failed", failed);
     }
 
     private async Task AssertListAsync(string filter, params string[] ids)

@@ -110,6 +110,8 @@ public abstract class StoredGenerationTests : IAsyncLifetime
     [Theory]
     [InlineData("{\"mode\":\"sync\"}", "cancelled")]
     [InlineData("{\"mode\":\"stream\"}", "cancelled")]
+    [InlineData("{\"mode\":\"auto\",\"wait_seconds\":60,\"on_disconnect\":\"cancel\"}", "cancelled")]
+    [InlineData("{\"mode\":\"auto\",\"wait_seconds\":60,\"on_disconnect\":\"continue\"}", "completed")]
     [InlineData("{\"mode\":\"sync\",\"on_disconnect\":\"continue\"}", "completed")]
     [InlineData("{\"mode\":\"stream\",\"on_disconnect\":\"continue\"}", "completed")]
     public async Task Store_ClientLeaves_EndsUnlessItContinues(string delivery, string status)

@@ -51,7 +51,7 @@ public sealed class DrainTests : IAsyncLifetime
         await ProbeUntilAsync(server, HttpStatusCode.ServiceUnavailable);
         using (var alive = await server.GetAsync("/livez")) Assert.Equal(HttpStatusCode.OK, alive.StatusCode);
         // Anthropic's clients know an overload by 529.
-        foreach (var (path, status) in new[] { ("/v1/chat/completions", 503), ("/v1/messages", 529) })
+        foreach (var (path, status) in new[] { ("/v1/chat/completions", 503), ("/v1/messages", 529), ("/v1/moderations", 503) })
         {
             using var refused = await ProcessCalls.PostAsync(server, key, """{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}""", path);
             Assert.Equal(status, (int)refused.StatusCode);

@@ -489,11 +489,29 @@ public abstract class GenerationStoreTests : IDisposable
         for (var i = 0; i < 4; i++) ids.Add(await AddAsync());
         await _store.Inserter.AddAsync(Record() with { ProjectId = "proj_2" }, null, TimeSpan.Zero, Cancel);
         await LeaseAsync("a", 1);
-        var all = await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10), Cancel);
+        var all = (await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10), Cancel)).Rows;
         Assert.Equal(ids.AsEnumerable().Reverse(), all.Select(record => record.Id));
-        Assert.Equal(ids.Take(2).Reverse(), (await _store.Records.ListAsync(new GenerationFilter("proj_1", ids[2], 10) { Models = ["m", "other"] }, Cancel)).Select(record => record.Id));
-        Assert.Equal(ids.Take(1), (await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10) { Status = GenerationStatus.InProgress }, Cancel)).Select(record => record.Id));
-        Assert.Empty(await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10) { Models = ["other"] }, Cancel));
+        Assert.Equal(ids.Take(2).Reverse(), (await _store.Records.ListAsync(new GenerationFilter("proj_1", ids[2], 10) { Models = ["m", "other"] }, Cancel)).Rows.Select(record => record.Id));
+        Assert.Equal(ids.Take(1), (await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10) { Status = GenerationStatus.InProgress }, Cancel)).Rows.Select(record => record.Id));
+        Assert.Empty((await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10) { Models = ["other"] }, Cancel)).Rows);
+    }
+
+    [Fact]
+    public async Task List_FewMatch_LooksAtTheRowsOfOneWindow()
+    {
+        var ids = new List<string>();
+        for (var i = 0; i < 4; i++) ids.Add(await AddAsync());
+        var filter = new GenerationFilter("proj_1", null, 10) { Models = ["other"], Window = 2 };
+        var first = await _store.Records.ListAsync(filter, Cancel);
+        Assert.Equal((0, ids[2]), (first.Rows.Count, first.Last));
+        var second = await _store.Records.ListAsync(filter with { Before = first.Last }, Cancel);
+        Assert.Equal((0, ids[0]), (second.Rows.Count, second.Last));
+        Assert.Null((await _store.Records.ListAsync(filter with { Before = second.Last }, Cancel)).Last);
+        // The time is a condition on the ids, too.
+        var all = await _store.Records.ListAsync(filter with { Models = null, CreatedAfter = DateTimeOffset.UnixEpoch, CreatedBefore = DateTimeOffset.MaxValue }, Cancel);
+        Assert.Equal([ids[3], ids[2]], all.Rows.Select(record => record.Id));
+        var none = await _store.Records.ListAsync(filter with { Models = null, CreatedBefore = DateTimeOffset.UnixEpoch.AddDays(1) }, Cancel);
+        Assert.Equal((0, null), (none.Rows.Count, none.Last));
     }
 
     [Fact]

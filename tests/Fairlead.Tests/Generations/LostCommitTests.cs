@@ -178,7 +178,7 @@ public sealed class LostCommitTests : IAsyncDisposable
 
     private async Task<IEnumerable<string>> TextsAsync(string id) => (await _store.Events.ReadAsync(id, 0, null, Cancel)).OfType<TextDelta>().Select(made => made.Text);
 
-    private Task<IReadOnlyList<GenerationRecord>> ListAsync() => _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10), Cancel);
+    private async Task<IReadOnlyList<GenerationRecord>> ListAsync() => (await _store.Records.ListAsync(new GenerationFilter("proj_1", null, 10), Cancel)).Rows;
 
     private GenerationRecord Record() => new()
     {

@@ -12,6 +12,8 @@ internal sealed class BlockFilter
     private readonly byte[][]? _outcomes;
     private readonly byte[]? _dialect;
     private readonly byte[]? _generation;
+    private readonly byte[][]? _anyGeneration;
+    private readonly uint[] _anyHash = [];
     private readonly byte[]? _request;
     private readonly byte[]? _user;
     private readonly (byte[] Key, byte[] Value)[] _metadata;
@@ -37,6 +39,11 @@ internal sealed class BlockFilter
         _outcomes = query.AnyOutcome is { } outcomes ? [.. outcomes.Select(Encoding.UTF8.GetBytes)] : null;
         _dialect = query.Dialect is { } dialect ? Encoding.UTF8.GetBytes(dialect) : null;
         _generation = query.GenerationId is { } generation ? Encoding.UTF8.GetBytes(generation) : null;
+        if (query.AnyGeneration is { } any)
+        {
+            _anyGeneration = [.. any.Select(Encoding.UTF8.GetBytes)];
+            _anyHash = [.. _anyGeneration.Select(id => BlockTerms.HashOf(id))];
+        }
         _request = query.RequestId is { } request ? Encoding.UTF8.GetBytes(request) : null;
         _minCost = query.MinCostUsd is { } cost ? Money.ToPico(cost) : 0;
         _user = query.EndUser is { } user ? Encoding.UTF8.GetBytes(user) : null;
@@ -55,7 +62,8 @@ internal sealed class BlockFilter
     public long? MadeAt => UlidTimeOf(_generation ?? _request);
 
     /// <summary>Whether the index is not certain, so that <see cref="Accepts"/> decides.</summary>
-    public bool NeedsRecord(BlockTerms terms) => IsById || _labels.Length > 0 || (_dialect is not null && !HasDialects(terms));
+    public bool NeedsRecord(BlockTerms terms) =>
+        IsById || _anyGeneration is not null || _labels.Length > 0 || (_dialect is not null && !HasDialects(terms));
 
     /// <summary>Whether at most a few records match, made at the time that their id says.</summary>
     public bool IsById => _generation is not null || _request is not null;
@@ -69,6 +77,7 @@ internal sealed class BlockFilter
         if (_outcomes is not null) terms.RequireAny(BlockTerm.Outcome, _outcomes, matches);
         if (_dialect is not null && HasDialects(terms)) terms.Require(BlockTerm.Dialect, _dialect, matches);
         if (_generation is not null) terms.RequireGeneration(BlockTerms.HashOf(_generation), matches);
+        if (_anyGeneration is not null) terms.RequireAnyGeneration(_anyHash, matches);
         if (_request is not null) terms.RequireRequest(BlockTerms.HashOf(_request), matches);
         terms.RequireCost(_minCost, matches);
         if (_labels.Length > 0) terms.RequireLabels(_labels, matches);
@@ -87,6 +96,7 @@ internal sealed class BlockFilter
     /// <summary>Whether the record matches what the index knows only by hashes.</summary>
     public bool Accepts(ShippedCall record) =>
         (_generation is null || record.GenerationId.Span.SequenceEqual(_generation))
+        && (_anyGeneration is null || Array.Exists(_anyGeneration, id => record.GenerationId.Span.SequenceEqual(id)))
         && (_dialect is null || record.Dialect.Span.SequenceEqual(_dialect))
         && (_request is null || record.RequestId.Span.SequenceEqual(_request))
         && (_user is null || (record.EndUser is { } user && user.Span.SequenceEqual(_user)))

@@ -139,6 +139,12 @@ internal sealed class BlockTerms
         for (var i = 0; i < matches.Length; i++) matches[i] &= HashOf(i) == hash;
     }
 
+    /// <summary>Removes the records that certainly are of none of the generations. A few others may remain.</summary>
+    public void RequireAnyGeneration(ReadOnlySpan<uint> hashes, Span<bool> matches)
+    {
+        for (var i = 0; i < matches.Length; i++) matches[i] = matches[i] && hashes.Contains(HashOf(i));
+    }
+
     /// <summary>Removes the records that certainly are not of the request. A few others may remain.</summary>
     public void RequireRequest(uint hash, Span<bool> matches)
     {

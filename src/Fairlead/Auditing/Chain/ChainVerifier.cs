@@ -2,7 +2,6 @@ using System.Data.Common;
 using Fairlead.Auditing.Blocks;
 using Fairlead.Auditing.Content;
 using Fairlead.Storage;
-using Microsoft.Data.Sqlite;
 
 namespace Fairlead.Auditing.Chain;
 
@@ -53,7 +52,7 @@ internal sealed class ChainVerifier(
         for (var tries = 1; ; tries++)
         {
             _heads = readHeads();
-            var transaction = await BeginReadAsync(connection, cancellationToken);
+            var transaction = await connection.BeginSnapshotAsync(cancellationToken);
             try
             {
                 var head = _heads.Where(known => known.Head?.Node == node).Max(known => (long?)known.Head!.Sequence);
@@ -69,11 +68,6 @@ internal sealed class ChainVerifier(
             await Task.Delay(Pause, TimeProvider.System, cancellationToken);
         }
     }
-
-    private static async Task<DbTransaction> BeginReadAsync(DbConnection connection, CancellationToken cancellationToken) =>
-        connection is SqliteConnection sqlite
-            ? sqlite.BeginTransaction(deferred: true)
-            : await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellationToken);
 
     private async Task<SortedSet<string>> NodesAsync(DbConnection connection, CancellationToken cancellationToken)
     {

@@ -68,6 +68,9 @@ internal sealed record AuditQuery
 
     public string? GenerationId { get; init; }
 
+    /// <summary>One of these generations, whose records may be at any time; null for all.</summary>
+    public IReadOnlyList<string>? AnyGeneration { get; init; }
+
     public string? RequestId { get; init; }
 
     /// <summary>The least cost in US dollars.</summary>
@@ -82,6 +85,9 @@ internal sealed record AuditQuery
     public int Limit { get; init; } = DefaultLimit;
 
     public AuditCursor? After { get; init; }
+
+    /// <summary>Blocks that one page looks at, from 1.</summary>
+    public int MaxBlocks { get; init; } = AuditReader.MaxBlocks;
 
     /// <summary>The filters and the page of a list.</summary>
     public static AuditQuery Read(IQueryCollection query, out QueryReader reader)

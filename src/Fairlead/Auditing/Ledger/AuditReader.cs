@@ -21,7 +21,8 @@ internal sealed record StoredRecord(string Node, long Sequence, Records.AuditRec
 
 /// <param name="Records">At most the limit; fewer when the search stopped at its maximum of blocks.</param>
 /// <param name="Next">Where the next page starts, or null at the end.</param>
-internal sealed record AuditPage(IReadOnlyList<StoredRecord> Records, AuditCursor? Next);
+/// <param name="Blocks">Blocks that it looked at.</param>
+internal sealed record AuditPage(IReadOnlyList<StoredRecord> Records, AuditCursor? Next, int Blocks);
 
 /// <summary>
 /// Finds audit records, newest first, by the indexes of blocks: only the blocks of records that are returned are read whole. A page looks
@@ -61,7 +62,7 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
         var search = new Search(this, connection, filter, query, from);
         await search.RunAsync(cancellationToken);
         var records = await search.RecordsAsync(cancellationToken);
-        return new AuditPage(records, search.Next);
+        return new AuditPage(records, search.Next, search.Blocks);
     }
 
     /// <summary>The newest record of a generation; null if there is none.</summary>
@@ -117,6 +118,8 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
 
         public AuditCursor? Next { get; private set; }
 
+        public int Blocks { get; private set; }
+
         public async Task RunAsync(CancellationToken cancellationToken)
         {
             var (at, number) = (long.MaxValue, long.MaxValue);
@@ -128,11 +131,12 @@ internal sealed class AuditReader(IStorage storage, ILogger<AuditReader>? logger
                 {
                     if (Emit(row.LastAt)) return;
                     // A search by id looks at all blocks since the id was made: their hashes exclude nearly all of them.
-                    if (row.LastAt < _limited && seen++ == MaxBlocks)
+                    if (row.LastAt < _limited && seen++ == query.MaxBlocks)
                     {
                         Next = AuditCursor.Before(row.LastAt);
                         return;
                     }
+                    Blocks++;
                     await MatchAsync(row, cancellationToken);
                     (at, number) = (row.LastAt, row.Number);
                 }

@@ -30,9 +30,13 @@ internal sealed class AuditedCalls(LedgerShipper shipper, AuditReader reader) : 
         return new AuditedLookup(await FindAsync(projectId, generationId, made, cancellationToken), isCertain);
     }
 
-    public async Task<AuditedCallPage> ListAsync(AuditedCallFilter filter, CancellationToken cancellationToken)
+    public async Task<bool> CatchUpAsync(CancellationToken cancellationToken) =>
+        await shipper.CatchUpAsync(MaxCatchUp + MaxFurtherCatchUp, cancellationToken);
+
+    public bool IsCursor(string text) => AuditCursor.Parse(text) is not null;
+
+    public async Task<AuditedCallPage> ListAsync(AuditedCallFilter filter, AuditedWork work, CancellationToken cancellationToken)
     {
-        await shipper.CatchUpAsync(MaxCatchUp, cancellationToken);
         var page = await reader.ReadAsync(
             new AuditQuery
             {
@@ -46,10 +50,54 @@ internal sealed class AuditedCalls(LedgerShipper shipper, AuditReader reader) : 
                 Metadata = filter.Metadata,
                 Limit = filter.Limit,
                 After = filter.After is { } cursor ? AuditCursor.Parse(cursor) : null,
+                MaxBlocks = Math.Clamp(work.ListBlocks, 1, AuditReader.MaxBlocks),
             },
             cancellationToken);
+        work.ListBlocks -= page.Blocks;
         var searchedTo = page.Next is { } next ? DateTimeOffset.FromUnixTimeMilliseconds(next.At) : (DateTimeOffset?)null;
         return new AuditedCallPage([.. page.Records.Select(CallOf)], page.Next?.ToString(), searchedTo);
+    }
+
+    public async Task<IReadOnlySet<string>> RanAgainAsync(
+        string projectId, IReadOnlyCollection<AuditedCall> calls, AuditedWork work, CancellationToken cancellationToken)
+    {
+        var again = new HashSet<string>(StringComparer.Ordinal);
+        if (calls.Count == 0) return again;
+        // Nearly all later runs follow soon. Those that waited long are looked for after that, in more blocks.
+        var (first, last) = (calls.Min(call => call.At) - MaxClockDifference, calls.Max(call => call.At) + UsualWait);
+        var query = new AuditQuery
+        {
+            ProjectId = projectId,
+            AnyGeneration = [.. calls.Select(call => call.GenerationId).Distinct(StringComparer.Ordinal)],
+            Limit = AuditQuery.MaxLimit,
+        };
+        await AddLaterAsync(query with { From = first, To = last }, calls, again, work, cancellationToken);
+        await AddLaterAsync(query with { From = last }, calls, again, work, cancellationToken);
+        return again;
+    }
+
+    private async Task AddLaterAsync(
+        AuditQuery query, IReadOnlyCollection<AuditedCall> calls, HashSet<string> again, AuditedWork work,
+        CancellationToken cancellationToken)
+    {
+        // Newest first: the first record of a generation is that of its last run.
+        var newest = new Dictionary<string, string>(StringComparer.Ordinal);
+        AuditCursor? after = null;
+        do
+        {
+            if (work.RunBlocks <= 0) break;
+            var page = await reader.ReadAsync(
+                query with { After = after, MaxBlocks = Math.Min(work.RunBlocks, AuditReader.MaxBlocks) }, cancellationToken);
+            // Also if it looked at none, so that this ends.
+            work.RunBlocks -= Math.Max(1, page.Blocks);
+            foreach (var found in page.Records.Select(CallOf)) newest.TryAdd(found.GenerationId, found.Id);
+            after = page.Next;
+        }
+        while (after is not null);
+        foreach (var call in calls)
+        {
+            if (newest.TryGetValue(call.GenerationId, out var id) && id != call.Id) again.Add(call.Id);
+        }
     }
 
     private async Task<AuditedCall?> FindAsync(

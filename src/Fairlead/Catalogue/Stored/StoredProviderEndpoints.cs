@@ -119,7 +119,7 @@ internal sealed class StoredProviderEndpoints(
             var keys = await StoredProviderTable.KeysAsync(change.Connection, row.Name, request.Cancellation);
             count = keys.Count;
             // Also disabled ones: enabled again, they would be sent there.
-            if (count > 0 && OriginOf(row) != OriginOf(before)) throw KeysOfOtherServer(count);
+            if (count > 0 && AddressOf(row) != AddressOf(before)) throw KeysOfOtherServer(count);
             CheckInCatalogue(fields, row, keys);
             fields.ThrowIfInvalid();
             await StoredProviderTable.SaveAsync(change.Connection, row, request.Cancellation);
@@ -185,15 +185,17 @@ internal sealed class StoredProviderEndpoints(
         return url!.Query.Length > 0 ? "Must not have a query, which requests would lose." : null;
     }
 
-    /// <summary>The server to which the keys are sent; null for a kind without one.</summary>
-    private string? OriginOf(StoredProviderRow row)
+    /// <summary>
+    /// Where the keys are sent; null for a kind without an address. With its path: one server may have paths of several owners.
+    /// </summary>
+    private string? AddressOf(StoredProviderRow row)
     {
         var address = kinds.Find(row.Kind)?.AddressOf(new ProviderConfig { Kind = row.Kind, BaseUrl = row.BaseUrl });
-        return Uri.TryCreate(address, UriKind.Absolute, out var url) ? url.GetLeftPart(UriPartial.Authority) : null;
+        return Uri.TryCreate(address, UriKind.Absolute, out var url) ? url.GetLeftPart(UriPartial.Path).TrimEnd('/') : null;
     }
 
     private static GatewayErrorException KeysOfOtherServer(int keys) => EndpointErrors.Conflict(
-        $"The provider has {(keys == 1 ? "a key" : $"{keys} keys")}, which would be sent to the new server.",
+        $"The provider has {(keys == 1 ? "a key" : $"{keys} keys")}, which would be sent to the new address.",
         "Create a provider with the new address and its own keys, and delete this one; or delete the keys here first and add new ones after "
         + "the change.");
 
@@ -244,7 +246,7 @@ internal sealed class StoredProviderEndpoints(
     private static bool IsName(string name) =>
         name.All(letter => char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '-' or '_');
 
-    private static void Write(Utf8JsonWriter json, StoredProviderRow row, int keys) =>
+    internal static void Write(Utf8JsonWriter json, StoredProviderRow row, int keys) =>
         Write(json, row.Name, "stored", row.Kind, row.BaseUrl, row.Enabled, row.Models, keys, row.CreatedAt, row.UpdatedAt);
 
     private static void Write(Utf8JsonWriter json, string name, ProviderConfig config) =>

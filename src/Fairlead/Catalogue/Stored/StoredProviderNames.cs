@@ -22,5 +22,6 @@ internal sealed class StoredProviderNames : IConfigurationCheck
         _all.Where(configuration.Providers.ContainsKey).Select(name => new ConfigurationError(
             "fairlead.providers." + name, null,
             "A provider of this name is stored in the database, which 'fairlead config check' does not read.",
-            $"Choose another name here, or start without this provider and delete the stored one: DELETE /admin/v1/providers/{name}."));
+            $"Choose another name here, or delete the stored provider with its keys: 'fairlead providers delete {name}', which needs no "
+            + $"running server, or DELETE /admin/v1/providers/{name}."));
 }

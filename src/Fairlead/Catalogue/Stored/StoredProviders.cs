@@ -77,9 +77,10 @@ internal sealed class StoredProviders : IDisposable
         try
         {
             await using var connection = await _storage.OpenAsync(cancellationToken);
-            // Before the rows: a change in between is then read again, and never missed.
+            if (await StoredProviderTable.RevisionAsync(connection, cancellationToken) == _revision) return;
+            // All of the same state: a key must never meet the address that its provider had before.
+            await using var snapshot = await connection.BeginSnapshotAsync(cancellationToken);
             var revision = await StoredProviderTable.RevisionAsync(connection, cancellationToken);
-            if (revision == _revision) return;
             var rows = await StoredProviderTable.ListAsync(connection, cancellationToken);
             var keys = await StoredProviderTable.KeysAsync(connection, null, cancellationToken);
             _box.Load(await StoredProviderTable.RingAsync(connection, cancellationToken));

@@ -5,10 +5,12 @@ using Fairlead.Http;
 using Fairlead.Limits;
 using Fairlead.Pipeline;
 using Fairlead.Routing;
+using Fairlead.Storage;
 using Fairlead.Streaming;
 using Fairlead.Telemetry;
 using Fairlead.TokenCounting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace Fairlead.Policies.Moderation;
 
@@ -17,7 +19,8 @@ namespace Fairlead.Policies.Moderation;
 /// Thread-safe.
 /// </summary>
 internal sealed class ModerationCalls(
-    IEnumerable<IGatewayStage> stages, CallEnder ender, GatewayTelemetry telemetry, DrainState drain, TimeProvider time)
+    IEnumerable<IGatewayStage> stages, CallEnder ender, GatewayTelemetry telemetry, DrainState drain, TimeProvider time,
+    ILogger<ModerationCalls> logger)
 {
     private readonly CatalogueStage _catalogue = stages.OfType<CatalogueStage>().Single();
     private readonly LimitsStage _limits = stages.OfType<LimitsStage>().Single();
@@ -29,6 +32,14 @@ internal sealed class ModerationCalls(
     /// <summary>Makes a call, and ends it with what <paramref name="answer"/> returns or throws, before the response is written.</summary>
     public async Task<EndpointResult> RunAsync(EndpointRequest request, Func<GatewayCall, Task<EndpointResult>> answer)
     {
+        if (drain.IsDraining)
+        {
+            var (_, stopping) = CallOutcome.Of(CancellationReason.Shutdown);
+            return ((EndpointResult)stopping).WithHeader("Connection", "close");
+        }
+        // Until the response is written.
+        drain.Enter();
+        request.DisposeAfterResponse(new Leaving(drain));
         // Nothing reads the bytes of the request again.
         using var body = new PooledBuffer(16);
         var call = new GatewayCall(request.RequestId, Ids.New("gen_", time), ModerationDialect.Dialect, request.Caller, time)
@@ -42,6 +53,7 @@ internal sealed class ModerationCalls(
         using var cancellation = new CallCancellation(null, time, request.Cancellation, drain.LimitReached);
         call.Cancellation = cancellation;
         telemetry.CallStarted(call);
+        // 499 is only in the record: no client reads a status.
         var (outcome, status) = (Outcome.Cancelled, 499);
         GatewayError? error = null;
         EndpointResult result;
@@ -50,10 +62,10 @@ internal sealed class ModerationCalls(
             result = await answer(call);
             (outcome, status) = (Outcome.Complete, StatusCodes.Status200OK);
         }
-        catch (GatewayErrorException refused)
+        catch (Exception exception) when (!request.Cancellation.IsCancellationRequested)
         {
-            error = refused.Error;
-            (outcome, status) = (Outcome.Failed, ErrorBodyWriter.StatusOf(error, request.Shape));
+            (outcome, error) = EndOf(call, exception);
+            status = ErrorBodyWriter.StatusOf(error, request.Shape);
             result = error;
         }
         finally
@@ -62,6 +74,34 @@ internal sealed class ModerationCalls(
             telemetry.CallEnded(call, status);
         }
         return WithHeaders(result, call, error);
+    }
+
+    /// <summary>How a call ended whose client still waits, and what that client is told.</summary>
+    private (Outcome Outcome, GatewayError Error) EndOf(GatewayCall call, Exception exception)
+    {
+        switch (exception)
+        {
+            case GatewayErrorException refused:
+                return (Outcome.Failed, refused.Error);
+
+            case OperationCanceledException when call.Cancellation.Reason is not (CancellationReason.None or CancellationReason.ClientLeft):
+                return CallOutcome.Of(call.Cancellation.Reason);
+
+            case BadHttpRequestException or IOException when call.Attempts.Count == 0:
+                return (Outcome.Failed, RequestReader.BrokenBody(exception));
+
+            case var _ when StorageErrors.IsStoreError(exception):
+                EndpointLog.StoreFailed(logger, StorageErrors.Describe(exception));
+                return (Outcome.Failed, new GatewayError(ErrorCode.StoreUnavailable, "The store could not be reached.")
+                {
+                    RetryAfter = TimeSpan.FromSeconds(1),
+                });
+
+            default:
+                CallLog.Unexpected(logger, call.RequestId, exception);
+                return (Outcome.Failed, new GatewayError(
+                    ErrorCode.InternalError, "An internal error occurred. The operator can find it by the request id."));
+        }
     }
 
     /// <summary>Notes the request, once it is read.</summary>
@@ -114,5 +154,10 @@ internal sealed class ModerationCalls(
         LimitHeaders.Write(headers, call, error);
         foreach (var (name, value) in headers) result = result.WithHeader(name, value.ToString());
         return result;
+    }
+
+    private sealed class Leaving(DrainState drain) : IDisposable
+    {
+        public void Dispose() => drain.Leave();
     }
 }

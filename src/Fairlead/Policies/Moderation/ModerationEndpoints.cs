@@ -46,8 +46,9 @@ internal sealed class ModerationEndpoints(PolicyBook policies, ICatalogue catalo
         // 2.
         if (policies.Of(request.Caller) is not { HasInput: true } rules) throw new GatewayErrorException(NothingJudges(input.Model));
         await calls.ReserveAsync(call);
+        call.Policy = new CallPolicy(rules, policies.Judge);
         return await RuleModeration.RunAsync(
-            input, rules, policies.Judge, time, Ids.Sibling("modr-", call.GenerationId), call.Cancellation.Token);
+            input, call.Policy, time, Ids.Sibling("modr-", call.GenerationId), call.Cancellation.Token);
     }
 
     private static GatewayError NothingJudges(string? model) =>

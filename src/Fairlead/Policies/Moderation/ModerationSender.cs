@@ -16,20 +16,25 @@ internal sealed class ModerationSender(JsonElement body) : IAttemptSender
     {
         var deployment = attempt.Deployment;
         attempt.Meter.UpstreamModel = deployment.UpstreamModel;
-        attempt.Sent = true;
-        if (await deployment.Provider.ModerateAsync(BodyFor(deployment.UpstreamModel), deployment.Timeouts.Response, cancellationToken)
-            is not { } reply)
+        switch (await deployment.Provider.ModerateAsync(call, attempt, BodyFor(deployment.UpstreamModel), cancellationToken))
         {
-            attempt.Sent = false;
-            return new GatewayReply.AttemptFailed(
-                GatewayError.Unsupported("model", $"The provider of the model `{call.Model.Id}` has no moderation API."),
-                FailureClass.Failover);
+            case null:
+                return new GatewayReply.AttemptFailed(
+                    GatewayError.Unsupported("model", $"The provider of the model `{call.Model.Id}` has no moderation API."),
+                    FailureClass.Failover);
+
+            case GatewayReply.AttemptFailed failed:
+                return new GatewayReply.AttemptFailed(WithoutText(failed.Error), failed.Class, failed.Status);
+
+            case GatewayReply.NativeBody answered:
+                if (ModerationDialect.Parse(answered.Body.WrittenMemory) is not null) return answered;
+                answered.Body.Dispose();
+                return new GatewayReply.AttemptFailed(
+                    UpstreamErrors.ToError(UpstreamErrorKind.Broken, null, null), FailureClass.Retry, attempt.UpstreamStatus);
+
+            case { } reply:
+                throw new InvalidOperationException($"A moderation is no {reply.GetType().Name}.");
         }
-        attempt.UpstreamStatus = reply.Status;
-        if (reply.Status is >= 200 and < 300 && ModerationDialect.Parse(reply.Body) is not null)
-            return new GatewayReply.NativeBody(PooledBuffer.Of(reply.Body, call.Memory, neverRefused: true));
-        var error = ErrorOf(reply);
-        return new GatewayReply.AttemptFailed(error, UpstreamErrors.ClassOf(error), reply.Status);
     }
 
     private byte[] BodyFor(string upstreamModel)
@@ -40,11 +45,6 @@ internal sealed class ModerationSender(JsonElement body) : IAttemptSender
     }
 
     // No text of the provider: it may repeat the input.
-    private static GatewayError ErrorOf(ModerationReply reply) => reply.Status switch
-    {
-        null => new GatewayError(ErrorCode.ProviderTimeout, "The model's provider did not respond in time."),
-        400 or 413 or 422 => new GatewayError(ErrorCode.ProviderRejected, "The model's provider rejected the request."),
-        429 or 503 => new GatewayError(ErrorCode.ProviderUnavailable, "The model's provider has no capacity now."),
-        _ => new GatewayError(ErrorCode.ProviderError, "The model's provider failed."),
-    };
+    private static GatewayError WithoutText(GatewayError error) => error.Code != ErrorCode.ProviderRejected ? error
+        : UpstreamErrors.ToError(error.IsContentRejection ? UpstreamErrorKind.ContentPolicy : UpstreamErrorKind.Rejected, null, null);
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Fairlead.Errors;
 using Fairlead.Http;
+using Fairlead.Policies.Checking;
 using Fairlead.Policies.Matching;
 using Fairlead.Policies.Resources;
 
@@ -14,7 +15,7 @@ internal static class RuleModeration
 
     /// <exception cref="GatewayErrorException">The request has an image, which rules cannot judge.</exception>
     public static async Task<EndpointResult> RunAsync(
-        ModerationInput input, CompiledPolicies rules, IWindowJudge judge, TimeProvider time, string id, CancellationToken cancellationToken)
+        ModerationInput input, CallPolicy policy, TimeProvider time, string id, CancellationToken cancellationToken)
     {
         if (input.Inputs.Any(item => item.Images > 0))
         {
@@ -29,13 +30,15 @@ internal static class RuleModeration
         foreach (var item in input.Inputs)
         {
             var tally = new PolicyTally();
-            using var check = rules.CheckInput(tally, new Placeholders());
+            using var check = policy.Rules.CheckInput(tally, new Placeholders());
             foreach (var text in item.Texts)
             {
                 check.Check(text);
             }
-            await check.JudgeAsync(judge, time, cancellationToken);
+            await check.JudgeAsync(policy.Judge, time, cancellationToken);
             tallies.Add(tally);
+            // Of all inputs together, for the audit and the metrics.
+            foreach (var (rule, direction, count) in tally.Counts()) policy.Tally.Add(rule, direction, count);
         }
         return EndpointResult.LargeJson(json => Write(json, id, tallies));
     }

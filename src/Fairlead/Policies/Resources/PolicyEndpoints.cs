@@ -211,6 +211,8 @@ internal sealed class PolicyEndpoints(
         using var body = await request.ReadJsonAsync();
         var wanted = PolicyTrial.Read(body.RootElement);
         var definition = await DefinitionAsync(request);
+        if (definition.Rules.Any(rule => rule.Model is not null))
+            AdminRights.RequireSpending(request.Caller, "Trying a rule that asks a model, which the operator pays for,");
         var result = await wanted.RunAsync(definition, policies.Judge, request.Cancellation);
         return EndpointResult.LargeJson(result.Write);
     }
@@ -245,6 +247,7 @@ internal sealed class PolicyEndpoints(
         PolicyId = row.Id,
         Version = row.Version,
         Name = row.Name,
+        ManagedBy = row.ManagedBy,
         Content = row.Content,
         ChangedBy = caller.KeyId,
         ChangedByName = caller.KeyName,

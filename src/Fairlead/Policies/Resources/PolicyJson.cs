@@ -40,6 +40,7 @@ internal static class PolicyJson
         json.WriteString("policy_id", row.PolicyId);
         json.WriteNumber("version", row.Version);
         json.WriteString("name", row.Name);
+        json.WriteString("managed_by", row.ManagedBy);
         json.WritePropertyName("rules");
         json.WriteRawValue(row.Content, skipInputValidation: true);
         json.WriteStartObject("changed_by");

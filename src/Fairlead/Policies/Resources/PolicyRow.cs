@@ -40,6 +40,9 @@ internal sealed record PolicyVersionRow
 
     public required string Name { get; init; }
 
+    /// <summary>As <see cref="PolicyRow.ManagedBy"/>.</summary>
+    public required string ManagedBy { get; init; }
+
     /// <summary>As <see cref="PolicyRow.Content"/>.</summary>
     public required string Content { get; init; }
 

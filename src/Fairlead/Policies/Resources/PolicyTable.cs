@@ -14,7 +14,7 @@ internal static class PolicyTable
 
     private const string Columns = "id, name, organization_id, project_id, key_id, version, content, created_at, updated_at, managed_by";
 
-    private const string VersionColumns = "policy_id, version, name, content, changed_by, changed_by_name, changed_at";
+    private const string VersionColumns = "policy_id, version, name, content, changed_by, changed_by_name, changed_at, managed_by";
 
     public static Task<PolicyRow?> FindAsync(DbConnection connection, string id, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync(
@@ -122,11 +122,11 @@ internal static class PolicyTable
         connection.ExecuteAsync(
             $"""
             INSERT INTO content_policy_versions ({VersionColumns})
-            VALUES (@id, @version, @name, @content, @by, @by_name, @at)
+            VALUES (@id, @version, @name, @content, @by, @by_name, @at, @manager)
             """,
             [
                 ("@id", row.PolicyId), ("@version", row.Version), ("@name", row.Name), ("@content", row.Content), ("@by", row.ChangedBy),
-                ("@by_name", row.ChangedByName), ("@at", row.ChangedAt),
+                ("@by_name", row.ChangedByName), ("@at", row.ChangedAt), ("@manager", row.ManagedBy),
             ],
             cancellationToken);
 
@@ -171,5 +171,6 @@ internal static class PolicyTable
         ChangedBy = row.Text("changed_by"),
         ChangedByName = row.Text("changed_by_name"),
         ChangedAt = row.Time("changed_at"),
+        ManagedBy = row.Text("managed_by"),
     };
 }

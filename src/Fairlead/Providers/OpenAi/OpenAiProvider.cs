@@ -18,6 +18,9 @@ namespace Fairlead.Providers.OpenAi;
 /// <summary>Every server with OpenAI's chat, completions and embeddings API. Thread-safe.</summary>
 internal sealed class OpenAiProvider : Provider
 {
+    /// <summary>A thousand results have less.</summary>
+    private const int MaxModerationBytes = 4 * 1024 * 1024;
+
     private readonly OpenAiEndpoint _endpoint;
     private readonly UpstreamClient _client;
     private readonly ApiKeyRing _keys;
@@ -54,8 +57,16 @@ internal sealed class OpenAiProvider : Provider
     public override ValueTask<PathResponse> RequestPathAsync(string path, TimeSpan timeout, CancellationToken cancellationToken) =>
         PathRequest.SendAsync(_client, new Uri(_endpoint.Address, path), _keys, _endpoint.KeyHeader, timeout, cancellationToken);
 
-    public override async ValueTask<ModerationReply?> ModerateAsync(byte[] body, TimeSpan timeout, CancellationToken cancellationToken) =>
-        await ModerationRequest.SendAsync(_client, _endpoint.Moderations, _keys, _endpoint.KeyHeader, body, timeout, cancellationToken);
+    public override async ValueTask<GatewayReply?> ModerateAsync(
+        GatewayCall call, Attempt attempt, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    {
+        var request = _client.CreatePost(_endpoint.Moderations, body, call, UpstreamMode.Whole);
+        _keys.AddTo(request, _endpoint.KeyHeader, call, attempt);
+        using var exchange = await _client.SendAsync(request, attempt, UpstreamMode.Whole, sameDialect: false, cancellationToken);
+        if (exchange.Failure is { } failure) return failure;
+        var (read, broken) = await exchange.ReadWholeAsync(MaxModerationBytes);
+        return read is null ? broken : new GatewayReply.NativeBody(read);
+    }
 
     public override bool Speaks(Dialect dialect) =>
         dialect.Native is { Family: ApiFamily.OpenAi, UpstreamPath: var path } && _endpoint.HasPath(path) && !_limitations.Has(path);

@@ -5,6 +5,7 @@ using Fairlead.Dialects;
 using Fairlead.Errors;
 using Fairlead.Pipeline;
 using Fairlead.Providers.Http;
+using Fairlead.Streaming;
 using Fairlead.TokenCounting;
 
 namespace Fairlead.Providers.Simulated;
@@ -47,8 +48,13 @@ internal sealed class SimulatedProvider : Provider
 
     public override bool Speaks(Dialect dialect) => false;
 
-    public override ValueTask<ModerationReply?> ModerateAsync(byte[] body, TimeSpan timeout, CancellationToken cancellationToken) =>
-        new(new ModerationReply(200, SimulatedModeration.Answer(body)));
+    public override ValueTask<GatewayReply?> ModerateAsync(
+        GatewayCall call, Attempt attempt, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    {
+        attempt.Sent = true;
+        attempt.UpstreamStatus = 200;
+        return new(new GatewayReply.NativeBody(PooledBuffer.Of(SimulatedModeration.Answer(body), call.Memory, neverRefused: true)));
+    }
 
     public override bool IsFaultRequested(GatewayCall call) => !string.IsNullOrEmpty(call.Simulate);
 
