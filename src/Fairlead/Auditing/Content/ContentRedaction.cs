@@ -43,9 +43,10 @@ internal sealed class ContentRedaction : IDisposable
     public string Apply(string text, ChannelKind kind = ChannelKind.Text) => _check.Check(text, kind, isOwn: true).NewText ?? text;
 
     /// <summary>
-    /// The texts without what reaches from one into another. A placeholder is where its value starts.
+    /// The texts without what is redacted when they are read as one, so also what reaches from one into another. A placeholder is where its
+    /// value starts. What is only a value if it is read alone is still there.
     /// </summary>
-    /// <param name="texts">Redacted texts that are one text to a reader.</param>
+    /// <param name="texts">Texts that are one text to a reader.</param>
     public string[] ApplyJoined(string[] texts)
     {
         if (texts.Length < 2 || _check.CheckJoined(texts, []).Parts is not { } joined) return texts;

@@ -91,8 +91,9 @@ internal static class OutputContent
         foreach (var channel in choice.Parts.Where(IsText).GroupBy(part => part.Type, StringComparer.Ordinal))
         {
             CollectedPart[] parts = [.. channel];
-            var texts = redaction.ApplyJoined([.. parts.Select(part => redaction.Apply(part.Content.ToString()))]);
-            for (var i = 0; i < parts.Length; i++) redacted[parts[i]] = WithoutEnd(parts[i], texts[i]);
+            // Together first: alone, the end of a value may look like a value, and its beginning would stay.
+            var texts = redaction.ApplyJoined([.. parts.Select(part => part.Content.ToString())]);
+            for (var i = 0; i < parts.Length; i++) redacted[parts[i]] = WithoutEnd(parts[i], redaction.Apply(texts[i]));
         }
         return redacted;
     }
