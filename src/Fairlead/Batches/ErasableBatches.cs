@@ -18,6 +18,9 @@ internal sealed class ErasableBatches(
 {
     private const char Waits = '!';
 
+    /// <summary>Starts the cursor when the batches are done: files follow that no batch reads.</summary>
+    private const string Inputs = "inputs:";
+
     private const int PageLines = 100;
 
     private const string MessagesEndpoint = "/v1/messages";
@@ -32,17 +35,19 @@ internal sealed class ErasableBatches(
 
     public async Task<ErasureStep> EraseAsync(ErasureTarget target, string cursor, CancellationToken cancellationToken)
     {
+        if (cursor.StartsWith(Inputs, StringComparison.Ordinal)) return await EraseInputAsync(target, cursor[Inputs.Length..], cancellationToken);
         var (waits, after) = (cursor.StartsWith(Waits), cursor.TrimStart(Waits));
         if (await NextAsync(target, after, cancellationToken) is not { } batch)
-            return waits ? new ErasureStep(0, "", OpenPause) : new ErasureStep(0, null);
+            return waits ? new ErasureStep(0, "", OpenPause) : new ErasureStep(0, target.Kind == ErasureKind.EndUser ? Inputs : null);
         var erased = 0;
         if (target.Kind is ErasureKind.Key or ErasureKind.Project)
         {
             if (batch.HasEnded) erased = await EraseWholeAsync(batch, target, cancellationToken);
             else waits |= await CancelAsync(batch, cancellationToken);
         }
-        // Its lines are compared with each other at this moment.
-        else if (batch.Status == BatchStatus.Validating) waits = true;
+        // Its lines are compared with each other at this moment, or its results are written to files that it does not name yet. Once it has
+        // ended it is looked at again.
+        else if (!batch.HasEnded && batch.Status != BatchStatus.InProgress) waits = true;
         else erased = await EraseLinesAsync(batch, target, cancellationToken);
         return new ErasureStep(erased, (waits ? Waits.ToString() : "") + batch.Id);
     }
@@ -50,7 +55,7 @@ internal sealed class ErasableBatches(
     private async Task<Found?> NextAsync(ErasureTarget target, string after, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var condition = target.Kind == ErasureKind.Key ? "key_id = @target" : target.ScopeOf("project_id");
+        var condition = (target.Kind == ErasureKind.Key ? "key_id = @target AND " : "") + target.ScopeOf("project_id");
         return await connection.FirstOrDefaultAsync(
             $"""
             SELECT id, project_id, endpoint, status, input_file_id, output_file_id, error_file_id, ended_at FROM batches
@@ -61,6 +66,30 @@ internal sealed class ErasableBatches(
                 row.Text("id"), row.Text("project_id"), row.Text("endpoint"), row.Text("status"), !row.IsNull("ended_at"),
                 row.Text("input_file_id"), row.TextOrNull("output_file_id"), row.TextOrNull("error_file_id")),
             cancellationToken);
+    }
+
+    // A file that was uploaded for a batch, which was never made, or is not known any more.
+    private async Task<ErasureStep> EraseInputAsync(ErasureTarget target, string after, CancellationToken cancellationToken)
+    {
+        string? file;
+        await using (var connection = await storage.OpenAsync(cancellationToken))
+        {
+            file = await connection.TextAsync(
+                $"""
+                SELECT id FROM files WHERE id > @after AND created_at <= @until AND purpose = 'batch' AND status = 'ready'
+                    AND {target.ScopeOf("project_id")} AND NOT EXISTS (SELECT 1 FROM batches WHERE input_file_id = files.id)
+                ORDER BY id LIMIT 1
+                """,
+                [("@after", after), .. target.ScopeValues], cancellationToken);
+        }
+        if (file is null) return new ErasureStep(0, null);
+        var erased = 0;
+        await ForEachAsync(file, target, async (line, offset) =>
+        {
+            if (!RequestEndUser.IsNamedIn(line.Span, target.Selector)) return;
+            erased += await OverwriteAsync(file, offset, line.Length, json => WriteRequest(json, MessagesEndpoint), cancellationToken);
+        }, cancellationToken);
+        return new ErasureStep(erased, Inputs + file);
     }
 
     private async Task<bool> CancelAsync(Found batch, CancellationToken cancellationToken)
@@ -107,17 +136,19 @@ internal sealed class ErasableBatches(
     {
         // 1. The names of the lines: by their end user in the input, and by their generation in the results.
         var names = new HashSet<string>(StringComparer.Ordinal);
+        var hasUnnamed = false;
         if (target.Kind == ErasureKind.EndUser)
         {
             await ForEachAsync(batch.InputFileId, target, (line, _) =>
             {
                 if (IsOfEndUser(batch, line, target.Selector) is { } name) names.Add(name);
+                else hasUnnamed |= IsFaultyOfEndUser(batch.Endpoint, line, target.Selector);
                 return Task.CompletedTask;
             }, cancellationToken);
         }
         string?[] results = [batch.OutputFileId, batch.ErrorFileId];
         foreach (var file in results) await FindAsync(file, target, names, cancellationToken);
-        if (names.Count == 0) return 0;
+        if (names.Count == 0 && !hasUnnamed) return 0;
 
         // 2. The results first: once the input is overwritten, nothing names their lines.
         var erased = 0;
@@ -133,7 +164,8 @@ internal sealed class ErasableBatches(
         await ForEachAsync(batch.InputFileId, target, async (line, offset) =>
         {
             var (parsed, fault) = BatchLine.Read(line.Span, batch.Endpoint, 1);
-            if (fault is not null || !names.Contains(parsed.CustomId)) return;
+            if (fault is null ? !names.Contains(parsed.CustomId)
+                : !hasUnnamed || !RequestEndUser.IsNamedIn(line.Span, target.Selector)) return;
             requests += await OverwriteAsync(
                 batch.InputFileId, offset, line.Length, json => WriteRequest(json, batch.Endpoint), cancellationToken);
         }, cancellationToken);
@@ -171,7 +203,7 @@ internal sealed class ErasableBatches(
             while (await lines.NextAsync(cancellationToken))
             {
                 if (!lines.IsTooLong) await use(lines.Line, lines.LineOffset);
-                if (lines.Number % 1000 == 0) await target.KeepAliveAsync();
+                await target.KeepAliveAsync();
             }
         }
         catch (FileNotFoundException)
@@ -200,6 +232,10 @@ internal sealed class ErasableBatches(
         var body = line.Span.Slice(parsed.BodyStart, parsed.BodyLength);
         return selector.IsEndUser(RequestEndUser.Of(body, batch.Endpoint == MessagesEndpoint)) ? parsed.CustomId : null;
     }
+
+    // Nobody ran such a line, but it is in the file.
+    private static bool IsFaultyOfEndUser(string endpoint, ReadOnlyMemory<byte> line, ErasureSelector selector) =>
+        BatchLine.Read(line.Span, endpoint, 1).Fault is not null && RequestEndUser.IsNamedIn(line.Span, selector);
 
     private static (string? Id, string? Name)? ResultOf(ReadOnlyMemory<byte> line)
     {

@@ -1,4 +1,5 @@
 using Fairlead.Erasure;
+using Fairlead.Limits.Redis;
 using Fairlead.Storage;
 
 namespace Fairlead.Caching;
@@ -11,6 +12,12 @@ internal sealed class ErasableCache(IStorage storage, CacheDeletions deletions, 
 {
     private const int Portion = 20;
 
+    /// <summary>Starts the cursor of the second pass over Redis.</summary>
+    private const string Settled = "settled:";
+
+    /// <summary>Until all nodes know the deletion: before, calls on them could still keep what they had begun.</summary>
+    private static readonly TimeSpan SettlePause = CacheDeletions.MaxAge + TimeSpan.FromSeconds(1);
+
     public string Name => "cache";
 
     public int Order => 600;
@@ -19,23 +26,49 @@ internal sealed class ErasableCache(IStorage storage, CacheDeletions deletions, 
 
     public async Task<ErasureStep> EraseAsync(ErasureTarget target, string cursor, CancellationToken cancellationToken)
     {
+        var isSettled = cursor.StartsWith(Settled, StringComparison.Ordinal);
+        var after = isSettled ? cursor[Settled.Length..] : cursor;
         List<string> projects;
         await using (var connection = await storage.OpenAsync(cancellationToken))
         {
             projects = await connection.QueryAsync(
                 $"{ErasureTarget.Projects} AND project_id > @after ORDER BY project_id LIMIT {Portion}",
-                [("@erasure", target.Id), ("@after", cursor)], row => row.Text("project_id"), cancellationToken);
+                [("@erasure", target.Id), ("@after", after)], row => row.Text("project_id"), cancellationToken);
         }
+        var next = projects.Count < Portion ? null : projects[^1];
+        // Entries may outlive the records of their calls.
+        var own = target.Kind is ErasureKind.Key or ErasureKind.Project ? target.Selector.ProjectId : null;
+        if (after.Length == 0 && own is not null && !projects.Contains(own)) projects.Add(own);
         var erased = 0;
         foreach (var project in projects)
         {
-            var here = cache.CountOf(project);
-            await deletions.AddAsync(project, model: null, record: null, cancellationToken);
-            var there = redis.IsConfigured
-                ? await redis.RemoveAllAsync(CacheKeys.PatternOf(project, null), isGone: null, cancellationToken) : 0;
+            await target.KeepAliveAsync();
+            var here = 0;
+            if (!isSettled)
+            {
+                here = cache.CountOf(project);
+                await deletions.AddAsync(project, model: null, record: null, cancellationToken);
+            }
+            var there = redis.IsConfigured ? await RemoveAsync(project, cancellationToken) : 0;
             // An entry is mostly in both.
             erased += Math.Max(here, there);
         }
-        return new ErasureStep(erased, projects.Count < Portion ? null : projects[^1]);
+        if (next is not null) return new ErasureStep(erased, (isSettled ? Settled : "") + next);
+        return isSettled || !redis.IsConfigured || (projects.Count == 0 && after.Length == 0)
+            ? new ErasureStep(erased, null) : new ErasureStep(erased, Settled, SettlePause);
+    }
+
+    private async Task<int> RemoveAsync(string project, CancellationToken cancellationToken)
+    {
+        try
+        {
+            redis.ThrowIfIncomplete();
+            return await redis.RemoveAllAsync(CacheKeys.PatternOf(project, null), isGone: null, cancellationToken);
+        }
+        catch (Exception e) when (RedisErrors.IsUnavailable(e) && !cancellationToken.IsCancellationRequested)
+        {
+            // The erasure tries again, and goes on with the other stores meanwhile.
+            throw new IOException(RedisErrors.Describe(e), e);
+        }
     }
 }

@@ -45,6 +45,16 @@ internal sealed class RedisLevel(RedisConnection connection, RedisCircuit circui
         await SentAsync(static (database, key) => database.KeyDeleteAsync(Prefix + key), key, token);
     }
 
+    /// <summary>Refuses if a server that has entries is not connected: <see cref="RemoveAllAsync"/> passes over it.</summary>
+    /// <exception cref="RedisConnectionException">One is not, or none is known.</exception>
+    public void ThrowIfIncomplete()
+    {
+        var servers = connection.Servers;
+        if (servers.Length > 0 && servers.All(server => server.IsReplica || server.IsConnected)) return;
+        throw new RedisConnectionException(
+            ConnectionFailureType.UnableToConnect, CommandFlags.None, "Not connected.", null, CommandStatus.WaitingToBeSent);
+    }
+
     /// <summary>Removes the keys of a pattern.</summary>
     /// <param name="pattern">What the keys look like.</param>
     /// <param name="isGone">Whether one of them, without the prefix, is removed; null to remove all.</param>

@@ -14,6 +14,7 @@ internal sealed class ErasureBook(IStorage storage, IAdminAudit audit) : IErased
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await ErasureTable.ResumeFailedAsync(connection, cancellationToken);
         await ErasureTable.InsertAsync(connection, row, cancellationToken);
         await audit.RecordAsync(
             connection,

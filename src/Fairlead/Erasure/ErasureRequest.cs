@@ -51,6 +51,8 @@ internal sealed class ErasureRequest
         // The reason is kept, so it must not keep what is erased.
         if (_user is { Length: > 2 } && _reason?.Contains(_user, StringComparison.OrdinalIgnoreCase) == true)
             _fields.Invalid("reason", "Must not contain the end user: it is kept.");
+        if (_key is not null && _reason is not null && TokenKeyId.Is(_key) && NamesSubject(_key, _reason))
+            _fields.Invalid("reason", "Must not contain the subject of the token: it is kept.");
     }
 
     public static ErasureRequest Read(JsonElement body) => new(body);
@@ -110,6 +112,16 @@ internal sealed class ErasureRequest
             _fields.Missing(OrganizationId);
         if (_organization is not null && !reach.Sees(_organization)) _fields.Invalid(OrganizationId, "There is no organization with this id.");
         return ErasureSelector.OfEndUser(_user!, null, _organization ?? only);
+    }
+
+    // Where the name of the issuer ends cannot be seen, as both parts may have underscores; so every end of the id counts.
+    private static bool NamesSubject(string keyId, string reason)
+    {
+        for (var at = keyId.IndexOf('_', TokenKeyId.Prefix.Length); at >= 0 && keyId.Length - at > 3; at = keyId.IndexOf('_', at + 1))
+        {
+            if (reason.Contains(keyId[(at + 1)..], StringComparison.OrdinalIgnoreCase)) return true;
+        }
+        return false;
     }
 
     private string? Id(string name, string prefix)

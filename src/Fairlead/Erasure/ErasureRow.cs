@@ -47,8 +47,26 @@ internal sealed record ErasureRow
     /// <summary>Tries of the present step that failed.</summary>
     public int Failures { get; init; }
 
-    /// <summary>Why it failed, or will: the kind of the error only. Null if nothing did.</summary>
+    /// <summary>
+    /// What could not be erased, and why: the kind of the error only. Null if all was. <see cref="NotFound"/> and <see cref="NotCleaned"/>
+    /// let an erasure complete; with anything else it has failed.
+    /// </summary>
     public string? Error { get; init; }
+
+    /// <summary>What the erasure waits for: the store that does not respond, or the nodes whose records only they can remove.</summary>
+    public string? WaitingFor { get; init; }
+
+    /// <summary>How often all stores were erased while one of them was left out.</summary>
+    public int Rounds { get; init; }
+
+    /// <summary>No store has the generation.</summary>
+    public const string NotFound = "generation_not_found";
+
+    /// <summary>What was deleted may still be in the files of the database.</summary>
+    public const string NotCleaned = "files_not_cleaned";
+
+    /// <summary>A block of the audit that may have selected records is damaged.</summary>
+    public const string BlockUnreadable = "audit_block_unreadable";
 
     public bool RemovesRecords => What == All;
 }

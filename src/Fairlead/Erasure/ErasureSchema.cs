@@ -29,6 +29,8 @@ internal sealed class ErasureSchema : ISchemaStep
             again BIGINT NOT NULL DEFAULT 0,
             failures BIGINT NOT NULL DEFAULT 0,
             error {sql.Text} NULL,
+            waiting_for {sql.Text} NULL,
+            rounds BIGINT NOT NULL DEFAULT 0,
             next_at BIGINT NOT NULL DEFAULT 0,
             lease_owner {sql.Text} NULL,
             lease_until BIGINT NULL
@@ -61,6 +63,11 @@ internal sealed class ErasureSchema : ISchemaStep
         CREATE TABLE erasure_positions (
             node {sql.Text} NOT NULL PRIMARY KEY,
             sequence BIGINT NOT NULL
+        ){sql.Keyed};
+
+        CREATE TABLE erasure_spools (
+            node {sql.Text} NOT NULL PRIMARY KEY,
+            marks BIGINT NOT NULL
         ){sql.Keyed};
 
         CREATE TABLE erasure_filler (

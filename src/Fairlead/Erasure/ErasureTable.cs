@@ -8,7 +8,7 @@ internal static class ErasureTable
 {
     private const string Columns =
         "id, status, kind, target_id, project_id, organization_id, salt, user_hash, label, what, reason, created_at, completed_at, step, "
-        + "step_cursor, failures, error";
+        + "step_cursor, failures, error, waiting_for, rounds";
 
     public static async Task InsertAsync(DbConnection connection, ErasureRow row, CancellationToken cancellationToken)
     {
@@ -74,9 +74,23 @@ internal static class ErasureTable
             """,
             [("@id", id), ("@store", store), ("@count", count)], cancellationToken);
 
-    /// <summary>Something could not be erased: the erasure goes on and then counts as failed.</summary>
+    /// <summary>Something could not be erased: the erasure goes on and then counts as failed. The worst that happened stays noted.</summary>
     public static Task NoteErrorAsync(DbConnection connection, string id, string error, CancellationToken cancellationToken) =>
-        connection.ExecuteAsync("UPDATE erasures SET error = @error WHERE id = @id", [("@error", error), ("@id", id)], cancellationToken);
+        connection.ExecuteAsync(
+            $"UPDATE erasures SET error = @error WHERE id = @id AND (error IS NULL OR error IN ({Harmless}))",
+            [("@error", error), ("@id", id)], cancellationToken);
+
+    /// <summary>
+    /// Starts all failed erasures again from the beginning, such as after a restart, or when another one is requested: what was in the way
+    /// may be over.
+    /// </summary>
+    public static Task ResumeFailedAsync(DbConnection connection, CancellationToken cancellationToken) => connection.ExecuteAsync(
+        """
+        UPDATE erasures SET status = 'queued', step = '', step_cursor = '', failures = 0, error = NULL, waiting_for = NULL, rounds = 0,
+            completed_at = NULL, next_at = 0
+        WHERE status = 'failed'
+        """,
+        [], cancellationToken);
 
     /// <summary>Notes calls that belong to an erasure, in the transaction that is open on the connection.</summary>
     public static async Task AddAsync(
@@ -106,11 +120,11 @@ internal static class ErasureTable
     /// <summary>When the last erasure was requested; null if there is none.</summary>
     public static Task<DateTimeOffset?> LastAsync(DbConnection connection, CancellationToken cancellationToken) =>
         connection.FirstOrDefaultAsync(
-            "SELECT created_at FROM erasures ORDER BY id DESC LIMIT 1", [], row => row.TimeOrNull("created_at"), cancellationToken);
+            "SELECT created_at FROM erasures ORDER BY created_at DESC LIMIT 1", [], row => row.TimeOrNull("created_at"), cancellationToken);
 
-    /// <summary>All erasures that a record of a call may belong to, however long ago they were made.</summary>
+    /// <summary>All erasures that a record of a call may belong to, however long ago they were made, and however they ended.</summary>
     public static Task<List<ErasureRow>> AllAsync(DbConnection connection, CancellationToken cancellationToken) =>
-        connection.QueryAsync($"SELECT {Columns} FROM erasures WHERE status <> 'failed'", [], Read, cancellationToken);
+        connection.QueryAsync($"SELECT {Columns} FROM erasures", [], Read, cancellationToken);
 
     internal static ErasureRow Read(SqlRow row) => new()
     {
@@ -131,7 +145,12 @@ internal static class ErasureTable
         Cursor = row.Text("step_cursor"),
         Failures = row.Int32("failures"),
         Error = row.TextOrNull("error"),
+        WaitingFor = row.TextOrNull("waiting_for"),
+        Rounds = row.Int32("rounds"),
     };
 
     internal static string AllColumns => Columns;
+
+    /// <summary>SQL: the errors with which an erasure is completed.</summary>
+    internal const string Harmless = "'" + ErasureRow.NotFound + "', '" + ErasureRow.NotCleaned + "'";
 }

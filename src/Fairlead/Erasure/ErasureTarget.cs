@@ -6,8 +6,14 @@ namespace Fairlead.Erasure;
 /// <summary>What one erasure erases, for the stores. Thread-safe.</summary>
 /// <param name="row">The erasure.</param>
 /// <param name="renew">Keeps other nodes from continuing it.</param>
-internal sealed class ErasureTarget(ErasureRow row, Func<Task>? renew = null)
+/// <param name="time">The clock.</param>
+internal sealed class ErasureTarget(ErasureRow row, Func<Task>? renew = null, TimeProvider? time = null)
 {
+    private static readonly TimeSpan RenewInterval = TimeSpan.FromSeconds(3);
+
+    private readonly TimeProvider _time = time ?? TimeProvider.System;
+    private long _renewed = (time ?? TimeProvider.System).GetTimestamp();
+
     /// <summary>SQL: the generations of the erasure that have been found; needs the parameter <c>@erasure</c>.</summary>
     public const string Generations = "SELECT generation_id FROM erased_generations WHERE erasure_id = @erasure";
 
@@ -26,8 +32,13 @@ internal sealed class ErasureTarget(ErasureRow row, Func<Task>? renew = null)
     /// <summary>What came later stays.</summary>
     public DateTimeOffset Until => row.CreatedAt;
 
-    /// <summary>Within a portion that takes long.</summary>
-    public Task KeepAliveAsync() => renew?.Invoke() ?? Task.CompletedTask;
+    /// <summary>Within a portion that may take long, as often as its loops like: it does something every few seconds only.</summary>
+    public Task KeepAliveAsync()
+    {
+        if (renew is null || _time.GetElapsedTime(Volatile.Read(ref _renewed)) < RenewInterval) return Task.CompletedTask;
+        Volatile.Write(ref _renewed, _time.GetTimestamp());
+        return renew();
+    }
 
     /// <summary>The next generations after one, in the order of their ids.</summary>
     public Task<List<string>> NextAsync(DbConnection connection, string after, int limit, CancellationToken cancellationToken) =>
@@ -55,10 +66,30 @@ internal sealed class ErasureTarget(ErasureRow row, Func<Task>? renew = null)
     /// </summary>
     public string ScopeOf(string column) => Selector switch
     {
-        { ProjectId: not null } => $"{column} = @project",
-        { Kind: ErasureKind.EndUser } => $"({column} IN (SELECT id FROM projects WHERE organization_id = @organization) OR {column} IN ({Projects}))",
+        // A token of one issuer may be used in projects of several organizations, so a key alone says nothing about the project.
+        { Kind: ErasureKind.Key, OrganizationId: null } => "1 = 1",
+        { Kind: not ErasureKind.Key, ProjectId: not null } => $"{column} = @project",
+        { Kind: ErasureKind.EndUser or ErasureKind.Key } => $"({column} IN (SELECT id FROM projects WHERE organization_id = @organization) OR {column} IN ({Projects}))",
         _ => $"{column} IN ({Projects})",
     };
+
+    /// <summary>
+    /// SQL that continues a condition: only projects of the organization to which the erasure is limited. Needs <see cref="ScopeValues"/>.
+    /// </summary>
+    public string ReachOf(string column) =>
+        Selector.OrganizationId is null ? "" : $" AND {column} IN (SELECT id FROM projects WHERE organization_id = @organization)";
+
+    /// <summary>
+    /// Waits for writers of a table that may not have seen the generations of this erasure. Those that start later see them, so nothing
+    /// appears behind the back of the erasure. In SQLite, writers are one after another anyway.
+    /// </summary>
+    public async Task SettleAsync(IStorage storage, DbConnection connection, string table, CancellationToken cancellationToken)
+    {
+        if (storage.Provider != StorageProvider.Postgres) return;
+        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+        await connection.ExecuteAsync($"LOCK TABLE {table} IN SHARE MODE", [], cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+    }
 
     public (string Name, SqlValue Value)[] ScopeValues =>
         [("@project", Selector.ProjectId), ("@organization", Selector.OrganizationId), ("@erasure", Id), ("@until", Until)];

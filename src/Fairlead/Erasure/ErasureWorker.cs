@@ -18,7 +18,14 @@ internal sealed class ErasureWorker : BackgroundService
 
     internal const string Cleanup = "cleanup";
 
+    /// <summary>The step of an erasure whose files could not be cleaned.</summary>
+    private const string Done = "done";
+
+    /// <summary>After so many failures of a part, the others go on without it.</summary>
     private const int MaxFailures = 10;
+
+    /// <summary>The same for a part that needs something beside the database, which may be away for days: about seven seconds.</summary>
+    private const int MaxOutages = 3;
 
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
@@ -61,19 +68,49 @@ internal sealed class ErasureWorker : BackgroundService
         }
         catch (Exception failure)
         {
-            var isLast = row.Failures + 1 >= MaxFailures && !StorageErrors.IsUnavailable(failure) && !StorageErrors.IsCollision(failure);
-            var pause = TimeSpan.FromSeconds(Math.Min(MaxPause.TotalSeconds, Math.Pow(2, row.Failures)));
-            _logger.ErasureFailed(failure, row.Id, row.Step, isLast);
-            await _queue.FailAsync(row, _owner, isLast ? null : pause, failure.GetType().Name, cancellationToken);
+            await FailAsync(row, failure, cancellationToken);
         }
         return true;
+    }
+
+    // Without the database nothing goes on, so that is waited for. A store that something else keeps from working is left out of this round
+    // and is tried again in the next. Any other failure is a fault: that part is given up in the end, and the erasure fails when the others
+    // are done.
+    private async Task FailAsync(ErasureRow row, Exception failure, CancellationToken cancellationToken)
+    {
+        var isDatabase = StorageErrors.IsUnavailable(failure) || StorageErrors.IsCollision(failure);
+        var isOutage = failure is IOException or TimeoutException or UnauthorizedAccessException;
+        var next = isDatabase || row.Failures + 1 < (isOutage ? MaxOutages : MaxFailures) ? null : After(row.Step, isOutage);
+        _logger.ErasureFailed(failure, row.Id, row.Step, next is not null && !isOutage);
+        if (next is not null)
+        {
+            await _queue.SkipAsync(
+                row, _owner, next, isOutage ? NameOf(row.Step) : null, isOutage ? null : failure.GetType().Name, cancellationToken);
+            return;
+        }
+        var pause = TimeSpan.FromSeconds(Math.Min(MaxPause.TotalSeconds, Math.Pow(2, Math.Min(row.Failures, 10))));
+        await _queue.FailAsync(row, _owner, pause, cancellationToken);
+    }
+
+    private string NameOf(string step) => step == AfterSources ? _stores[0].Name : step;
+
+    // The part that follows. Null if there is none that could do without this one.
+    private string? After(string step, bool isOutage)
+    {
+        if (Array.FindIndex(_stores, store => store.Name == step) is >= 0 and var store)
+            return store + 1 < _stores.Length ? _stores[store + 1].Name : Cleanup;
+        if (step == AfterSources) return _stores.Length > 1 ? _stores[1].Name : Cleanup;
+        // What a source would have found is not known to the stores, so it is only left out if it will never work.
+        if (isOutage || step is Cleanup or Done) return isOutage ? null : Done;
+        var source = step.Length == 0 ? 0 : Array.FindIndex(_sources, source => "find:" + source.Name == step);
+        return source >= 0 && source + 1 < _sources.Length ? "find:" + _sources[source + 1].Name : AfterSources;
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         await Task.Yield();
         using var notices = _storage.Notifier.Subscribe(Channel, _ => _wake.TrySetResult());
-        var isReleased = _storage.Provider != StorageProvider.Sqlite;
+        var isReleased = false;
         var isFailing = false;
         while (!stoppingToken.IsCancellationRequested)
         {
@@ -82,7 +119,8 @@ internal sealed class ErasureWorker : BackgroundService
                 if (!isReleased)
                 {
                     // The process before this one may have been killed with its lease.
-                    await _queue.ReleaseAllAsync(stoppingToken);
+                    if (_storage.Provider == StorageProvider.Sqlite) await _queue.ReleaseAllAsync(stoppingToken);
+                    await _queue.ResumeFailedAsync(stoppingToken);
                     isReleased = true;
                 }
                 // Before the work: an erasure that is added during it is found at once.
@@ -117,7 +155,8 @@ internal sealed class ErasureWorker : BackgroundService
     // One portion. Null if there is nothing more to do now.
     private async Task<ErasureRow?> StepAsync(ErasureRow row, CancellationToken cancellationToken)
     {
-        var target = new ErasureTarget(row, () => _queue.RenewAsync(row.Id, _owner, Lease, cancellationToken));
+        var target = new ErasureTarget(row, () => _queue.RenewAsync(row.Id, _owner, Lease, cancellationToken), _time);
+        if (row.Step == Done) return await CompleteAsync(row, cancellationToken);
         if (row.Step == Cleanup) return await CleanAsync(row, target, cancellationToken);
 
         var source = Array.FindIndex(_sources, source => "find:" + source.Name == row.Step);
@@ -131,25 +170,38 @@ internal sealed class ErasureWorker : BackgroundService
         }
 
         var store = row.Step == AfterSources ? 0 : Array.FindIndex(_stores, store => store.Name == row.Step);
-        if (store < 0 || _stores.Length == 0) return await AdvanceAsync(row, Cleanup, "", [], null, cancellationToken);
+        if (_stores.Length == 0) return await AdvanceAsync(row, Cleanup, "", [], null, cancellationToken);
+        if (store < 0)
+        {
+            // A node of another version has it, and knows this part. Without it, nothing may be passed over.
+            await _queue.ReleaseAsync(row.Id, _owner, MaxPause, cancellationToken);
+            return null;
+        }
         var step = await _stores[store].EraseAsync(target, row.Cursor, cancellationToken);
         var (name, cursor) = step.Next is { } next ? (_stores[store].Name, next)
             : (store + 1 < _stores.Length ? _stores[store + 1].Name : Cleanup, "");
-        var advanced = await AdvanceAsync(row, name, cursor, [], (_stores[store].Name, step.Count), cancellationToken);
+        var advanced = await AdvanceAsync(row, name, cursor, [], (_stores[store].Name, step.Count), cancellationToken, step.LeftOut);
         if (advanced is null || step.Pause == default) return advanced;
         await _queue.ReleaseAsync(row.Id, _owner, step.Pause, cancellationToken);
         return null;
     }
 
     private async Task<ErasureRow?> AdvanceAsync(
-        ErasureRow row, string step, string cursor, IReadOnlyList<FoundCall> found, (string, int)? erased, CancellationToken cancellationToken) =>
-        await _queue.AdvanceAsync(row, _owner, Lease, step, cursor, found, erased, cancellationToken)
-            ? row with { Step = step, Cursor = cursor, Failures = 0 } : null;
+        ErasureRow row, string step, string cursor, IReadOnlyList<FoundCall> found, (string, int)? erased, CancellationToken cancellationToken,
+        string? leftOut = null) =>
+        await _queue.AdvanceAsync(row, _owner, Lease, step, cursor, found, erased, cancellationToken, leftOut)
+            ? row with { Step = step, Cursor = cursor, Failures = 0, WaitingFor = leftOut ?? (row.Step == AfterSources ? null : row.WaitingFor) } : null;
 
     private async Task<ErasureRow?> CleanAsync(ErasureRow row, ErasureTarget target, CancellationToken cancellationToken)
     {
-        await _cleaning.CleanAsync(
-            _stores.SelectMany(store => store.Tables).Append("erasures"), target.KeepAliveAsync, cancellationToken);
+        var tables = _stores.SelectMany(store => store.Tables).Append("erasures");
+        if (!await _cleaning.CleanAsync(tables, target.KeepAliveAsync, cancellationToken))
+            await _queue.NoteAsync(row.Id, ErasureRow.NotCleaned, cancellationToken);
+        return await CompleteAsync(row, cancellationToken);
+    }
+
+    private async Task<ErasureRow?> CompleteAsync(ErasureRow row, CancellationToken cancellationToken)
+    {
         if (await _queue.CompleteAsync(row, _owner, AfterSources, cancellationToken)) _logger.ErasureCompleted(row.Id);
         return null;
     }

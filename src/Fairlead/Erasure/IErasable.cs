@@ -37,7 +37,10 @@ internal interface IErasureSource
 /// <param name="Count">How many things were erased.</param>
 /// <param name="Next">Where the next portion starts; null after the last.</param>
 /// <param name="Pause">How long to wait before it: something still runs that is to be erased.</param>
-internal readonly record struct ErasureStep(int Count, string? Next, TimeSpan Pause = default);
+/// <param name="LeftOut">
+/// What the store could not erase yet, and will be asked for again after all others: a name for the administrator, such as that of a node.
+/// </param>
+internal readonly record struct ErasureStep(int Count, string? Next, TimeSpan Pause = default, string? LeftOut = null);
 
 /// <param name="Calls">The calls that were found.</param>
 /// <param name="Next">Where the next portion starts; null after the last.</param>

@@ -35,6 +35,35 @@ internal static class RequestEndUser
         }
     }
 
+    /// <summary>
+    /// Whether a member that may name an end user has the selected one, anywhere in a text that need not be valid JSON, or a request.
+    /// </summary>
+    public static bool IsNamedIn(ReadOnlySpan<byte> text, ErasureSelector selector) =>
+        HasMember(text, "\"user\""u8, selector) || HasMember(text, "\"safety_identifier\""u8, selector) || HasMember(text, "\"user_id\""u8, selector);
+
+    private static bool HasMember(ReadOnlySpan<byte> text, ReadOnlySpan<byte> name, ErasureSelector selector)
+    {
+        while (text.IndexOf(name) is >= 0 and var at)
+        {
+            text = text[(at + name.Length)..];
+            var value = text.TrimStart(" \t\r"u8);
+            if (value.IsEmpty || value[0] != (byte)':') continue;
+            value = value[1..].TrimStart(" \t\r"u8);
+            if (value.IsEmpty || value[0] != (byte)'"') continue;
+            try
+            {
+                // One value; what follows it does not matter.
+                var json = new Utf8JsonReader(value, isFinalBlock: false, default);
+                if (json.Read() && json.TokenType == JsonTokenType.String && selector.IsEndUser(json.GetString())) return true;
+            }
+            catch (Exception e) when (e is JsonException or InvalidOperationException)
+            {
+                // No text; another member may be one.
+            }
+        }
+        return false;
+    }
+
     private static string? UserId(ref Utf8JsonReader json)
     {
         json.Read();

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Fairlead.Erasure;
 using Fairlead.Storage;
 
@@ -11,6 +12,12 @@ internal sealed class ErasableFiles(IStorage storage, FileStore files, IFileCont
 {
     private const int Portion = 20;
 
+    /// <summary>After so many passes, the other stores go on, and these files are tried again later.</summary>
+    private const int MaxPasses = 30;
+
+    /// <summary>Marks that a file is left, in a cursor, after the number of the pass.</summary>
+    private const char Waits = '!';
+
     private static readonly TimeSpan HeldPause = TimeSpan.FromSeconds(1);
 
     public string Name => "files";
@@ -23,24 +30,37 @@ internal sealed class ErasableFiles(IStorage storage, FileStore files, IFileCont
     public async Task<ErasureStep> EraseAsync(ErasureTarget target, string cursor, CancellationToken cancellationToken)
     {
         if (target.Kind != ErasureKind.Project) return new ErasureStep(0, null);
+        var colon = cursor.IndexOf(':', StringComparison.Ordinal);
+        var (waits, after) = (cursor.Contains(Waits), cursor[(colon + 1)..]);
+        var pass = colon < 0 ? 0 : int.Parse(cursor.AsSpan(0, colon).TrimEnd(Waits), CultureInfo.InvariantCulture);
         List<(string Id, bool IsHeld)> rows;
         await using (var connection = await storage.OpenAsync(cancellationToken))
         {
             rows = await connection.QueryAsync(
                 $"""
-                SELECT id, CASE WHEN holders > 0 THEN 1 ELSE 0 END AS held FROM files
-                WHERE project_id = @project AND id > @after AND created_at <= @until AND status = 'ready' ORDER BY id LIMIT {Portion}
+                SELECT id, CASE WHEN holders > 0 OR status <> 'ready' THEN 1 ELSE 0 END AS held FROM files
+                WHERE project_id = @project AND id > @after AND created_at <= @until ORDER BY id LIMIT {Portion}
                 """,
-                [("@project", target.Selector.TargetId), ("@after", cursor), ("@until", target.Until)],
+                [("@project", target.Selector.TargetId), ("@after", after), ("@until", target.Until)],
                 row => (row.Text("id"), row.Bool("held")), cancellationToken);
         }
-        // Its batch was cancelled and ends soon.
-        if (rows.Exists(row => row.IsHeld)) return new ErasureStep(0, cursor, HeldPause);
-        foreach (var (id, _) in rows)
+        var erased = 0;
+        foreach (var (id, isHeld) in rows)
         {
+            // Its batch was cancelled and ends soon, or it is being uploaded.
+            waits |= isHeld;
+            if (isHeld) continue;
+            await target.KeepAliveAsync();
             await contents.DeleteAsync(id, cancellationToken);
             await files.ForgetAsync(id, cancellationToken);
+            erased++;
         }
-        return new ErasureStep(rows.Count, rows.Count < Portion ? null : rows[^1].Id);
+        if (rows.Count == Portion) return new ErasureStep(erased, CursorOf(pass, waits, rows[^1].Id));
+        if (!waits) return new ErasureStep(erased, null);
+        return pass + 1 < MaxPasses ? new ErasureStep(erased, CursorOf(pass + 1, false, ""), HeldPause)
+            : new ErasureStep(erased, null, LeftOut: Name);
     }
+
+    private static string CursorOf(int pass, bool waits, string after) =>
+        string.Create(CultureInfo.InvariantCulture, $"{pass}{(waits ? Waits.ToString() : "")}:{after}");
 }

@@ -55,7 +55,7 @@ internal sealed class ErasableGenerations(IStorage storage, IGenerationStore sto
             $"""
             SELECT id, project_id, dialect, CASE WHEN {matches} THEN 1 ELSE 0 END AS matches,
                 CASE WHEN {matches} AND @kind = 'end_user' THEN request ELSE NULL END AS request
-            FROM generations WHERE {(selector.ProjectId is null ? "" : "project_id = @project AND ")}id > @after AND created_at <= @until
+            FROM generations WHERE {(selector.Kind == ErasureKind.Key || selector.ProjectId is null ? "" : "project_id = @project AND ")}id > @after AND created_at <= @until
             ORDER BY id LIMIT {FindRows}
             """,
             [
@@ -115,7 +115,7 @@ internal sealed class ErasableGenerations(IStorage storage, IGenerationStore sto
 
     private static string MatchOf(ErasureSelector selector) => selector.Kind switch
     {
-        ErasureKind.Key => "key_id = @target",
+        ErasureKind.Key => selector.OrganizationId is null ? "key_id = @target" : "key_id = @target AND organization_id = @organization",
         ErasureKind.Project => "project_id = @target",
         _ => selector.OrganizationId is null ? "1 = 1" : "organization_id = @organization",
     };

@@ -13,7 +13,9 @@ internal static class IdempotencyServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, IdempotencySchema>();
         services.AddSingleton<IdempotencyStore>();
-        services.AddSingleton<IErasable, ErasableIdempotencyKeys>();
+        services.AddSingleton<ErasableIdempotencyKeys>();
+        services.AddSingleton<IErasureSource>(provider => provider.GetRequiredService<ErasableIdempotencyKeys>());
+        services.AddSingleton<IErasable>(provider => provider.GetRequiredService<ErasableIdempotencyKeys>());
         services.AddSingleton<IdempotencyKeys>();
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<IdempotencyKeys>());
         services.AddSingleton<IGatewayStage, IdempotencyStage>();

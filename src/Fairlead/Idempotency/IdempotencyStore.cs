@@ -88,7 +88,9 @@ internal sealed class IdempotencyStore(IStorage storage, TimeProvider time)
             cancellationToken);
     }
 
-    /// <summary>Stores the outcome of the generation that the key is bound to.</summary>
+    /// <summary>
+    /// Stores the outcome of the generation that the key is bound to. If the generation was erased meanwhile, the key is free instead.
+    /// </summary>
     public async Task CompleteAsync(
         string projectId,
         string key,
@@ -99,16 +101,18 @@ internal sealed class IdempotencyStore(IStorage storage, TimeProvider time)
         byte[] body,
         CancellationToken cancellationToken)
     {
-        await storage.ExecuteAsync(
+        var changed = await storage.ExecuteAsync(
             """
             UPDATE idempotency_keys SET status = @status, content_type = @type, broken = @broken, body = @body
             WHERE project_id = @project AND idempotency_key = @key AND generation_id = @generation
+                AND NOT EXISTS (SELECT 1 FROM erased_generations WHERE generation_id = @generation)
             """,
             [
                 ("@status", status), ("@type", contentType), ("@broken", broken), ("@body", body), ("@project", projectId), ("@key", key),
                 ("@generation", generationId),
             ],
             cancellationToken);
+        if (changed == 0) await ReleaseAsync(projectId, key, generationId, cancellationToken);
     }
 
     /// <summary>Frees a key whose call was rejected; false if it is not bound to it.</summary>

@@ -1,5 +1,6 @@
 using System.Data;
 using System.Data.Common;
+using Fairlead.Conversation;
 using Fairlead.Generations;
 using Fairlead.Storage;
 
@@ -19,8 +20,10 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
             ("@id", response.Id), ("@project", response.ProjectId), ("@status", response.Status), ("@previous", response.PreviousId),
             ("@created", response.CreatedAt), ("@expires", response.ExpiresAt), ("@response", response.Response),
             ("@input", response.Input), ("@output", response.Output), ("@key", response.KeyId),
-            ("@user", response.EndUser is { } user ? storage.Sql.Storable(user) : null),
+            ("@user", response.EndUser is { } user ? storage.Sql.Storable(user) : null), ("@of", Ids.Sibling("gen_", response.Id)),
         ];
+        // An erasure may have found the call by its audit record, which is written before this.
+        const string IsNotErased = "NOT EXISTS (SELECT 1 FROM erased_generations WHERE generation_id = @of)";
         await using var connection = await storage.OpenAsync(cancellationToken);
         attempt.Sending();
         if (lease is null)
@@ -29,18 +32,19 @@ internal sealed class DatabaseResponseStore(IStorage storage, TimeProvider time)
                 connection,
                 $"""
                 INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output, key_id, end_user)
-                VALUES (@id, @project, @status, @previous, @created, @expires, @response, @input, @output, @key, @user)
+                SELECT @id, @project, @status, @previous, @created, @expires, @response, @input, @output, @key, @user WHERE {IsNotErased}
                 {(attempt.IsRepeat ? "ON CONFLICT (id) DO NOTHING" : "")}
                 """,
                 values, cancellationToken);
         }
         return await storage.WriteAsync(
             connection,
-            """
+            $"""
             INSERT INTO stored_responses (id, project_id, status, previous_id, created_at, expires_at, response, input, output, key_id, end_user)
             SELECT @id, @project, @status, @previous, @created, @expires, @response, @input, @output, @key, @user
             WHERE EXISTS (
                 SELECT 1 FROM generations WHERE id = @generation AND lease_owner = @owner AND runs = @run AND status = 'in_progress')
+                AND {IsNotErased}
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, expires_at = excluded.expires_at, response = excluded.response,
                 input = excluded.input, output = excluded.output
             """,

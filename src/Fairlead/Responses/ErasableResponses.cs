@@ -1,4 +1,5 @@
 using System.Data.Common;
+using Fairlead.Conversation;
 using Fairlead.Erasure;
 using Fairlead.Storage;
 
@@ -8,7 +9,7 @@ namespace Fairlead.Responses;
 /// Stored responses in erasures, with all that continue them: those build on what is erased, and could not be continued without it. They
 /// are found by their generations and, as audit records may be kept for a shorter time, by their own key and end user. Thread-safe.
 /// </summary>
-internal sealed class ErasableResponses(IStorage storage) : IErasable
+internal sealed class ErasableResponses(IStorage storage) : IErasureSource, IErasable
 {
     /// <summary>Responses of one portion, without those that continue them.</summary>
     private const int Portion = 50;
@@ -22,10 +23,22 @@ internal sealed class ErasableResponses(IStorage storage) : IErasable
 
     public IReadOnlyList<string> Tables { get; } = ["stored_responses"];
 
+    /// <summary>A generation whose audit record is older than the retention may still have its response.</summary>
+    public async Task<FoundCalls> FindAsync(ErasureTarget target, string cursor, CancellationToken cancellationToken)
+    {
+        if (target.Kind != ErasureKind.Generation) return new FoundCalls([], null);
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        var project = await connection.TextAsync(
+            $"SELECT project_id FROM stored_responses WHERE id = @id{target.ReachOf("project_id")}",
+            [("@id", storage.Sql.Storable(Ids.Sibling("resp_", target.Selector.TargetId!))), .. target.ScopeValues], cancellationToken);
+        return new FoundCalls(project is null ? [] : [new FoundCall(target.Selector.TargetId!, project)], null);
+    }
+
     public Task<ErasureStep> EraseAsync(ErasureTarget target, string cursor, CancellationToken cancellationToken) =>
         StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
+        if (cursor.Length == 0) await target.SettleAsync(storage, connection, "stored_responses", cancellationToken);
         var (ids, next) = cursor.StartsWith("own:", StringComparison.Ordinal)
             ? await OwnAsync(connection, target, cursor[4..], cancellationToken)
             : await OfGenerationsAsync(connection, target, cursor, cancellationToken);

@@ -19,7 +19,9 @@ internal static class ResponsesServiceCollectionExtensions
     {
         services.AddSingleton<ISchemaStep, ResponseSchema>();
         services.AddSingleton<ISchemaStep, ResponseOwnerSchema>();
-        services.AddSingleton<IErasable, ErasableResponses>();
+        services.AddSingleton<ErasableResponses>();
+        services.AddSingleton<IErasureSource>(provider => provider.GetRequiredService<ErasableResponses>());
+        services.AddSingleton<IErasable>(provider => provider.GetRequiredService<ErasableResponses>());
         services.AddSingleton<IResponseStore, DatabaseResponseStore>();
         services.AddSingleton<ResponseFiles>();
         services.AddSingleton<ResponseKeeper>();

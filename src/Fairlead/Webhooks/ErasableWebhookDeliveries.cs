@@ -58,8 +58,8 @@ internal sealed class ErasableWebhookDeliveries(IStorage storage) : IErasable
         foreach (var id in subjects.Where(id => id.StartsWith("batch_", StringComparison.Ordinal)))
         {
             if (await connection.Int64Async(
-                "SELECT 1 FROM batches WHERE id = @id AND key_id = @key AND created_at <= @until",
-                [("@id", id), ("@key", target.Selector.TargetId), ("@until", target.Until)], cancellationToken) is not null)
+                $"SELECT 1 FROM batches WHERE id = @id AND key_id = @key AND created_at <= @until AND {target.ScopeOf("project_id")}",
+                [("@id", id), ("@key", target.Selector.TargetId), .. target.ScopeValues], cancellationToken) is not null)
             {
                 found.Add(id);
             }

@@ -174,12 +174,48 @@ public abstract class ErasureTests : IAsyncLifetime
     [InlineData("""{"key_id":"key_1","organization_id":"org_1"}""", "/organization_id")]
     [InlineData("""{"key_id":"key_1","what":"some"}""", "/what")]
     [InlineData("""{"end_user":"ada","project_id":"proj_1","reason":"Ada asked"}""", "/reason")]
+    [InlineData("""{"key_id":"key_oidc_corp_ada.l","reason":"Ada.L asked"}""", "/reason")]
     [InlineData("""{"key_id":7}""", "/key_id")]
     [InlineData("""{"key_id":"key_1","user":"ada"}""", "/user")]
     public async Task Create_InvalidField_Returns400WithThePointer(string body, string pointer)
     {
         var error = await Gateway.Admin.PostForJsonAsync("/admin/v1/erasures", body, HttpStatusCode.BadRequest);
         Assert.Contains(error.GetProperty("errors").EnumerateArray(), fault => fault.GetProperty("pointer").GetString() == pointer);
+    }
+
+    /// <summary>A token is known in all organizations to which its issuer gives access. One of them may not erase for the others.</summary>
+    [Fact]
+    public async Task Erase_TokenKeyByOrganizationAdmin_KeepsTheCallsOfOtherOrganizations()
+    {
+        const string Token = "key_oidc_corp_ada";
+        var (project, client) = await NewProjectAsync();
+        using (client)
+        {
+            await _world.LeaveAsync(client, "ada", Gone);
+            var others = await _world.LeaveAsync(Gateway.Client, "ada", Kept);
+            var role = await Gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"a","project_id":"{{project}}","role":"organization_admin"}""");
+            using var admin = Gateway.MakeClient(role.GetProperty("secret").GetString());
+            // What the stores have of both is as if one token had made all the calls.
+            await using (var connection = await Gateway.Services.GetRequiredService<IStorage>().OpenAsync(Cancel))
+            {
+                foreach (var table in (string[])["generations", "batches", "stored_responses"])
+                    await Gateway.Services.GetRequiredService<IStorage>().WriteAsync(connection, $"UPDATE {table} SET key_id = '{Token}'", [], Cancel);
+            }
+            var erasure = await _world.EraseAsync($$"""{"key_id":"{{Token}}"}""", admin);
+            Assert.DoesNotContain("ada", erasure.GetRawText(), StringComparison.Ordinal);
+            Assert.True(erasure.GetProperty("counts").GetProperty("batches").GetInt32() > 0);
+            Assert.True(erasure.GetProperty("counts").GetProperty("responses").GetInt32() > 0);
+            await AssertKeptAsync(others);
+            var batches = (await Gateway.Client.GetJsonAsync("/v1/batches")).GetProperty("data").EnumerateArray();
+            Assert.All(batches, batch => Assert.NotEqual(JsonValueKind.Null, batch.GetProperty("metadata").ValueKind));
+        }
+    }
+
+    [Fact]
+    public async Task Erase_GenerationThatIsNowhere_SaysSo()
+    {
+        var erasure = await _world.EraseAsync("""{"generation_id":"gen_01KB0000000000000000000000"}""");
+        Assert.Equal("generation_not_found", erasure.GetProperty("error").GetString());
     }
 
     private async Task AssertGoneAsync(string text = Gone)

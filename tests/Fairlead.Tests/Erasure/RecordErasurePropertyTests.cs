@@ -45,12 +45,14 @@ public abstract class RecordErasurePropertyTests
             // Some erasures find records that are not in the database yet.
             if (random.Next(3) > 0) await world.ShipAsync();
             var one = calls[random.Next(calls.Count)];
-            var (selector, isSelected) = random.Next(5) switch
+            var (selector, isSelected) = random.Next(6) switch
             {
                 0 => (new ErasureSelector(ErasureKind.Generation, one.Generation, null, null), (Func<Call, bool>)(call => call.Generation == one.Generation)),
                 1 => (new ErasureSelector(ErasureKind.Key, one.Key, one.Project, null), call => call.Key == one.Key),
                 2 when step > 5 => (new ErasureSelector(ErasureKind.Project, one.Project, one.Project, null), call => call.Project == one.Project),
                 3 => (ErasureSelector.OfEndUser(one.User ?? "nobody", null, "org_of_" + one.Project), call => call.User == (one.User ?? "nobody") && call.Project == one.Project),
+                // The key of a caller with a token: the same in several organizations.
+                4 => (new ErasureSelector(ErasureKind.Key, one.Key, null, "org_of_" + one.Project), call => call.Key == one.Key && call.Project == one.Project),
                 _ => (ErasureSelector.OfEndUser(one.User ?? "nobody", one.Project, null), call => call.User == (one.User ?? "nobody") && call.Project == one.Project),
             };
             var (before, sums) = (await world.RecordsAsync(), await world.SumsAsync());

@@ -20,6 +20,16 @@ public sealed class RequestEndUserTests
     public void Of_Request_ReturnsItsEndUser(string request, bool isMessages, string? expected) =>
         Assert.Equal(expected, RequestEndUser.Of(Encoding.UTF8.GetBytes(request), isMessages));
 
+    [Theory]
+    [InlineData("""{"custom_id":"a","body":{"user" : "\u0061da"},"more":1}""", true)]
+    [InlineData("""{"custom_id":"a","body":{"metadata":{"user_id":"ada", """, true)]
+    [InlineData("""{"user":7,"safety_identifier":"eve","user":"ada """, false)]
+    [InlineData("""{"user":"ad\q","user":"ada"}""", true)]
+    [InlineData("""{"text":"\"user\":\"ada\""}""", false)]
+    [InlineData("""{"user" """, false)]
+    public void IsNamedIn_FaultyLine_FindsTheEndUser(string line, bool expected) =>
+        Assert.Equal(expected, RequestEndUser.IsNamedIn(Encoding.UTF8.GetBytes(line), ErasureSelector.OfEndUser("ada", "proj_1", null)));
+
     [Fact]
     public void Selector_OfEndUser_KnowsTheUserByItsHashOnly()
     {

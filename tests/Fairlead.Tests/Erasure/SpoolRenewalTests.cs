@@ -30,7 +30,7 @@ public sealed class SpoolRenewalTests
         await spool.AttemptStartedAsync(running, running.Try());
         Assert.True(await HasMarkerAsync());
 
-        spool.RenewFiles();
+        Assert.True(spool.TryRenewFiles());
         await LedgerFixture.ShipAllAsync(shipper);
         Assert.False(await HasMarkerAsync());
 

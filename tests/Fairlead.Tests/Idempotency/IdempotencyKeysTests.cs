@@ -275,7 +275,7 @@ public abstract class IdempotencyKeysTests : IDisposable
         return call;
     }
 
-    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema(), new GenerationHoldSchema());
+    private IStorage Open() => _temporary.Open(new IdempotencySchema(), new Fairlead.Erasure.ErasureSchema(), new GenerationSchema(), new WebhookSchema(), new GenerationWebhookSchema(), new GenerationEventsSchema(), new GenerationBatchSchema(), new GenerationSuspicionSchema(), new GenerationQueueSchema(), new GenerationHoldSchema());
 
     private GenerationStores Generations() => GenerationStores.Of(Open(), _time);
 

@@ -48,7 +48,7 @@ internal sealed class LedgerRetention(
     {
         var (config, now) = (configuration.Current.Audit, time.GetUtcNow());
         var own = await OrganizationsAsync(cancellationToken);
-        var gone = await GoneNodesAsync(cancellationToken);
+        var gone = await GoneNodesAsync(storage, spool, time, cancellationToken);
         await RemoveContentsAsync(RetentionPeriods.OfContents(config, own, now), gone, cancellationToken);
 
         var periods = RetentionPeriods.OfRecords(config, own, now);
@@ -107,7 +107,8 @@ internal sealed class LedgerRetention(
     internal static string PresenceOf(string node) => "audit " + node;
 
     // Other nodes that do not run, and have not for long.
-    private async Task<HashSet<string>> GoneNodesAsync(CancellationToken cancellationToken)
+    internal static async Task<HashSet<string>> GoneNodesAsync(
+        IStorage storage, Spool? spool, TimeProvider time, CancellationToken cancellationToken)
     {
         var gone = new HashSet<string>(StringComparer.Ordinal);
         if (spool is null) return gone;

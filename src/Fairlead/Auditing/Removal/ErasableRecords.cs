@@ -28,6 +28,12 @@ internal sealed class ErasableRecords(
 
     private static readonly TimeSpan OtherNodes = TimeSpan.FromSeconds(1);
 
+    /// <summary>A running node needs two seconds. One that does not run removes its records when it starts.</summary>
+    private const int MaxWaits = 20;
+
+    /// <summary>How many nodes are named that an erasure waits for.</summary>
+    private const int NamedNodes = 3;
+
     private readonly ILogger _logger = logger ?? NullLogger<ErasableRecords>.Instance;
 
     public string Name => "audit";
@@ -52,7 +58,8 @@ internal sealed class ErasableRecords(
             foreach (var row in rows)
             {
                 var from = row.Number == number ? place : 0;
-                foreach (var (at, call) in await CallsAsync(connection, row, selection, from, cancellationToken))
+                await target.KeepAliveAsync();
+                foreach (var (at, call) in await CallsAsync(connection, row, selection, from, cancellationToken, target.Id))
                 {
                     found.Add(call);
                     if (found.Count == PortionCalls) return new FoundCalls(found, new Place(row.Number, at + 1).ToString());
@@ -68,16 +75,27 @@ internal sealed class ErasableRecords(
     {
         if (!target.RemovesRecords) return new ErasureStep(0, null);
         // This node counts what it removes itself, as the other nodes do.
-        await removal.RunAsync(target.Id, cancellationToken);
+        await removal.RunAsync(target.Id, cancellationToken, target.KeepAliveAsync);
         await using var connection = await storage.OpenAsync(cancellationToken);
-        var left = await connection.Int64Async(
-            "SELECT COUNT(*) FROM erasure_blocks WHERE erasure_id = @id", [("@id", target.Id)], cancellationToken);
-        return left > 0 ? new ErasureStep(0, "wait", OtherNodes) : new ErasureStep(0, null);
+        var left = await connection.QueryAsync(
+            $"SELECT DISTINCT node FROM erasure_blocks WHERE erasure_id = @id ORDER BY node LIMIT {NamedNodes}", [("@id", target.Id)],
+            row => row.Text("node"), cancellationToken);
+        if (left.Count == 0) return new ErasureStep(0, null);
+        var waited = cursor.Length == 0 ? 0 : int.Parse(cursor, CultureInfo.InvariantCulture);
+        return waited < MaxWaits ? new ErasureStep(0, (waited + 1).ToString(CultureInfo.InvariantCulture), OtherNodes)
+            : new ErasureStep(0, null, LeftOut: $"{Name}: {string.Join(", ", left)}");
     }
 
     /// <summary>The selected calls of a block from a place on.</summary>
+    /// <param name="connection">Reads.</param>
+    /// <param name="row">The block.</param>
+    /// <param name="selection">Which calls.</param>
+    /// <param name="from">The place.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <param name="erasureId">The erasure that fails if nobody can read the block; null for none.</param>
     internal async Task<List<(int Place, FoundCall Call)>> CallsAsync(
-        DbConnection connection, IndexRow row, RecordSelection selection, int from, CancellationToken cancellationToken)
+        DbConnection connection, IndexRow row, RecordSelection selection, int from, CancellationToken cancellationToken,
+        string? erasureId = null)
     {
         var calls = new List<(int, FoundCall)>();
         try
@@ -98,6 +116,10 @@ internal sealed class ErasableRecords(
         {
             // The verification of the chain says so too. Nobody can read its records.
             _logger.BlockUnreadable(row.Node, row.FirstSequence);
+            if (erasureId is null) return calls;
+            await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
+            await ErasureTable.NoteErrorAsync(connection, erasureId, ErasureRow.BlockUnreadable, cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
         }
         return calls;
     }

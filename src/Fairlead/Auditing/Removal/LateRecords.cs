@@ -26,15 +26,18 @@ internal sealed class LateRecords(
     internal async Task<int> RunAsync(CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        // Before the ends of the chains: what a later erasure does not find here, it finds itself.
-        if (await ErasureTable.LastAsync(connection, cancellationToken) is not { } until) return 0;
+        if (await ErasureTable.LastAsync(connection, cancellationToken) is null) return 0;
         await removal.RunAsync(null, cancellationToken);
+        // The ends of the chains first, then the erasures: one that is added between the two is compared here too, and one that is added
+        // after them finds all records up to these ends itself.
+        var chains = await ChainState.AllAsync(connection, cancellationToken);
+        if (await ErasureTable.LastAsync(connection, cancellationToken) is not { } until) return 0;
         List<(ErasureRow, RecordSelection)>? selections = null;
         var known = await connection.QueryAsync(
             "SELECT node, sequence FROM erasure_positions", [], row => (Node: row.Text("node"), Sequence: row.Int64("sequence")), cancellationToken);
         var positions = known.ToDictionary(row => row.Node, row => row.Sequence, StringComparer.Ordinal);
         var found = 0;
-        foreach (var chain in await ChainState.AllAsync(connection, cancellationToken))
+        foreach (var chain in chains)
         {
             var position = positions.GetValueOrDefault(chain.Node);
             if (position >= chain.Sequence) continue;

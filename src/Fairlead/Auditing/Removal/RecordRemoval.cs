@@ -9,8 +9,9 @@ using Microsoft.Extensions.Logging;
 namespace Fairlead.Auditing.Removal;
 
 /// <summary>
-/// Removes erased records from this node's chain, and from those of nodes that do not run. A running node removes its own: the removal is
-/// signed with its key, which others may not know. Then this node's spool starts new files, as the old ones have the records. Thread-safe.
+/// Removes erased records from this node's chain, and from those of nodes that have been gone for long. A node removes its own: the removal
+/// is signed with its key, and with the key of another one it could not change these blocks any more. Then this node's spool starts new
+/// files, as the old ones have the records; that this is to be done is in the database until it is. Thread-safe.
 /// </summary>
 internal sealed class RecordRemoval(
     IStorage storage, TimeProvider time, ILogger<RecordRemoval> logger, AuditSigner? signer = null, Spool? spool = null)
@@ -19,31 +20,39 @@ internal sealed class RecordRemoval(
 
     private readonly BlockEditor _editor = new(storage, signer, time, logger);
     private readonly SemaphoreSlim _gate = new(1, 1);
+    private long? _renewalFailed;
+
+    private static readonly TimeSpan RenewalPause = TimeSpan.FromMinutes(1);
 
     /// <summary>Removes what is noted; returns how many records.</summary>
     /// <param name="erasureId">Only of this erasure; null for all.</param>
     /// <param name="cancellationToken">Stops between two blocks.</param>
-    public async Task<int> RunAsync(string? erasureId, CancellationToken cancellationToken)
+    /// <param name="alive">Called after each block.</param>
+    public async Task<int> RunAsync(string? erasureId, CancellationToken cancellationToken, Func<Task>? alive = null)
     {
         await _gate.WaitAsync(cancellationToken);
         try
         {
-            var (removed, own) = (0, 0);
+            var removed = 0;
+            HashSet<string>? gone = null;
             foreach (var node in await NodesAsync(erasureId, cancellationToken))
             {
                 var isOwn = node == spool?.Folder.Node;
-                if (!isOwn && spool is not null && !await IsGoneAsync(node, cancellationToken)) continue;
+                if (!isOwn && spool is not null)
+                {
+                    gone ??= await LedgerRetention.GoneNodesAsync(storage, spool, time, cancellationToken);
+                    if (!gone.Contains(node)) continue;
+                }
                 while (await PortionAsync(node, erasureId, cancellationToken) is { Count: > 0 } blocks)
                 {
                     foreach (var (erasure, block) in blocks)
                     {
-                        var count = await RemoveAsync(erasure, block, cancellationToken);
-                        removed += count;
-                        if (isOwn) own += count;
+                        removed += await RemoveAsync(erasure, block, isOwn ? node : null, cancellationToken);
+                        if (alive is not null) await alive();
                     }
                 }
             }
-            if (own > 0) spool?.RenewFiles();
+            if (spool is not null) await RenewFilesAsync(spool, cancellationToken);
             return removed;
         }
         finally
@@ -52,7 +61,22 @@ internal sealed class RecordRemoval(
         }
     }
 
-    private async Task<int> RemoveAsync(string erasureId, long block, CancellationToken cancellationToken)
+    private async Task RenewFilesAsync(Spool own, CancellationToken cancellationToken)
+    {
+        if (_renewalFailed is { } failed && time.GetElapsedTime(failed) < RenewalPause) return;
+        await using var connection = await storage.OpenAsync(cancellationToken);
+        var node = own.Folder.Node;
+        var known = await connection.Int64Async("SELECT marks FROM erasure_spools WHERE node = @node", [("@node", node)], cancellationToken);
+        if (known is not { } marks) return;
+        _renewalFailed = own.TryRenewFiles() ? null : time.GetTimestamp();
+        if (_renewalFailed is not null) return;
+        // One that was added meanwhile stays.
+        await storage.WriteAsync(
+            connection, "DELETE FROM erasure_spools WHERE node = @node AND marks = @marks", [("@node", node), ("@marks", marks)],
+            cancellationToken);
+    }
+
+    private async Task<int> RemoveAsync(string erasureId, long block, string? spoolNode, CancellationToken cancellationToken)
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
         var removed = 0;
@@ -69,6 +93,15 @@ internal sealed class RecordRemoval(
         await connection.ExecuteAsync(
             "DELETE FROM erasure_blocks WHERE erasure_id = @id AND block = @block", [("@id", erasureId), ("@block", block)], cancellationToken);
         await ErasureTable.CountAsync(connection, erasureId, "audit", removed, cancellationToken);
+        if (spoolNode is not null)
+        {
+            await connection.ExecuteAsync(
+                """
+                INSERT INTO erasure_spools (node, marks) VALUES (@node, 1)
+                ON CONFLICT (node) DO UPDATE SET marks = erasure_spools.marks + 1
+                """,
+                [("@node", spoolNode)], cancellationToken);
+        }
         await transaction.CommitAsync(cancellationToken);
         return removed;
     }
@@ -106,12 +139,5 @@ internal sealed class RecordRemoval(
             ORDER BY block LIMIT {Portion}
             """,
             [("@node", node), ("@id", erasureId)], row => (row.Text("erasure_id"), row.Int64("block")), cancellationToken);
-    }
-
-    private async Task<bool> IsGoneAsync(string node, CancellationToken cancellationToken)
-    {
-        await using var connection = await storage.OpenAsync(cancellationToken);
-        await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);
-        return await storage.Sql.IsGoneAsync(transaction, LedgerRetention.PresenceOf(node), cancellationToken);
     }
 }

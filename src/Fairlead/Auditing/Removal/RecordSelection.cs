@@ -23,9 +23,10 @@ internal sealed class RecordSelection
     {
         (_selector, _until) = (selector, until.ToUnixTimeMilliseconds());
         _target = BytesOf(selector.TargetId);
-        // A key may have been moved to another project, and a project that was deleted has an organization nobody knows.
+        // A key may have been moved to another project, and a project that was deleted has an organization nobody knows. The id of a key
+        // from a token is the same in all organizations to which its issuer gives access, so the organization counts there too.
         if (selector.Kind == ErasureKind.EndUser) _project = BytesOf(selector.ProjectId);
-        if (selector.Kind is ErasureKind.EndUser or ErasureKind.Generation) _organization = BytesOf(selector.OrganizationId);
+        if (selector.Kind != ErasureKind.Project) _organization = BytesOf(selector.OrganizationId);
     }
 
     /// <summary>Whether a block that starts at this time, in milliseconds since 1970, may have such records.</summary>

@@ -242,16 +242,19 @@ internal sealed class Spool : ISpool, IDisposable
     /// <summary>
     /// Deletes all files that have records, as soon as the records are in the database: some of them were erased there.
     /// </summary>
-    public void RenewFiles()
+    /// <returns>False if the disk refused it; then the caller tries again.</returns>
+    public bool TryRenewFiles()
     {
         try
         {
             _segments.Renew();
+            return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or SpoolUnavailableException)
         {
             // They are deleted or overwritten later, as always.
             _logger.SpoolNotRenewed(e);
+            return false;
         }
     }
 
