@@ -235,7 +235,7 @@ public sealed class ModerationTests : IAsyncLifetime
             fairlead:
               providers: { up: { kind: openai, baseUrl: "{{_upstream.Url}}/v1", apiKeys: [sk-first, sk-second] } }
               retry: { maxRetries: 2, baseDelay: 1ms }
-              models: { omni: { contextWindow: 8000, deployments: [{ provider: up }] } }
+              models: { omni: { contextWindow: 8000, prices: { input: 0, output: 0 }, capabilities: { tools: false }, deployments: [{ provider: up }] } }
             """);
         using var response = await gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni","input":"a"}""");
         Assert.True((int)response.StatusCode >= 500);
