@@ -198,7 +198,7 @@ public sealed class StoredProviderTests : IAsyncLifetime
         var key = await AddKeyAsync(gateway, Secret);
         await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, $"/admin/v1/providers/local/keys/{key}", """{"enabled":false}""");
         var change = $$"""{"base_url":"{{other.Url}}/v1"}""";
-        foreach (var body in (string[])[change, """{"base_url":null}""", $$"""{"base_url":"{{_upstream.Url.Replace("http://", "https://", StringComparison.Ordinal)}}/v1"}"""])
+        foreach (var body in (string[])[change, """{"base_url":null}""", $$"""{"base_url":"{{_upstream.Url.Replace("http://", "https://", StringComparison.Ordinal)}}/v1"}""", $$"""{"base_url":"{{_upstream.Url}}/v2"}"""])
         {
             var error = await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", body, HttpStatusCode.Conflict);
             Assert.Equal("conflict", error.GetProperty("code").GetString());
@@ -208,8 +208,8 @@ public sealed class StoredProviderTests : IAsyncLifetime
         Assert.Equal("hello", await ChatAsync(gateway));
         Assert.Empty(other.Requests);
 
-        // Another path of the same server, and anything once it has no keys.
-        await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", $$"""{"base_url":"{{_upstream.Url}}/v2"}""", HttpStatusCode.OK);
+        // The same address in other words, and anything once it has no keys.
+        await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", $$"""{"base_url":"{{_upstream.Url}}/v1/"}""", HttpStatusCode.OK);
         using var deleted = await gateway.Admin.DeleteAsync(new Uri($"/admin/v1/providers/local/keys/{key}", UriKind.Relative), Token);
         await gateway.Admin.SendForJsonAsync(HttpMethod.Patch, "/admin/v1/providers/local", change, HttpStatusCode.OK);
         await AddKeyAsync(gateway, OtherSecret);
@@ -244,6 +244,7 @@ public sealed class StoredProviderTests : IAsyncLifetime
             var failure = await Assert.ThrowsAsync<ConfigurationException>(() => TestGateway.StartOnAsync(database, both));
             var error = Assert.Single(failure.Errors);
             Assert.Equal("fairlead.providers.local", error.Key);
+            Assert.Contains("'fairlead providers delete local'", error.Remedy, StringComparison.Ordinal);
             Assert.Contains("DELETE /admin/v1/providers/local", error.Remedy, StringComparison.Ordinal);
             // The way out.
             await using var again = await TestGateway.StartOnAsync(database, Settings);

@@ -176,6 +176,97 @@ public sealed class ModerationTests : IAsyncLifetime
         Assert.Equal(500, Assert.Single(record.GetProperty("attempts").EnumerateArray()).GetProperty("upstream_status").GetInt32());
     }
 
+    [Theory]
+    [InlineData(500)]
+    [InlineData(404)]
+    [InlineData(401)]
+    public async Task ByDeployment_FailsOften_OtherCallsStillGoThere(int status)
+    {
+        _upstream.Answer = context => FakeUpstream.Json(context, "{}", status);
+        for (var i = 0; i < 30; i++)
+        {
+            using var failed = await _gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni-moderation-latest","input":"a"}""");
+            Assert.True((int)failed.StatusCode >= 500);
+        }
+        Assert.Equal(30, _upstream.Requests.Count);
+        _upstream.Answer = context => FakeUpstream.Json(context, FakeUpstream.Completion("hello"));
+        await _gateway.Client.PostForJsonAsync("/v1/chat/completions", """{"model":"omni-moderation-latest","messages":[{"role":"user","content":"hi"}]}""", HttpStatusCode.OK);
+    }
+
+    [Fact]
+    public async Task ByDeployment_OpenForOtherCalls_RefusesAndDoesNotTest()
+    {
+        _upstream.Answer = context => FakeUpstream.Json(context, "{}", 500);
+        for (var i = 0; i < 30; i++)
+        {
+            using var failed = await _gateway.Client.PostJsonAsync("/v1/chat/completions", """{"model":"omni-moderation-latest","messages":[{"role":"user","content":"hi"}]}""");
+        }
+        var sent = _upstream.Requests.Count;
+        Assert.True(sent < 30);
+        using var refused = await _gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni-moderation-latest","input":"a"}""");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+        Assert.Equal(sent, _upstream.Requests.Count);
+    }
+
+    [Fact]
+    public async Task ByDeployment_RateLimited_SaysWhenToRetry()
+    {
+        _upstream.Answer = context =>
+        {
+            context.Response.Headers.RetryAfter = "7";
+            return FakeUpstream.Json(context, "{}", 429);
+        };
+        using var response = await _gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni-moderation-latest","input":"a"}""");
+        Assert.Equal((HttpStatusCode.TooManyRequests, TimeSpan.FromSeconds(7)), (response.StatusCode, response.Headers.RetryAfter?.Delta));
+        Assert.Contains("rate_limit_exceeded", await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), StringComparison.Ordinal);
+        Assert.True(response.Headers.Contains("Fairlead-Generation"));
+    }
+
+    [Theory]
+    [InlineData(404, 1)]
+    [InlineData(405, 1)]
+    [InlineData(501, 1)]
+    [InlineData(500, 3)]
+    [InlineData(401, 2)]
+    public async Task ByDeployment_Fails_IsRepeatedIfThatCanHelp(int status, int requests)
+    {
+        _upstream.Answer = context => FakeUpstream.Json(context, """{"error":{"code":"x"}}""", status);
+        await using var gateway = await TestGateway.StartAsync($$"""
+            fairlead:
+              providers: { up: { kind: openai, baseUrl: "{{_upstream.Url}}/v1", apiKeys: [sk-first, sk-second] } }
+              retry: { maxRetries: 2, baseDelay: 1ms }
+              models: { omni: { contextWindow: 8000, prices: { input: 0, output: 0 }, capabilities: { tools: false }, deployments: [{ provider: up }] } }
+            """);
+        using var response = await gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni","input":"a"}""");
+        Assert.True((int)response.StatusCode >= 500);
+        Assert.Equal(requests, _upstream.Requests.Count);
+        if (status == 401) Assert.Equal(["Bearer sk-first", "Bearer sk-second"], _upstream.Requests.Select(one => one.Headers["Authorization"].ToString()).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task ByDeployment_ConnectionBreaks_HasNoStatus()
+    {
+        _upstream.Answer = context =>
+        {
+            context.Abort();
+            return Task.CompletedTask;
+        };
+        using var response = await _gateway.Client.PostJsonAsync("/v1/moderations", """{"model":"omni-moderation-latest","input":"a"}""");
+        Assert.Equal(HttpStatusCode.BadGateway, response.StatusCode);
+        var record = Assert.Single((await _gateway.Admin.GetJsonAsync("/admin/v1/audit?generation_id=" + response.Headers.GetValues("Fairlead-Generation").Single())).GetProperty("data").EnumerateArray());
+        Assert.Equal(JsonValueKind.Null, Assert.Single(record.GetProperty("attempts").EnumerateArray()).GetProperty("upstream_status").ValueKind);
+    }
+
+    [Fact]
+    public async Task ByRules_Matches_AreInTheAuditRecord()
+    {
+        await AddPolicyAsync();
+        using var response = await _gateway.Client.PostJsonAsync("/v1/moderations", """{"input":["a forbidden thing","a forbidden thing"]}""");
+        var record = Assert.Single((await _gateway.Admin.GetJsonAsync("/admin/v1/audit?generation_id=" + response.Headers.GetValues("Fairlead-Generation").Single())).GetProperty("data").EnumerateArray());
+        var verdict = Assert.Single(record.GetProperty("policy").EnumerateArray());
+        Assert.Equal(("w", 2), (Text(verdict, "rule"), verdict.GetProperty("count").GetInt32()));
+    }
+
     private static string? Text(JsonElement json, string name) => json.GetProperty(name).GetString();
 
     [Fact]

@@ -43,7 +43,7 @@ public sealed class PolicyAdminTests : IAsyncLifetime
         Assert.Equal([2, 1], versions.EnumerateArray().Select(one => one.GetProperty("version").GetInt32()));
         Assert.Equal("key_environment", versions[0].GetProperty("changed_by").GetProperty("key_id").GetString());
         var first = await _gateway.Admin.GetJsonAsync($"/admin/v1/policies/{id}/versions/1");
-        Assert.Equal("plan", first.GetProperty("name").GetString());
+        Assert.Equal(("plan", "installation"), (first.GetProperty("name").GetString(), first.GetProperty("managed_by").GetString()));
         Assert.Equal("secret plan", first.GetProperty("rules")[0].GetProperty("words")[0].GetString());
 
         var list = (await _gateway.Admin.GetJsonAsync($"/admin/v1/policies?project_id={_gateway.ProjectId}")).GetProperty("data");
@@ -192,6 +192,21 @@ public sealed class PolicyAdminTests : IAsyncLifetime
         foreach (var body in new[] { "{}", """{"text":7}""", """{"text":"a","direction":"both"}""", """{"text":"a","more":1}""" })
             await _gateway.Admin.PostForJsonAsync($"/admin/v1/policies/{id}/try", body, HttpStatusCode.BadRequest);
         await _gateway.Admin.PostForJsonAsync("/admin/v1/policies/pol_unknown/try", """{"text":"a"}""", HttpStatusCode.NotFound);
+    }
+
+    [Theory]
+    [InlineData("owner", HttpStatusCode.OK)]
+    [InlineData("operator", HttpStatusCode.OK)]
+    [InlineData("auditor", HttpStatusCode.Forbidden)]
+    [InlineData("organization_admin", HttpStatusCode.Forbidden)]
+    public async Task Try_RuleThatAsksModel_NeedsRoleThatMayCauseCosts(string role, HttpStatusCode status)
+    {
+        var asking = (await CreateAsync("asks", """{"id":"r","type":"remote","model":"sim-echo","action":"block","direction":"input"}""")).GetProperty("id").GetString();
+        var local = (await CreateAsync("local", Rule)).GetProperty("id").GetString();
+        var key = await _gateway.Admin.PostForJsonAsync("/admin/v1/keys", $$"""{"name":"a","project_id":"{{_gateway.ProjectId}}","role":"{{role}}"}""");
+        using var admin = _gateway.MakeClient(key.GetProperty("secret").GetString());
+        await admin.PostForJsonAsync($"/admin/v1/policies/{asking}/try", """{"text":"safe"}""", status);
+        await admin.PostForJsonAsync($"/admin/v1/policies/{local}/try", """{"text":"safe"}""", HttpStatusCode.OK);
     }
 
     [Fact]

@@ -91,6 +91,34 @@ public abstract class AuditCommandTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task ProvidersCommand_StoredProviderKeepsServerFromStarting_DeletesItAndIsRecorded()
+    {
+        await using (var server = await ServeAsync())
+        {
+            var made = await SendAsync(server, "POST", "providers", """{"name":"local","kind":"openai","base_url":"https://example.com/v1"}""");
+            Assert.Equal("local", (string)made["name"]!);
+            Assert.Equal(0, await server.TerminateAsync());
+        }
+        (string, string)[] named = [("Fairlead__Providers__local__Kind", "simulated")];
+        await using (var refused = ServerProcess.Start(_folder, ["serve"], [.. Store(), .. named]))
+        {
+            Assert.NotEqual(0, await refused.ExitAsync());
+            Assert.Contains("fairlead providers delete local", refused.Output + refused.Error, StringComparison.Ordinal);
+        }
+        await using (var list = ServerProcess.Start(_folder, ["providers", "list"], [.. Store(), .. named]))
+        {
+            Assert.Equal(0, await list.ExitAsync());
+            Assert.Contains("\nlocal ", list.Output, StringComparison.Ordinal);
+        }
+        await using (var delete = ServerProcess.Start(_folder, ["providers", "delete", "local"], [.. Store(), .. named])) Assert.Equal(0, await delete.ExitAsync());
+        await using (var again = Start("providers", "delete", "local")) Assert.Equal(1, await again.ExitAsync());
+        await using var started = await ServeAsync(named);
+        var records = await WhenAsync(started, records => records.Exists(record => Action(record) == "provider.delete"));
+        var record = Assert.Single(records, record => Action(record) == "provider.delete");
+        Assert.Equal(("command", "local"), (record.GetProperty("actor").GetProperty("kind").GetString(), record.GetProperty("before").GetProperty("name").GetString()));
+    }
+
+    [Fact]
     public async Task Verify_DatabaseChanged_FailsAndNamesTheRecord()
     {
         var file = Path.Combine(_folder, "checkpoints.jsonl");
