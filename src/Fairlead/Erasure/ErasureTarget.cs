@@ -83,7 +83,7 @@ internal sealed class ErasureTarget(ErasureRow row, Func<Task>? renew = null, Ti
     /// Waits for writers of a table that may not have seen the generations of this erasure. Those that start later see them, so nothing
     /// appears behind the back of the erasure. In SQLite, writers are one after another anyway.
     /// </summary>
-    public async Task SettleAsync(IStorage storage, DbConnection connection, string table, CancellationToken cancellationToken)
+    public static async Task SettleAsync(IStorage storage, DbConnection connection, string table, CancellationToken cancellationToken)
     {
         if (storage.Provider != StorageProvider.Postgres) return;
         await using var transaction = await storage.Sql.BeginWriteAsync(connection, cancellationToken);

@@ -38,7 +38,7 @@ internal sealed class ErasableIdempotencyKeys(IStorage storage, TimeProvider tim
         StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        if (cursor.Length == 0) await target.SettleAsync(storage, connection, "idempotency_keys", cancellationToken);
+        if (cursor.Length == 0) await ErasureTarget.SettleAsync(storage, connection, "idempotency_keys", cancellationToken);
         var (waits, after) = (cursor.StartsWith(Waits), cursor.TrimStart(Waits));
         // A page of keys first, whatever they are: there is no index by generation, and an erasure is rarer than any call.
         var (project, key) = after.Length == 0 ? ("", "") : Split(after);

@@ -38,7 +38,7 @@ internal sealed class ErasableResponses(IStorage storage) : IErasureSource, IEra
         StorageRetry.RunAsync(async () =>
     {
         await using var connection = await storage.OpenAsync(cancellationToken);
-        if (cursor.Length == 0) await target.SettleAsync(storage, connection, "stored_responses", cancellationToken);
+        if (cursor.Length == 0) await ErasureTarget.SettleAsync(storage, connection, "stored_responses", cancellationToken);
         var (ids, next) = cursor.StartsWith("own:", StringComparison.Ordinal)
             ? await OwnAsync(connection, target, cursor[4..], cancellationToken)
             : await OfGenerationsAsync(connection, target, cursor, cancellationToken);

@@ -102,7 +102,7 @@ public abstract class StoredGenerationTests : IAsyncLifetime
         if (mode != "stream") Assert.True((int)response.StatusCode >= 500);
         var read = await _gateway.Client.GetJsonAsync($"/v2/generations/{id}?wait=60", HttpStatusCode.OK);
         Assert.Equal(("failed", 1), (Text(read, "status"), read.GetProperty("runs").GetInt32()));
-        Assert.Equal(1, _upstream.Received.Count);
+        Assert.Single(_upstream.Received);
         using var result = await _gateway.Client.GetAsync(new Uri($"/v2/generations/{id}/result", UriKind.Relative), Cancel);
         if (mode != "stream") Assert.Equal(response.StatusCode, result.StatusCode);
     }

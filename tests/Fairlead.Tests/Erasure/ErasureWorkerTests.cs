@@ -209,7 +209,7 @@ public sealed class ErasureWorkerTests : IDisposable
         return (await ErasureTable.FindAsync(connection, id, Cancel))!;
     }
 
-    private Task ExecuteAsync(string sql) => _storage.ExecuteAsync(sql, [], Cancel);
+    private Task<int> ExecuteAsync(string sql) => _storage.ExecuteAsync(sql, [], Cancel);
 
     private sealed class Store(string name, int order) : IErasable
     {

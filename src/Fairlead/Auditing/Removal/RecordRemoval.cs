@@ -14,7 +14,7 @@ namespace Fairlead.Auditing.Removal;
 /// files, as the old ones have the records; that this is to be done is in the database until it is. Thread-safe.
 /// </summary>
 internal sealed class RecordRemoval(
-    IStorage storage, TimeProvider time, ILogger<RecordRemoval> logger, AuditSigner? signer = null, Spool? spool = null)
+    IStorage storage, TimeProvider time, ILogger<RecordRemoval> logger, AuditSigner? signer = null, Spool? spool = null) : IDisposable
 {
     private const int Portion = 50;
 
@@ -23,6 +23,8 @@ internal sealed class RecordRemoval(
     private long? _renewalFailed;
 
     private static readonly TimeSpan RenewalPause = TimeSpan.FromMinutes(1);
+
+    public void Dispose() => _gate.Dispose();
 
     /// <summary>Removes what is noted; returns how many records.</summary>
     /// <param name="erasureId">Only of this erasure; null for all.</param>

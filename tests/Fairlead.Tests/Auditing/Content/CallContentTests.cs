@@ -307,7 +307,7 @@ public sealed class CallContentTests
         Assert.False(items.IsTruncated);
 
         var reply = new GatewayReply.Complete(new ModelResponse([new OutputChoice(0, [new TextPart("Hi")], FinishReason.Stop)]));
-        await new AuditContentStage().InvokeAsync(call, (_, _) => new ValueTask<GatewayReply>(reply), default);
+        await new AuditContentStage().InvokeAsync(call, (_, _) => new ValueTask<GatewayReply>(reply), TestContext.Current.CancellationToken);
         Assert.Contains("Hi", Text(call.Output!), StringComparison.Ordinal);
     }
 
@@ -410,7 +410,7 @@ public sealed class CallContentTests
     {
         var call = RecordedCalls.New();
         var reply = new GatewayReply.Complete(new ModelResponse([]));
-        var task = new AuditContentStage().InvokeAsync(call, (_, _) => new ValueTask<GatewayReply>(reply), default);
+        var task = new AuditContentStage().InvokeAsync(call, (_, _) => new ValueTask<GatewayReply>(reply), TestContext.Current.CancellationToken);
         Assert.True(task.IsCompletedSuccessfully);
         Assert.Same(reply, await task);
         Assert.Null(call.Output);
