@@ -510,7 +510,7 @@ public abstract class GenerationStoreTests : IDisposable
         // The time is a condition on the ids, too.
         var all = await _store.Records.ListAsync(filter with { Models = null, CreatedAfter = DateTimeOffset.UnixEpoch, CreatedBefore = DateTimeOffset.MaxValue }, Cancel);
         Assert.Equal([ids[3], ids[2]], all.Rows.Select(record => record.Id));
-        var none = await _store.Records.ListAsync(filter with { Models = null, CreatedBefore = DateTimeOffset.UnixEpoch.AddDays(1) }, Cancel);
+        var none = await _store.Records.ListAsync(filter with { Models = null, CreatedAfter = DateTimeOffset.UnixEpoch.AddDays(1) }, Cancel);
         Assert.Equal((0, null), (none.Rows.Count, none.Last));
     }
 
