@@ -160,7 +160,11 @@ internal sealed class ErasureWorker : BackgroundService
         if (row.Step == Cleanup) return await CleanAsync(row, target, cancellationToken);
 
         var source = Array.FindIndex(_sources, source => "find:" + source.Name == row.Step);
-        if (row.Step.Length == 0) source = 0;
+        if (row.Step.Length == 0)
+        {
+            if (_sources.Length == 0) return await AdvanceAsync(row, AfterSources, "", [], null, cancellationToken);
+            source = 0;
+        }
         if (source >= 0 && source < _sources.Length)
         {
             var found = await _sources[source].FindAsync(target, row.Cursor, cancellationToken);
