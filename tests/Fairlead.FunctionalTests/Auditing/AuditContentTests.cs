@@ -94,10 +94,22 @@ public abstract class AuditContentTests : IAsyncLifetime
     [Fact]
     public async Task Full_FailedCall_RecordsRequest()
     {
+        const string Body = """{"model":"sim-fast","messages":[{"role":"user","content":"to a provider that fails"}]}""";
+        using (var response = await _gateway.Client.PostJsonAsync("/v1/chat/completions", Body, [("Fairlead-Simulate", "status=400")]))
+            Assert.True((int)response.StatusCode >= 400);
+        var content = await OnlyAsync();
+        Assert.Contains("to a provider that fails", content.GetProperty("input").GetRawText(), StringComparison.Ordinal);
+        Assert.Equal(JsonValueKind.Null, content.GetProperty("output").ValueKind);
+    }
+
+    /// <summary>Anyone with a key can cause refused calls, so they leave no text.</summary>
+    [Fact]
+    public async Task Full_RefusedCall_LeavesAHashAtMost()
+    {
         await PostAsync("/v1/chat/completions", """{"model":"nothing","messages":[{"role":"user","content":"to nobody"}]}""", HttpStatusCode.NotFound);
         var content = await OnlyAsync();
-        Assert.Contains("to nobody", content.GetProperty("input").GetRawText(), StringComparison.Ordinal);
-        Assert.Equal(JsonValueKind.Null, content.GetProperty("output").ValueKind);
+        Assert.Equal("hash", content.GetProperty("level").GetString());
+        Assert.DoesNotContain("nobody", content.GetRawText(), StringComparison.Ordinal);
     }
 
     /// <summary>The stricter of configuration, organization, project and key, from the next call on.</summary>
