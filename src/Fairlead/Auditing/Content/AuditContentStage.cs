@@ -54,7 +54,7 @@ internal sealed class AuditContentStage : IGatewayStage
 
         public async ValueTask DisposeAsync()
         {
-            // The memory of a call that nobody ends, because another one continues it.
+            // The memory of a call that has no end of its own, because another one continues it.
             output.Dispose();
             await source.DisposeAsync();
         }

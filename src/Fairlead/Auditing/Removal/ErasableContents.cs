@@ -12,6 +12,9 @@ namespace Fairlead.Auditing.Removal;
 /// </summary>
 internal sealed class ErasableContents(IStorage storage, ErasableRecords records, ContentRemover contents) : IErasable
 {
+    /// <summary>Contents of one transaction.</summary>
+    private const int PortionContents = 200;
+
     public string Name => "audit_content";
 
     /// <summary>Before the records, which would be searched in vain afterwards.</summary>
@@ -30,12 +33,18 @@ internal sealed class ErasableContents(IStorage storage, ErasableRecords records
             if (rows.Count == 0) return new ErasureStep(0, null);
             foreach (var row in rows)
             {
+                await target.KeepAliveAsync();
                 foreach (var (place, _) in await records.CallsAsync(connection, row, selection, 0, cancellationToken))
                     selected.Add((row.Node, row.FirstSequence + place));
                 number = row.Number;
             }
         }
-        var removed = await contents.RemoveAsync(selected, RemovalReason.Erasure, cancellationToken);
+        var removed = 0;
+        foreach (var portion in selected.Chunk(PortionContents))
+        {
+            removed += await contents.RemoveAsync(portion, RemovalReason.Erasure, cancellationToken);
+            await target.KeepAliveAsync();
+        }
         return new ErasureStep(removed, number.ToString(CultureInfo.InvariantCulture));
     }
 }
